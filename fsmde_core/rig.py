@@ -1,0 +1,234 @@
+"""The camera rig: which cameras look where, read from and written to a YAML file.
+
+In memory pixel centres lie at integer + 0.5 (see geometry). Rig files, CameraInfo messages and the
+datasets follow OpenCV, whose top-left pixel centre is (0, 0): opencv_to_K and K_to_opencv are the
+only places that shift between the two.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from fsmde_core.geometry import (
+    is_rotation,
+    make_transform,
+    quaternion_to_rotation,
+    rotation_to_quaternion,
+)
+
+RING_GAP_DEG = 10.0  # two views this far from touching still count as neighbours
+RIG_KEYS = ("base_frame", "cameras")
+CAMERA_KEYS = ("name", "frame_id", "width", "height", "K", "translation_m", "quaternion_xyzw")
+
+
+class RigError(ValueError):
+    """A rig that cannot be used; the message names the file, the camera and the field."""
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """One calibrated, rectified pinhole camera of a rig.
+
+    RigError if K is singular, the size not positive, or the rotation not orthonormal.
+    """
+
+    name: str
+    frame_id: str
+    """Optical frame (x right, y down, z forward)."""
+    width: int
+    height: int
+    K: np.ndarray
+    """[3, 3] in pixels, pixel centres at integer + 0.5."""
+    T_ego_cam: np.ndarray
+    """[4, 4]: p_ego = T_ego_cam @ p_cam, metres; ego is REP 105 base_link."""
+
+    def __post_init__(self):
+        for field, shape in (("K", (3, 3)), ("T_ego_cam", (4, 4))):
+            value = np.array(getattr(self, field), np.float64)
+            if value.shape != shape or not np.isfinite(value).all():
+                raise RigError(f"camera {self.name}: {field} is not a finite matrix {shape}")
+            value.setflags(write=False)
+            object.__setattr__(self, field, value)
+        if self.width <= 0 or self.height <= 0:
+            raise RigError(f"camera {self.name}: size {self.width}x{self.height} is not positive")
+        if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
+            raise RigError(
+                f"camera {self.name}: K is singular or negative, "
+                f"focal lengths {self.K[0, 0]:g}, {self.K[1, 1]:g} must be positive"
+            )
+        if np.any(self.K[1:, 0]) or self.K[2, 1] or self.K[2, 2] != 1:
+            raise RigError(f"camera {self.name}: K is not of the form [fx s cx; 0 fy cy; 0 0 1]")
+        if not is_rotation(self.T_ego_cam[:3, :3]):
+            raise RigError(f"camera {self.name}: the rotation of T_ego_cam is not orthonormal")
+        if not np.array_equal(self.T_ego_cam[3], (0, 0, 0, 1)):
+            raise RigError(f"camera {self.name}: the last row of T_ego_cam is not 0 0 0 1")
+
+    @property
+    def azimuth_rad(self) -> float:
+        """Heading of the optical axis in the ego frame, 0 forward, positive to the left."""
+        return float(np.arctan2(self.T_ego_cam[1, 2], self.T_ego_cam[0, 2]))
+
+    @property
+    def horizontal_fov_rad(self) -> float:
+        """Angle between the left and the right image border."""
+        left = np.arctan(self.K[0, 2] / self.K[0, 0])
+        right = np.arctan((self.width - self.K[0, 2]) / self.K[0, 0])
+        return float(left + right)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same camera with its image stretched to width x height pixels."""
+        scale = np.diag([width / self.width, height / self.height, 1.0])
+        return replace(self, width=width, height=height, K=scale @ self.K)
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The same camera seeing only the given window of its image, in pixels."""
+        inside = left >= 0 and top >= 0 and left + width <= self.width
+        if not (inside and top + height <= self.height):
+            raise RigError(
+                f"camera {self.name}: crop {width}x{height} at ({left}, {top}) "
+                f"leaves the image {self.width}x{self.height}"
+            )
+        K = self.K - [[0, 0, left], [0, 0, top], [0, 0, 0]]
+        return replace(self, width=width, height=height, K=K)
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """Cameras rigidly mounted on one vehicle, in the order in which every array stacks them."""
+
+    cameras: tuple[Camera, ...]
+    base_frame: str = "base_link"
+
+    def __post_init__(self):
+        if not self.cameras:
+            raise RigError("a rig needs at least one camera")
+        for field in ("name", "frame_id"):
+            values = [getattr(camera, field) for camera in self.cameras]
+            double = next((v for v in values if values.count(v) > 1), None)
+            if double is not None:
+                raise RigError(f"two cameras of the rig have the {field} {double!r}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(camera.name for camera in self.cameras)
+
+    @property
+    def K(self) -> np.ndarray:
+        """[N, 3, 3] in pixels."""
+        return np.stack([camera.K for camera in self.cameras])
+
+    @property
+    def T_ego_cam(self) -> np.ndarray:
+        """[N, 4, 4] in metres."""
+        return np.stack([camera.T_ego_cam for camera in self.cameras])
+
+    def resized(self, width: int, height: int) -> Rig:
+        """The same rig with every image stretched to width x height pixels."""
+        return replace(self, cameras=tuple(c.resized(width, height) for c in self.cameras))
+
+    def neighbours(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (i, j) of cameras next to each other around the vehicle, j left of i.
+
+        Next to each other: consecutive in azimuth, with fields of view that overlap or miss each
+        other by at most RING_GAP_DEG. A full ring of N > 2 cameras has N pairs.
+        """
+        ring = sorted(range(len(self.cameras)), key=lambda i: self.cameras[i].azimuth_rad)
+        pairs = list(zip(ring, ring[1:] + ring[:1]))
+        if len(ring) <= 2:
+            pairs = pairs[: len(ring) - 1]
+        return tuple(pair for pair in pairs if self._touch(*pair))
+
+    def _touch(self, i: int, j: int) -> bool:
+        a, b = self.cameras[i], self.cameras[j]
+        between = abs((b.azimuth_rad - a.azimuth_rad + np.pi) % (2 * np.pi) - np.pi)
+        half_views = (a.horizontal_fov_rad + b.horizontal_fov_rad) / 2
+        return bool(between <= half_views + np.deg2rad(RING_GAP_DEG))
+
+
+def opencv_to_K(K_opencv: np.ndarray) -> np.ndarray:
+    """K [3, 3] with pixel centres at integer + 0.5 from one with centres at integers."""
+    return np.asarray(K_opencv, np.float64) + [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+
+
+def K_to_opencv(K: np.ndarray) -> np.ndarray:
+    """K [3, 3] with pixel centres at integers, as CameraInfo and rig files hold it."""
+    return K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+
+
+def load_rig(path: Path | str) -> Rig:
+    """Read a rig file; RigError names the file and the key for anything missing or unknown."""
+    path = Path(path)
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RigError(f"rig file {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise RigError(f"rig file {path} is not YAML: {reason}") from error
+    try:
+        _check_keys(document, RIG_KEYS, "the rig")
+        if not isinstance(document["cameras"], list):
+            raise RigError("cameras is not a list")
+        cameras = tuple(_parse_camera(i, entry) for i, entry in enumerate(document["cameras"]))
+        return Rig(cameras, base_frame=str(document["base_frame"]))
+    except RigError as error:
+        raise RigError(f"rig file {path}: {error}") from error
+
+
+def save_rig(rig: Rig, path: Path | str) -> None:
+    """Write a rig file that load_rig reads back; the file appears whole or not at all."""
+    path = Path(path)
+    document = {"base_frame": rig.base_frame, "cameras": [_dump_camera(c) for c in rig.cameras]}
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
+    os.replace(beside, path)
+
+
+def _check_keys(entry: object, keys: tuple[str, ...], where: str) -> None:
+    if not isinstance(entry, dict):
+        raise RigError(f"{where} is not a mapping with the keys {', '.join(keys)}")
+    unknown = [str(key) for key in entry if key not in keys]
+    missing = [key for key in keys if key not in entry]
+    if unknown:
+        raise RigError(f"{where} has the unknown key {unknown[0]!r}; known: {', '.join(keys)}")
+    if missing:
+        raise RigError(f"{where} lacks the key {missing[0]!r}")
+
+
+def _parse_camera(index: int, entry: object) -> Camera:
+    where = f"camera {index}"
+    _check_keys(entry, CAMERA_KEYS, where)
+    where = f"camera {entry['name']}"
+    try:
+        K = np.array(entry["K"], np.float64).reshape(3, 3)
+        translation = np.array(entry["translation_m"], np.float64).reshape(3)
+        quaternion = np.array(entry["quaternion_xyzw"], np.float64).reshape(4)
+        width, height = int(entry["width"]), int(entry["height"])
+        rotation = quaternion_to_rotation(quaternion)
+    except (TypeError, ValueError) as error:
+        raise RigError(f"{where}: {error}") from error
+    return Camera(
+        name=str(entry["name"]),
+        frame_id=str(entry["frame_id"]),
+        width=width,
+        height=height,
+        K=opencv_to_K(K),
+        T_ego_cam=make_transform(rotation, translation),
+    )
+
+
+def _dump_camera(camera: Camera) -> dict:
+    return {
+        "name": camera.name,
+        "frame_id": camera.frame_id,
+        "width": camera.width,
+        "height": camera.height,
+        "K": K_to_opencv(camera.K).ravel().tolist(),
+        "translation_m": camera.T_ego_cam[:3, 3].tolist(),
+        "quaternion_xyzw": rotation_to_quaternion(camera.T_ego_cam[:3, :3]).tolist(),
+    }
