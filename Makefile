@@ -1,0 +1,51 @@
+# make demo    replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones
+# make test    everything that CI runs
+# make lint    ruff
+# Each sets up .venv on first use. Where a ROS 2 installation is sourced it is used, else its wheels.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+VERSION ?= v1.0-mini
+OUT ?= out/demo
+
+ifdef ROS_DISTRO
+VENV_FLAGS := --system-site-packages
+# rclpy's messages are compiled against this numpy: another major version does not load them
+VERSIONS = "numpy==$$($(PYTHON) -c 'import numpy; print(numpy.__version__)')"
+RUN_EXTRAS :=
+TEST_EXTRAS := [train,test]
+else
+VENV_FLAGS :=
+VERSIONS := --constraint constraints.txt
+RUN_EXTRAS := [ros]
+TEST_EXTRAS := [ros,train,test]
+endif
+
+.PHONY: demo test lint clean
+demo: $(VENV)/run-installed
+	$(RUN) -m fsmde_ros.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
+
+test: lint
+	$(RUN) -m pytest
+
+lint: $(VENV)/test-installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $(PYTHON) is older than Python 3.10; name another with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV_FLAGS) $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON) -m venv failed; on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+
+$(VENV)/run-installed: $(VENV)/bin/python setup.py constraints.txt
+	$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(RUN_EXTRAS)"
+	@touch $@
+
+# torch first and alone: everything else that wants a torch then takes this one
+$(VENV)/test-installed: $(VENV)/run-installed
+	$(RUN) -m pip install --quiet $(VERSIONS) torch
+	$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(TEST_EXTRAS)"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) out build install log *.egg-info

@@ -1,0 +1,1 @@
+"""Readers for recorded datasets; each returns the Samples of sample.py."""

@@ -1,0 +1,94 @@
+"""Export a student to ONNX: uint8 images, K and T_ego_cam in; depth and confidence out.
+
+fsmde-export models/student_s.json
+
+Normalisation, rays and upsampling are in the graph. Resizing is not: it would need float copies of
+full-size images, and cameras of one rig may differ in size. N is free, H and W are fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fsmde_core.card import ModelError, add_file, load_card
+from fsmde_core.checkpoint import load_student, student_config
+from fsmde_core.student import StudentConfig, StudentDepthNet
+
+OPSET = 18
+INPUTS = ("images", "K", "T_ego_cam")
+OUTPUTS = ("depth", "confidence")
+
+
+class RigGraph(nn.Module):
+    """The student for one rig: no batch axis, depth and confidence only."""
+
+    def __init__(self, student: StudentDepthNet):
+        super().__init__()
+        self.student = student
+
+    def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> tuple[Tensor, Tensor]:
+        """images [N, H, W, 3] uint8, K [N, 3, 3], T_ego_cam [N, 4, 4] to two [N, H, W]."""
+        output = self.student(images[None], K[None], T_ego_cam[None])
+        return output.depth[0], output.confidence[0]
+
+
+def example_inputs(config: StudentConfig, *, cameras: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random images and a plausible rig, as the graph takes them."""
+    height, width = config.input_height, config.input_width
+    images = torch.randint(0, 256, (cameras, height, width, 3), dtype=torch.uint8)
+    K = torch.tensor([[0.8 * width, 0, width / 2], [0, 0.8 * width, height / 2], [0, 0, 1]])
+    optical_to_ego = [[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]]
+    T_ego_cam = torch.tensor(optical_to_ego)
+    return images, K.repeat(cameras, 1, 1), T_ego_cam.repeat(cameras, 1, 1)
+
+
+def export_onnx(student: StudentDepthNet, config: StudentConfig, path: Path | str) -> None:
+    """Write one self-contained ONNX file, whole or not at all."""
+    path = Path(path)
+    cameras = torch.export.Dim("cameras", min=1, max=64)
+    beside = path.with_name(path.name + ".part")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own internals
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            RigGraph(student).eval(),
+            example_inputs(config, cameras=3),
+            str(beside),
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamic_shapes={name: {0: cameras} for name in INPUTS},
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    os.replace(beside, path)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; exit code 2 with one sentence for a model that cannot be read."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("card", type=Path, help="model card NAME.json; NAME.onnx is written")
+    arguments = parser.parse_args(argv)
+    try:
+        student = load_student(arguments.card)
+        config = student_config(load_card(arguments.card))
+    except ModelError as error:
+        print(f"fsmde-export: {error}", file=sys.stderr)
+        return 2
+    path = arguments.card.with_suffix(".onnx")
+    export_onnx(student, config, path)
+    add_file(arguments.card, path)
+    print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, opset {OPSET}, any camera count)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

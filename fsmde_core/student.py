@@ -1,0 +1,192 @@
+"""The student: a light encoder, a light decoder, and metric bins conditioned on the rig's geometry.
+
+Flow: uint8 images -> encoder (strides 4 to 32) -> each pixel's ray and the camera's height join the
+features -> views attend to each other at stride 32 -> feature pyramid to stride 4 -> bin head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fsmde_core.bins import BinHead, BinOutput
+from fsmde_core.encoder import create_encoder
+
+STRIDES = (4, 8, 16, 32)
+RAY_CHANNELS = 7
+ATTENTION_HEADS = 4
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """Everything that fixes the student's shape; stored in the model card."""
+
+    encoder: str = "tf_efficientnet_lite0"
+    """timm name; lite0 is the largest that keeps six views in real time on two CPU cores."""
+    decoder_channels: int = 64
+    """Width of the pyramid; dense convolutions, which beat separable ones in the study."""
+    fusion: Literal["columns", "cells"] = "columns"
+    """What attends across views: stride-32 columns (nearly free) or every stride-32 cell."""
+    n_bins: int = 64
+    """Z; 32 to 128 did not differ beyond the seeds' spread."""
+    min_depth_m: float = 0.5
+    """First bin edge at the canonical focal length, metres."""
+    max_depth_m: float = 200.0
+    """Last bin edge at the canonical focal length, metres; DDAD's LiDAR range."""
+    canonical_focal_px: float = 500.0
+    """Focal length at which the edges hold: that of nuScenes' cameras at 640 pixels width."""
+    input_width: int = 640
+    """Pixels; a multiple of 32."""
+    input_height: int = 352
+    """Pixels; a multiple of 32."""
+
+
+PRESETS = {
+    "s": StudentConfig(),
+    "m": StudentConfig(encoder="tf_efficientnet_lite2", decoder_channels=96, fusion="cells"),
+}
+
+
+class StudentDepthNet(nn.Module):
+    """Metric depth of every view of a rig in one pass; the number of cameras is free."""
+
+    def __init__(self, config: StudentConfig):
+        super().__init__()
+        channels = config.decoder_channels
+        self.encoder = create_encoder(config.encoder)
+        self.rays = RayEmbedding(channels, canonical_focal_px=config.canonical_focal_px)
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(c, channels, kernel_size=1) for c in self.encoder.feature_info.channels()
+        )
+        self.fusion = ViewFusion(channels, by_columns=config.fusion == "columns")
+        self.smooth = nn.ModuleList(_conv_norm_relu(channels) for _ in STRIDES)
+        self.refine = _conv_norm_relu(channels)
+        self.head = BinHead(
+            channels,
+            channels,
+            n_bins=config.n_bins,
+            min_depth_m=config.min_depth_m,
+            max_depth_m=config.max_depth_m,
+            canonical_focal_px=config.canonical_focal_px,
+        )
+
+    def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> BinOutput:
+        """Depth of B rigs of N cameras.
+
+        images [B, N, H, W, 3], 0..255, any dtype, RGB; K [B, N, 3, 3] in pixels of these images;
+        T_ego_cam [B, N, 4, 4]. The BinOutput has leading axes [B, N]; depth and confidence are
+        upsampled to [B, N, H, W], bin_logits stay at stride 4.
+        """
+        rigs, cameras, height, width, _ = images.shape
+        views = images.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        K, T_ego_cam = K.flatten(0, 1), T_ego_cam.flatten(0, 1)
+
+        maps = [
+            lateral(features) + self.rays(K, T_ego_cam, features.shape[-2:], stride)
+            for lateral, features, stride in zip(self.laterals, self.encoder(views), STRIDES)
+        ]
+        maps[-1] = self.fusion(maps[-1], cameras)
+        pyramid = self.smooth[-1](maps[-1])
+        pooled = pyramid.mean(dim=(2, 3))
+        for lateral_map, smooth in zip(maps[-2::-1], list(self.smooth)[-2::-1]):
+            pyramid = smooth(lateral_map + _upsample(pyramid, lateral_map.shape[-2:]))
+        output = self.head(self.refine(pyramid), pooled, K[:, 0, 0])
+
+        upsampled = _upsample(torch.stack([output.depth, output.confidence], 1), (height, width))
+        depth, confidence = upsampled.unbind(dim=1)
+        fields = (output.bin_logits, output.bin_centers, depth, confidence)
+        return BinOutput(*(field.unflatten(0, (rigs, cameras)) for field in fields))
+
+
+class RayEmbedding(nn.Module):
+    """Where each cell looks in the vehicle frame and how far flat ground would be there.
+
+    It is what makes one network metric on rigs with other focal lengths, headings and heights.
+    """
+
+    def __init__(self, channels: int, *, canonical_focal_px: float):
+        super().__init__()
+        self.canonical_focal_px = canonical_focal_px
+        self.mix = nn.Sequential(
+            nn.Conv2d(RAY_CHANNELS, channels, kernel_size=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, kernel_size=1),
+        )
+
+    def forward(self, K: Tensor, T_ego_cam: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+        """Embedding [V, C, h, w] for K [V, 3, 3], T_ego_cam [V, 4, 4] and size (h, w)."""
+        return self.mix(self.features(K, T_ego_cam, size, stride).to(self.mix[0].weight.dtype))
+
+    def features(self, K: Tensor, T_ego_cam: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+        """Seven numbers a cell, [V, 7, h, w].
+
+        The ray in the camera (x, y at z = 1), its unit direction in the ego frame (3), the inverse
+        depth of flat ground at z = 0 for the canonical focal length (0 above the horizon), and the
+        log of the camera's height.
+        """
+        height, width = size
+        u = (torch.arange(width, device=K.device, dtype=K.dtype) + 0.5) * stride
+        v = (torch.arange(height, device=K.device, dtype=K.dtype) + 0.5) * stride
+        fx, skew, cx, fy, cy = (
+            K[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2))
+        )
+        y = ((v[None, :, None] - cy) / fy).expand(-1, -1, width)
+        x = (u[None, None, :] - cx - skew * y) / fx
+        rays_cam = torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(1, 2)
+        rays_ego = rays_cam @ T_ego_cam[:, :3, :3].transpose(1, 2)
+        rays_ego = rays_ego.transpose(1, 2).unflatten(2, (height, width))
+        camera_height = T_ego_cam[:, 2, 3, None, None].clamp_min(0.2)
+        ground = (-rays_ego[:, 2] / camera_height).clamp_min(0) * (fx / self.canonical_focal_px)
+        direction = rays_ego / rays_ego.square().sum(dim=1, keepdim=True).sqrt()
+        log_height = camera_height.log().expand(-1, height, width)
+        rest = torch.stack([x, y, 4.0 * ground, log_height], dim=1)  # 4: brings ground near 1
+        return torch.cat([rest, direction], dim=1)
+
+
+class ViewFusion(nn.Module):
+    """One attention layer over the stride-32 tokens of all views of a rig.
+
+    All-to-all, so it needs no neighbour list and takes any number of cameras; the ray embedding
+    already tells each token where it looks.
+    """
+
+    def __init__(self, channels: int, *, by_columns: bool):
+        super().__init__()
+        self.by_columns = by_columns
+        self.norm = nn.LayerNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.weight)  # starts as the identity
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, maps: Tensor, cameras: int) -> Tensor:
+        """maps [V, C, h, w] with V = B * cameras; returns the same shape."""
+        tokens = maps.mean(dim=2, keepdim=True) if self.by_columns else maps
+        views, channels, rows, columns = tokens.shape
+        tokens = tokens.flatten(2).transpose(1, 2)
+        tokens = tokens.unflatten(0, (-1, cameras)).flatten(1, 2)
+        tokens = self._attend(self.norm(tokens))
+        tokens = tokens.unflatten(1, (cameras, rows * columns)).flatten(0, 1)
+        return maps + tokens.transpose(1, 2).unflatten(2, (rows, columns))
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        heads = self.qkv(tokens).unflatten(-1, (3, ATTENTION_HEADS, -1))
+        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+def _conv_norm_relu(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    )
+
+
+def _upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,118 @@
+"""Pictures: depth in colour, the rig's images over its depths, the cloud from above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from fsmde_core.rig import Rig
+
+NEAR_M, FAR_M = 2.0, 80.0  # ends of the colour scale, logarithmic in between
+BACKGROUND = 24
+TOP_VIEW_HEIGHT_M = 4.0  # points above would hide the street
+
+
+def colour_depth(depth: np.ndarray) -> np.ndarray:
+    """Depth [H, W] in metres as uint8 RGB: red near, blue far, black where NaN or not positive."""
+    valid = np.nan_to_num(depth, nan=0.0) > 0
+    share = np.log(np.where(valid, depth, NEAR_M) / NEAR_M) / np.log(FAR_M / NEAR_M)
+    levels = (255 * (1 - 0.92 * np.clip(share, 0, 1))).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    return np.where(valid[..., None], colours, 0).astype(np.uint8)
+
+
+def view_from_above(
+    xyz: np.ndarray,
+    rgb: np.ndarray,
+    *,
+    width: int,
+    height: int,
+    ahead_m: float = 55.0,
+    behind_m: float = 35.0,
+) -> np.ndarray:
+    """The cloud seen from above, forward to the right, as uint8 RGB [height, width, 3].
+
+    xyz [P, 3] in the ego frame, metres; rgb [P, 3] uint8. Higher points cover lower ones; a ring
+    every 10 m and the vehicle are drawn in.
+    """
+    scale = width / (ahead_m + behind_m)
+    picture = np.full((height, width, 3), BACKGROUND, np.uint8)
+    centre = (round(behind_m * scale), height // 2)
+    for radius_m in range(10, int(max(ahead_m, behind_m)) + 1, 10):
+        cv2.circle(picture, centre, round(radius_m * scale), (64, 64, 64), 1, cv2.LINE_AA)
+        label_at = (centre[0] + round(radius_m * scale) + 4, centre[1] - 4)
+        _write(picture, f"{radius_m} m", label_at, size=0.4, colour=(120, 120, 120))
+    column = np.floor(centre[0] + xyz[:, 0] * scale).astype(int)
+    row = np.floor(centre[1] - xyz[:, 1] * scale).astype(int)
+    shown = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    shown &= xyz[:, 2] < TOP_VIEW_HEIGHT_M
+    low_first = np.argsort(xyz[shown, 2])
+    row, column, rgb = row[shown][low_first], column[shown][low_first], rgb[shown][low_first]
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):  # two pixels a point, so that it is seen
+        at = np.minimum(row + down, height - 1), np.minimum(column + right, width - 1)
+        picture[at] = rgb
+    nose, tail, half = round(3.7 * scale), round(1.0 * scale), round(0.95 * scale)
+    corners = ((centre[0] - tail, centre[1] - half), (centre[0] + nose, centre[1] + half))
+    cv2.rectangle(picture, *corners, (255, 170, 0), 2, cv2.LINE_AA)
+    return picture
+
+
+def surround_panel(
+    images: Sequence[np.ndarray],
+    depths: Sequence[np.ndarray],
+    rig: Rig,
+    *,
+    xyz: np.ndarray,
+    rgb: np.ndarray,
+    caption: str,
+    width: int = 1920,
+) -> np.ndarray:
+    """One picture of one set, uint8 RGB: N images over N depths, the cloud from above below.
+
+    images N x [H, W, 3] uint8 RGB and depths N x [H, W] in metres, in the rig's order; shown from
+    the left rear over the front to the right rear, so that neighbours stand side by side.
+    """
+    from_left = sorted(range(len(rig.cameras)), key=lambda i: -rig.cameras[i].azimuth_rad)
+    rear = [i for i in from_left if rig.cameras[i].azimuth_rad > np.deg2rad(150)]
+    order = [i for i in from_left if i not in rear] + rear
+    cell_width = width // len(order)
+    columns = []
+    for i in order:
+        camera = rig.cameras[i]
+        size = (cell_width, round(cell_width * camera.height / camera.width))
+        image = cv2.resize(images[i], size, interpolation=cv2.INTER_AREA)
+        _write(image, camera.name, (8, 20), size=0.5, colour=(255, 255, 255))
+        depth = cv2.resize(colour_depth(depths[i]), size, interpolation=cv2.INTER_AREA)
+        columns.append(np.vstack([image, depth]))
+    tallest = max(column.shape[0] for column in columns)
+    columns = [_padded(column, tallest, cell_width) for column in columns]
+    panel = _padded(np.hstack(columns), tallest, width)
+    above = view_from_above(xyz, rgb, width=width, height=round(width * 0.42))
+    _write(above, caption, (12, 24), size=0.55, colour=(230, 230, 230))
+    _draw_scale(above)
+    return np.vstack([panel, above])
+
+
+def _padded(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    padded = np.full((height, width, 3), BACKGROUND, np.uint8)
+    padded[: picture.shape[0], : picture.shape[1]] = picture
+    return padded
+
+
+def _draw_scale(picture: np.ndarray) -> None:
+    """The depth colours with their metres, in the lower right corner."""
+    metres = np.geomspace(NEAR_M, FAR_M, 240)
+    bar = np.repeat(colour_depth(metres[None]), 14, axis=0)
+    bottom, right = picture.shape[0] - 30, picture.shape[1] - 20
+    picture[bottom - 14 : bottom, right - 240 : right] = bar
+    for label in (2, 5, 10, 20, 40, 80):
+        at = right - 240 + int(np.searchsorted(metres, label * 0.999))
+        _write(picture, f"{label}", (at - 6, bottom + 16), size=0.4, colour=(230, 230, 230))
+
+
+def _write(picture, text: str, at: tuple[int, int], *, size: float, colour: tuple) -> None:
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(picture, text, at, font, size, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(picture, text, at, font, size, colour, 1, cv2.LINE_AA)

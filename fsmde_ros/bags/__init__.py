@@ -1,0 +1,1 @@
+"""rosbag2 files without a ROS installation: writer, player and recorder."""

@@ -1,0 +1,60 @@
+"""Record topics into a rosbag2 as the bytes that came over the wire."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE
+
+# Deep enough that no output is lost while a message is written.
+QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class BagRecorder(Node):
+    """Writes every message of the given topics (name -> type) to a bag folder.
+
+    A folder of that name is replaced. Spin the node to record; close() completes the bag.
+    """
+
+    def __init__(self, bag: Path, topics: dict[str, str]):
+        super().__init__("bag_recorder")
+        shutil.rmtree(bag, ignore_errors=True)
+        self.counts: Counter[str] = Counter()
+        self.unmatched: set[str] = set()
+        """Topics without a connected publisher: what is sent there now would be lost."""
+        self._writer = Writer(bag, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
+        self._writer.open()
+        for topic, msg_type in topics.items():
+            connection = self._writer.add_connection(topic, msg_type, typestore=TYPESTORE)
+            self.unmatched.add(topic)
+            self.create_subscription(
+                message_class(msg_type),
+                topic,
+                partial(self._write, connection),
+                QOS,
+                raw=True,
+                event_callbacks=SubscriptionEventCallbacks(matched=partial(self._match, topic)),
+            )
+
+    def close(self) -> None:
+        """Complete the bag."""
+        self._writer.close()
+
+    def _match(self, topic: str, status) -> None:
+        if status.current_count:
+            self.unmatched.discard(topic)
+        else:
+            self.unmatched.add(topic)
+
+    def _write(self, connection, data: bytes) -> None:
+        self._writer.write(connection, self.get_clock().now().nanoseconds, data)
+        self.counts[connection.topic] += 1

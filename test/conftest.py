@@ -1,0 +1,52 @@
+"""What every test shares: a DDS domain of its own, the shipped model, the real data if at hand."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+# Before anything opens DDS: no traffic from or to other graphs, and room for six images at once.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+    os.environ[variable] = str(ROOT / "config" / "fastdds.xml")
+
+import pytest  # noqa: E402
+
+from fsmde_core.blocks import blocks_rig, render_blocks  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def model_card() -> Path:
+    return ROOT / "models" / "student_s.json"
+
+
+@pytest.fixture(scope="session")
+def rig():
+    """Six cameras of 320x180 pixels."""
+    return blocks_rig(width=320, height=180)
+
+
+@pytest.fixture(scope="session")
+def views(rig):
+    """Image and exact depth of every camera of the rig."""
+    return [render_blocks(camera) for camera in rig.cameras]
+
+
+@pytest.fixture(scope="session")
+def nuscenes_root() -> Path:
+    """A real nuScenes root with one keyframe."""
+    root = SHARED / "nuscenes_frame"
+    if not root.is_dir():
+        pytest.skip("../shared/data/nuscenes_frame is not here")
+    return root
+
+
+@pytest.fixture(scope="session")
+def ddad_scene() -> Path:
+    """The JSON of a real DDAD scene with three cameras."""
+    scenes = sorted((SHARED / "ddad_scene" / "scene_01").glob("scene_*.json"))
+    if not scenes:
+        pytest.skip("../shared/data/ddad_scene is not here")
+    return scenes[0]

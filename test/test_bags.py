@@ -1,0 +1,161 @@
+"""Bags written, read back, and replayed over DDS by the player in a process of its own."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import rclpy
+from conftest import ROOT
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage
+
+from fsmde_core.blocks import write_blocks
+from fsmde_core.data.sample import DatasetError
+from fsmde_core.rig import K_to_opencv, load_rig
+from fsmde_ros.bags.player import BagError, message_class, open_bag
+from fsmde_ros.bags.recorder import BagRecorder
+from fsmde_ros.bags.writer import RIG_FILE, TYPESTORE, main, scene_samples, write_bag
+from fsmde_ros.conversions import stamp_to_ns
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    return write_blocks(tmp_path_factory.mktemp("images"), frames=2)
+
+
+@pytest.fixture(scope="module")
+def bag(samples, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bags") / "drive"
+    write_bag(samples, path)
+    return path
+
+
+def messages(bag):
+    with open_bag(bag) as reader:
+        return [(c.topic, c.msgtype, stamp, bytes(data)) for c, stamp, data in reader.messages()]
+
+
+def test_a_bag_holds_the_images_untouched_in_the_order_of_their_stamps(bag, samples):
+    stored = messages(bag)
+    assert [stamp for *_, stamp, _ in stored] == sorted(stamp for *_, stamp, _ in stored)
+    images = [m for m in stored if m[1].endswith("CompressedImage")]
+    assert len(images) == 12
+    for index, name in enumerate(samples[0].rig.names):
+        topic = f"/{name}/image_raw/compressed"
+        data = [deserialize_message(d, CompressedImage) for t, _, _, d in images if t == topic]
+        assert [stamp_to_ns(m.header.stamp) for m in data] == [s.stamps_ns[index] for s in samples]
+        assert data[0].data.tobytes() == samples[0].image_files[index].read_bytes()
+        assert data[0].header.frame_id == samples[0].rig.cameras[index].frame_id
+        assert data[0].format == "jpeg"
+
+
+def test_calibration_is_in_camera_info_tf_static_and_the_rig_file(bag, samples):
+    rig = samples[0].rig
+    stored = {topic: data for topic, _, _, data in messages(bag)}
+    info = deserialize_message(stored["/front_left/camera_info"], CameraInfo)
+    assert np.allclose(np.reshape(info.k, (3, 3)), K_to_opencv(rig.cameras[5].K))
+    assert not any(info.d)
+    tf = TYPESTORE.deserialize_cdr(stored["/tf_static"], "tf2_msgs/msg/TFMessage")
+    assert [t.child_frame_id for t in tf.transforms] == [c.frame_id for c in rig.cameras]
+    assert {t.header.frame_id for t in tf.transforms} == {"base_link"}
+    assert tf.transforms[0].transform.translation.x == pytest.approx(1.5)
+    assert np.allclose(load_rig(bag / RIG_FILE).T_ego_cam, rig.T_ego_cam)
+
+
+def test_tf_static_is_latched(bag):
+    with open_bag(bag) as reader:
+        (connection,) = (c for c in reader.connections if c.topic == "/tf_static")
+        assert connection.ext.offered_qos_profiles[0].durability.name == "TRANSIENT_LOCAL"
+
+
+def test_a_fault_leaves_no_half_bag(samples, tmp_path):
+    lost = samples[0].__class__(
+        **{**samples[0].__dict__, "image_files": (tmp_path / "gone.jpg",) * 6}
+    )
+    with pytest.raises(DatasetError, match="image .*gone.jpg: No such file"):
+        write_bag([lost], tmp_path / "bag")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_bag_is_not_overwritten(bag, samples):
+    with pytest.raises(DatasetError, match="exists already"):
+        write_bag(samples, bag)
+
+
+def test_scenes_are_found_by_name(samples):
+    assert scene_samples(samples, None) == scene_samples(samples, "blocks") == samples
+    with pytest.raises(DatasetError, match="no scene 'scene-0001'; known: blocks"):
+        scene_samples(samples, "scene-0001")
+
+
+def test_a_real_nuscenes_keyframe_becomes_a_bag(nuscenes_root, tmp_path, capsys):
+    assert main([str(nuscenes_root), str(tmp_path / "bag"), "--version", "v1.0-mini"]) == 0
+    stored = messages(tmp_path / "bag")
+    assert len(stored) == 6 * 2 + 1
+    image = [m for m in stored if m[0] == "/CAM_BACK/image_raw/compressed"][0]
+    assert image[2] == 1_532_402_927_637_525_000
+    assert main([str(tmp_path), str(tmp_path / "other")]) == 2
+    assert "has no folder v1.0-mini" in capsys.readouterr().err
+
+
+def test_bags_that_cannot_be_played_are_named(tmp_path):
+    for folder, reason in ((tmp_path / "none", "is not a folder"), (tmp_path, f"bag {tmp_path}")):
+        with pytest.raises(BagError, match=reason), open_bag(folder):
+            pass
+
+
+def test_an_empty_bag_is_refused(tmp_path):
+    rclpy.init()
+    recorder = BagRecorder(tmp_path / "empty", {"/points": "sensor_msgs/msg/PointCloud2"})
+    recorder.close()
+    recorder.destroy_node()
+    rclpy.try_shutdown()
+    result = subprocess.run(
+        player_command(tmp_path / "empty"), cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert result.stderr.strip() == f"fsmde-play: bag {tmp_path / 'empty'} is empty"
+
+
+@pytest.mark.parametrize("name", ["os/path", "os/msg/system", "../x/msg/Y", "sensor_msgs/msg/Nope"])
+def test_only_message_types_are_looked_up(name):
+    assert message_class(name) is None
+
+
+def decoded(stored, topic):
+    return [deserialize_message(d, message_class(kind)) for t, kind, _, d in stored if t == topic]
+
+
+def player_command(bag, *options):
+    return [sys.executable, "-m", "fsmde_ros.bags.player", str(bag), *options]
+
+
+def test_what_is_replayed_and_recorded_is_what_was_in_the_bag(bag, tmp_path):
+    before = messages(bag)
+    topics = {topic: kind for topic, kind, _, _ in before if topic != "/tf_static"}
+    rclpy.init()
+    recorder = BagRecorder(tmp_path / "copy", topics)
+    player = subprocess.Popen(player_command(bag, "--wait", "30", "--rate", "0.5"), cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while player.poll() is None and time.monotonic() < deadline:
+            rclpy.spin_once(recorder, timeout_sec=0.1)
+    finally:
+        player.kill()
+        recorder.close()
+        recorder.destroy_node()
+        rclpy.try_shutdown()
+    assert player.returncode == 0
+    after = messages(tmp_path / "copy")
+    for topic in topics:
+        assert decoded(after, topic) == decoded(before, topic)
+
+
+def test_waiting_in_vain_names_the_topics(bag):
+    result = subprocess.run(
+        player_command(bag, "--wait", "0.5"), cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert "nobody subscribed to" in result.stderr and "/front/camera_info" in result.stderr

@@ -1,0 +1,50 @@
+import torch
+
+from fsmde_core.bins import BinHead, expected_depth
+
+
+def head(n_bins=64):
+    return BinHead(
+        8, 8, n_bins=n_bins, min_depth_m=0.5, max_depth_m=200.0, canonical_focal_px=500.0
+    )
+
+
+def test_expected_depth_by_hand():
+    # one pixel, probabilities 1/4 and 3/4 on 2 m and 10 m: 0.25 * 2 + 0.75 * 10 = 8 m
+    logits = torch.tensor([1.0, 3.0]).log().reshape(1, 2, 1, 1)
+    depth, _ = expected_depth(logits, torch.tensor([[2.0, 10.0]]))
+    assert torch.allclose(depth, torch.tensor(8.0))
+
+
+def test_confidence_is_one_for_a_single_bin_and_falls_with_the_spread():
+    centers = torch.tensor([[1.0, torch.e]])  # log depths 0 and 1
+    sure = torch.tensor([50.0, -50.0]).reshape(1, 2, 1, 1)
+    _, confidence = expected_depth(sure, centers)
+    assert torch.allclose(confidence, torch.tensor(1.0), atol=1e-3)
+    _, confidence = expected_depth(torch.zeros(1, 2, 1, 1), centers)  # deviation 0.5
+    assert torch.allclose(confidence, torch.exp(torch.tensor(-0.5)))
+
+
+def test_untrained_centres_are_equal_steps_in_log_depth():
+    output = head(n_bins=4)(torch.randn(2, 8, 3, 5), torch.randn(2, 8), torch.tensor([500.0, 500]))
+    steps = output.bin_centers.log().diff(dim=-1)
+    expected = torch.log(torch.tensor(400.0)) / 4
+    assert torch.allclose(steps, expected.expand_as(steps), atol=1e-4)
+    assert output.bin_logits.shape == (2, 4, 3, 5)
+    assert output.depth.shape == output.confidence.shape == (2, 3, 5)
+
+
+def test_centres_increase_within_the_range_whatever_the_widths():
+    bins = head()
+    torch.nn.init.normal_(bins.widths[-1].weight, std=1.0)
+    output = bins(torch.randn(3, 8, 2, 2), torch.randn(3, 8), torch.full((3,), 500.0))
+    assert (output.bin_centers.diff(dim=-1) > 0).all()
+    assert output.bin_centers.min() > 0.5
+    assert output.bin_centers.max() < 200.0
+
+
+def test_twice_the_focal_length_is_twice_as_far():
+    bins, pixels, pooled = head(), torch.randn(1, 8, 2, 2), torch.randn(1, 8)
+    near = bins(pixels, pooled, torch.tensor([400.0])).depth
+    far = bins(pixels, pooled, torch.tensor([800.0])).depth
+    assert torch.allclose(far, 2 * near)

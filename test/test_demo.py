@@ -1,0 +1,46 @@
+"""The main job, as make demo runs it."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+from conftest import ROOT
+
+from fsmde_core.data.nuscenes import read_keyframes
+from fsmde_ros.demo import read_output
+
+
+def demo(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "fsmde_ros.demo", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_a_real_keyframe_comes_out_as_depth_and_cloud(nuscenes_root, tmp_path):
+    result = demo("--data", nuscenes_root, "--version", "v1.0-mini", "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    (sample,) = read_keyframes(nuscenes_root, "v1.0-mini")
+    (recorded,) = read_output(tmp_path / "out" / "output", sample.rig.names)
+    assert recorded.stamps_ns == sample.stamps_ns
+    assert recorded.frame_ids == tuple(camera.frame_id for camera in sample.rig.cameras)
+    assert len(recorded.depths) == 6
+    assert np.isfinite(recorded.xyz).all() and len(recorded.xyz) > 50_000
+    picture = cv2.imread(str(tmp_path / "out" / "surround.png"))
+    assert picture.shape[1] == 1920
+    assert str(tmp_path / "out" / "surround.png") in result.stdout
+
+
+def test_without_data_the_stand_in_is_replayed(tmp_path):
+    result = demo("--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "sets played 4" in result.stdout
+    assert (tmp_path / "surround.png").is_file()
+
+
+def test_data_that_is_not_there_is_one_sentence(tmp_path):
+    result = demo("--data", tmp_path, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    sentence = f"fsmde-demo: nuScenes root {tmp_path} has no folder v1.0-mini"
+    assert result.stderr.strip().splitlines()[-1] == sentence

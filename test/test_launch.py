@@ -1,0 +1,85 @@
+"""Everything that the launch files name exists; where launch_ros is installed, they are loaded."""
+
+import ast
+import importlib.util
+import re
+from dataclasses import fields
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from fsmde_ros.params import NOT_OURS, NodeParams
+
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+KNOWN = {f.name for f in fields(NodeParams)} | {n for n in NOT_OURS if not n.endswith(".")}
+
+
+def calls(tree, name):
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == name
+    ]
+
+
+def text(node):
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+@pytest.fixture(params=LAUNCH_FILES, ids=lambda path: path.name)
+def tree(request):
+    return ast.parse(request.param.read_text())
+
+
+def test_executables_exist(tree):
+    scripts = set(re.findall(r'"([\w-]+) = fsmde_ros', (ROOT / "setup.py").read_text()))
+    nodes = calls(tree, "Node")
+    assert nodes
+    for node in nodes:
+        named = {keyword.arg: text(keyword.value) for keyword in node.keywords}
+        assert named["package"] == "fsmde_ros"
+        assert named["executable"] in scripts
+
+
+def test_files_exist(tree):
+    for call in calls(tree, "PathJoinSubstitution"):
+        parts = [text(part) for part in call.args[0].elts[1:]]
+        assert ROOT.joinpath(*parts).is_file(), parts
+
+
+def test_parameters_exist(tree):
+    for node in calls(tree, "Node"):
+        for keyword in node.keywords:
+            if keyword.arg == "parameters":
+                dictionaries = [e for e in keyword.value.elts if isinstance(e, ast.Dict)]
+                assert {text(k) for d in dictionaries for k in d.keys} <= KNOWN
+
+
+def test_arguments_used_are_declared_and_described(tree):
+    declared = calls(tree, "DeclareLaunchArgument")
+    names = {text(call.args[0]) for call in declared}
+    assert names == {text(call.args[0]) for call in calls(tree, "LaunchConfiguration")}
+    assert all("description" in {k.arg for k in call.keywords} for call in declared)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
+def test_parameter_files_name_known_parameters_of_the_right_type(path):
+    document = yaml.safe_load(path.read_text())
+    if "/**" not in document:
+        pytest.skip("a rig file")
+    parameters = document["/**"]["ros__parameters"]
+    types = {f.name: f.type for f in fields(NodeParams)}
+    for name, value in parameters.items():
+        assert type(value).__name__ == types[name].split("[")[0]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed (not PyPI)"
+)
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_launch_files_load(path):
+    spec = importlib.util.spec_from_file_location("launch_file", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.generate_launch_description().entities

@@ -1,0 +1,65 @@
+"""Who may import whom, read from the sources."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+ROS = {
+    "rclpy", "sensor_msgs", "std_msgs", "geometry_msgs", "builtin_interfaces", "rcl_interfaces",
+    "rosgraph_msgs", "diagnostic_msgs", "tf2_ros", "cv_bridge", "message_filters", "launch",
+    "launch_ros", "ament_index_python", "fsmde_ros",
+}  # fmt: skip
+# module of fsmde_core -> the modules of ours that it may import; those not listed: any of core
+ALLOWED = {
+    "geometry": set(),
+    "bins": set(),
+    "card": set(),
+    "encoder": set(),
+    "losses": {"bins", "geometry"},
+    "rig": {"geometry"},
+    "student": {"bins", "encoder"},
+    "checkpoint": {"student", "card"},
+    "export": {"student", "checkpoint", "card"},
+    "predictor": {"rig", "geometry", "card"},
+    "visualize": {"rig", "geometry"},
+    "data": {"data", "rig", "geometry"},
+    "blocks": {"data", "rig", "geometry"},
+}
+
+
+def imports(path):
+    """Dotted names of all modules that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "fsmde_core").rglob("*.py")), ids=str)
+def test_core_knows_no_ros_and_keeps_its_layers(path):
+    module = path.relative_to(ROOT / "fsmde_core").with_suffix("").parts[0]
+    for name in imports(path):
+        head, *rest = name.split(".")
+        assert head not in ROS, f"{path} imports {name}"
+        if head == "fsmde_core" and module in ALLOWED:
+            assert rest[0] in ALLOWED[module], f"{path} imports {name}"
+
+
+def test_the_node_runs_without_torch():
+    code = (
+        "import sys; import fsmde_ros.depth_node, fsmde_ros.demo; "
+        "print([m for m in ('torch', 'timm', 'safetensors', 'onnx') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_no_folder_of_odds_and_ends():
+    names = {path.stem for path in ROOT.glob("fsmde_*/**/*.py")}
+    assert not names & {"utils", "util", "common", "helpers", "helper", "base", "misc"}

@@ -1,0 +1,356 @@
+"""The node in a process of its own, fed over DDS by publishers in this one."""
+
+import array
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from conftest import ROOT
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
+
+from fsmde_core.predictor import Predictor
+from fsmde_core.rig import Rig, save_rig
+from fsmde_ros.conversions import (
+    camera_info_msg,
+    cloud_from_msg,
+    depth_from_msg,
+    ns_to_stamp,
+    stamp_to_ns,
+)
+
+START_NS = 1_700_000_000_000_000_000
+TIMEOUT_S = 60.0
+
+
+class Graph:
+    """A node process, publishers for its inputs and everything that it published, by topic.
+
+    Each graph has a namespace of its own, so that two of them do not hear each other.
+    """
+
+    def __init__(self, rig: Rig, folder, *parameters: str, compressed: bool = False):
+        self.rig, self.compressed, self.sets = rig, compressed, 0
+        self.namespace = f"/{folder.name}"
+        save_rig(rig, folder / "rig.yaml")
+        self.log = open(folder / "log.txt", "w+")
+        parameters = (f"rig_file:={folder / 'rig.yaml'}", f"compressed:={compressed}", *parameters)
+        self.process = subprocess.Popen(
+            [*node_command(*parameters), "-r", f"__ns:={self.namespace}"],
+            cwd=ROOT,
+            stderr=self.log,
+            stdout=self.log,
+        )
+        self.node = rclpy.create_node("test_rig", namespace=self.namespace)
+        self.received, self.outputs = defaultdict(list), []
+        suffix, kind = ("/compressed", CompressedImage) if compressed else ("", Image)
+        qos = QoSProfile(depth=10)
+        self.images, self.infos = [], []
+        for name in rig.names:
+            topic = f"{name}/image_raw{suffix}"
+            self.images.append(self.node.create_publisher(kind, topic, qos))
+            self.infos.append(self.node.create_publisher(CameraInfo, f"{name}/camera_info", qos))
+            self.listen(Image, f"{name}/depth/image_rect")
+            self.listen(CameraInfo, f"{name}/depth/camera_info")
+        self.listen(PointCloud2, "points")
+        inputs = self.images + self.infos
+        self.spin_until(
+            lambda: (
+                all(p.get_subscription_count() for p in inputs)
+                and all(self.node.count_publishers(topic) for topic in self.outputs)
+            ),
+            "the node to subscribe and publish",
+        )
+        time.sleep(0.5)  # its readers have to find our writers too, which nothing here can see
+
+    def listen(self, kind, topic):
+        self.outputs.append(topic)
+        self.node.create_subscription(kind, topic, self.received[topic].append, 10)
+
+    def spin_until(self, condition, what):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < deadline, f"waited in vain for {what}\n{self.text()}"
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+
+    def text(self) -> str:
+        self.log.flush()
+        return (self.log.seek(0), self.log.read())[1]
+
+    def publish(self, images, *, edit=lambda i, image, info: None):
+        """Send one set; returns its stamps. edit may change each camera's messages."""
+        stamps = [START_NS + self.sets * 500_000_000 + i * 7_000_000 for i in range(len(images))]
+        self.sets += 1
+        for i, (camera, pixels) in enumerate(zip(self.rig.cameras, images)):
+            header = Header(stamp=ns_to_stamp(stamps[i]), frame_id=camera.frame_id)
+            image = self.image_msg(pixels, header)
+            info = camera_info_msg(camera, header)
+            edit(i, image, info)
+            self.infos[i].publish(info)
+            self.images[i].publish(image)
+        return stamps
+
+    def image_msg(self, pixels, header):
+        if self.compressed:
+            _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
+            data = array.array("B", encoded.tobytes())
+            return CompressedImage(header=header, format="jpeg", data=data)
+        height, width, _ = pixels.shape
+        return Image(
+            header=header, height=height, width=width, encoding="rgb8", step=3 * width,
+            data=array.array("B", pixels.tobytes()),
+        )  # fmt: skip
+
+    def answer(self, stamps):
+        """Depth messages, depth CameraInfos and cloud of the set with these stamps."""
+        names = self.rig.names
+
+        def found(topic, stamp_ns):
+            return [m for m in self.received[topic] if stamp_to_ns(m.header.stamp) == stamp_ns]
+
+        self.spin_until(lambda: found("points", max(stamps)), f"the cloud of {stamps}")
+        outputs = []
+        for kind in ("image_rect", "camera_info"):
+            topics = [f"{name}/depth/{kind}" for name in names]
+            self.spin_until(lambda t=topics: all(map(found, t, stamps)), f"{kind} of {stamps}")
+            outputs.append([found(topic, stamp)[0] for topic, stamp in zip(topics, stamps)])
+        return *outputs, found("points", max(stamps))[0]
+
+    def warned(self, text):
+        """Wait for a warning; {ns} in it stands for the namespace."""
+        text = text.replace("{ns}", self.namespace)
+        self.spin_until(lambda: text in self.text(), f"the warning {text!r}")
+
+    def close(self):
+        self.node.destroy_node()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=20)
+        finally:
+            self.process.kill()
+            self.log.close()
+
+
+def node_command(*parameters):
+    arguments = [a for parameter in parameters for a in ("-p", parameter)]
+    return [sys.executable, "-m", "fsmde_ros.depth_node", "--ros-args", *arguments]
+
+
+@pytest.fixture(scope="module")
+def ros():
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def six(ros, rig, tmp_path_factory):
+    graph = Graph(rig, tmp_path_factory.mktemp("six"))
+    yield graph
+    graph.close()
+
+
+@pytest.fixture(scope="module")
+def images(views):
+    return [image for image, _ in views]
+
+
+def test_six_images_become_six_depths_and_a_cloud(six, rig, images, model_card):
+    depths, infos, cloud = six.answer(six.publish(images))
+    expected = Predictor(model_card)(images, rig)
+    for i, (msg, info, camera) in enumerate(zip(depths, infos, rig.cameras)):
+        assert msg.header.frame_id == info.header.frame_id == camera.frame_id
+        assert msg.header.stamp == info.header.stamp
+        assert (msg.encoding, msg.width, msg.height, msg.step) == ("32FC1", 640, 352, 2560)
+        assert (info.width, info.height) == (640, 352)
+        assert info.k[0] == pytest.approx(2 * camera.K[0, 0])  # 320 pixels became 640
+        depth, valid = depth_from_msg(msg), expected.depth[i] <= 80.0
+        both = np.isfinite(depth) & valid
+        assert (np.isfinite(depth) ^ valid).sum() <= 5  # rounding at 80 m
+        assert np.allclose(depth[both], expected.depth[i][both], rtol=1e-4)
+    assert cloud.header.frame_id == "base_link"
+    xyz, rgb = cloud_from_msg(cloud)
+    in_cloud = (expected.depth[:, 1::2, 1::2] <= 80.0).sum()  # every second row and column
+    assert abs(len(xyz) - in_cloud) <= 5
+    assert len(xyz) > 50_000
+    assert np.isfinite(xyz).all()
+
+
+def test_the_cloud_is_the_depth_images_seen_from_base_link(six, rig, images):
+    depths, _, cloud = six.answer(six.publish(images))
+    xyz, rgb = cloud_from_msg(cloud)
+    front = rig.resized(640, 352).cameras[0]
+    depth = depth_from_msg(depths[0])[1::2, 1::2]
+    first_row = depth[0][np.isfinite(depth[0])]
+    # the first points of the cloud are the first row of the first camera, which looks along x
+    assert np.allclose(xyz[: len(first_row), 0], first_row + front.T_ego_cam[0, 3], rtol=1e-4)
+    seen = cv2.resize(images[0], (640, 352), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(rgb[0], seen[1, 1])
+
+
+def spoil(index, change):
+    return lambda i, image, info: change(image, info) if i == index else None
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (
+            lambda image, info: setattr(image, "encoding", "yuv9"),
+            "set skipped: {ns}/front_right/image_raw: encoding 'yuv9' is not supported",
+        ),
+        (
+            lambda image, info: setattr(image, "data", image.data[:-1]),
+            "set skipped: {ns}/back/image_raw: 320x180 rgb8 with step 960 does not fit its",
+        ),
+        (
+            lambda image, info: (
+                setattr(image, "height", 90), setattr(image, "data", image.data[: 90 * 960])
+            ),
+            "set skipped: {ns}/back_left/image_raw: image 320x90 contradicts its",
+        ),
+        (
+            lambda image, info: setattr(info, "k", [0.0] * 9),
+            "set skipped: {ns}/front/camera_info: K is zero, the camera is not calibrated",
+        ),
+        (
+            lambda image, info: setattr(info, "k", [1.0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            "set skipped: {ns}/back_right/camera_info: camera back_right: K is singular",
+        ),
+        (
+            lambda image, info: setattr(info, "d", [0.1, 0.0, 0.0, 0.0, 0.0]),
+            "set skipped: {ns}/front_left/camera_info: distortion plumb_bob",
+        ),
+    ],
+)  # fmt: skip
+def test_a_set_that_cannot_be_used_is_skipped_and_the_node_goes_on(six, images, change, warning):
+    index = six.rig.names.index(warning.split("/")[1])
+    six.publish(images, edit=spoil(index, change))
+    six.warned(warning)
+    six.answer(six.publish(images))
+
+
+def test_an_image_with_a_zero_stamp_is_named(six, images):
+    def zero(image, info):
+        image.header.stamp = ns_to_stamp(0)
+
+    six.publish(images, edit=spoil(2, zero))
+    six.warned("stamps of back_right are zero")
+    six.answer(six.publish(images))
+
+
+@pytest.mark.parametrize("cameras", [1, 4])
+def test_rigs_of_other_sizes(ros, rig, images, tmp_path, cameras):
+    part = Rig(rig.cameras[:cameras])
+    graph = Graph(part, tmp_path, "depth_size:=source", "max_depth_m:=12.0", "cloud_stride:=4")
+    try:
+        depths, infos, cloud = graph.answer(graph.publish(images[:cameras]))
+        assert len(depths) == cameras
+        for msg, info, camera in zip(depths, infos, part.cameras):
+            assert (msg.width, msg.height) == (info.width, info.height) == (320, 180)
+            assert info.k[0] == pytest.approx(camera.K[0, 0])
+            depth = depth_from_msg(msg)
+            assert np.nanmax(depth) <= 12.0
+        assert 0 < cloud.width <= cameras * 160 * 88
+    finally:
+        graph.close()
+    assert graph.process.returncode == 0
+
+
+def test_jpegs_are_decoded_and_truncated_ones_skipped(ros, rig, images, tmp_path):
+    part = Rig(rig.cameras[:2])
+    graph = Graph(part, tmp_path, compressed=True)
+    try:
+        graph.answer(graph.publish(images[:2]))
+
+        def truncate(image, info):
+            image.data = image.data[: len(image.data) // 2]
+
+        graph.publish(images[:2], edit=spoil(1, truncate))
+        graph.warned("set skipped: {ns}/front_right/image_raw/compressed: JPEG of")
+        graph.answer(graph.publish(images[:2]))
+    finally:
+        graph.close()
+
+
+def test_a_rig_that_lost_a_camera_says_which(ros, rig, images, tmp_path):
+    part = Rig(rig.cameras[:2])
+    graph = Graph(part, tmp_path)
+    try:
+        stamps = graph.publish(images[:2])
+        graph.answer(stamps)
+        for _ in range(3):  # the second camera falls silent
+            graph.publish(images[:1])
+        graph.warned("from front_right to front, and slop is 75 ms")
+        graph.answer(graph.publish(images[:2]))
+    finally:
+        graph.close()
+
+
+def failed_start(*parameters) -> str:
+    """What the node says on stderr when it refuses to start."""
+    result = subprocess.run(
+        node_command(*parameters), cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def rig_file(rig, tmp_path):
+    save_rig(rig, tmp_path / "rig.yaml")
+    return tmp_path / "rig.yaml"
+
+
+def test_bad_start_parameters_are_one_sentence_and_exit_code_1(rig_file, tmp_path):
+    rig = f"rig_file:={rig_file}"
+    assert "unknown parameter 'speed'" in failed_start(rig, "speed:=9")
+    assert "none.json: No such file" in failed_start(rig, f"model:={tmp_path / 'none.json'}")
+    assert "none.yaml: No such file" in failed_start(f"rig_file:={tmp_path / 'none.yaml'}")
+    assert "QNNExecutionProvider: not in this build" in failed_start(
+        rig, "providers:=[QNNExecutionProvider]"
+    )
+
+
+def test_a_model_that_is_not_the_one_of_its_card_is_refused(rig_file, tmp_path, model_card):
+    shutil.copy(model_card, tmp_path)
+    (tmp_path / "student_s.onnx").write_bytes(b"rubbish")
+    sentence = failed_start(f"rig_file:={rig_file}", f"model:={tmp_path / 'student_s.json'}")
+    assert "student_s.onnx has sha256" in sentence
+    digest = json.loads(model_card.read_text())["sha256"]["student_s.onnx"]
+    assert digest in sentence
+
+
+def test_tf_without_tf2_ros_is_refused():
+    try:
+        import tf2_ros  # noqa: F401
+    except ImportError:
+        assert "tf2_ros, which is not installed" in failed_start("cameras:=[front]")
+    else:
+        pytest.skip("tf2_ros is installed here")
+
+
+def test_two_interrupts_end_the_node_cleanly(rig_file):
+    process = subprocess.Popen(
+        node_command(f"rig_file:={rig_file}"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if "ready" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest

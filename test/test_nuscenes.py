@@ -1,0 +1,101 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from fsmde_core.data.nuscenes import read_keyframes, read_points
+from fsmde_core.data.sample import DatasetError, lidar_points_cam, read_image, scatter_depth
+
+VERSION = "v1.0-mini"
+
+
+@pytest.fixture
+def copy(nuscenes_root, tmp_path):
+    """A copy of the tables whose images are not there."""
+    shutil.copytree(nuscenes_root / VERSION, tmp_path / VERSION)
+    return tmp_path
+
+
+def edit(root, table, change):
+    path = root / VERSION / f"{table}.json"
+    path.chmod(0o644)
+    entries = json.loads(path.read_text())
+    change(entries)
+    path.write_text(json.dumps(entries))
+
+
+def test_a_real_keyframe(nuscenes_root):
+    (sample,) = read_keyframes(nuscenes_root, VERSION)
+    assert sample.scene == "scene-0061"
+    assert sample.rig.names == (
+        "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT",
+        "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT",
+    )  # fmt: skip
+    assert sample.stamps_ns[0] == 1_532_402_927_612_460_000
+    assert sample.rig.cameras[0].K[0, 2] == pytest.approx(816.267 + 0.5, abs=1e-3)
+    assert len(sample.rig.neighbours()) == 6
+    assert read_image(sample.image_files[0]).shape == (900, 1600, 3)
+
+
+def test_lidar_falls_on_every_image(nuscenes_root):
+    (sample,) = read_keyframes(nuscenes_root, VERSION)
+    points = read_points(sample.lidar)
+    assert points.shape == (34688, 3)
+    for i, camera in enumerate(sample.rig.cameras):
+        depth = scatter_depth(lidar_points_cam(sample, i, points), camera)
+        assert 2500 < (depth > 0).sum() < 6000
+        # the ground close by is in the lower half, nearer than the upper half
+        upper, lower = depth[:450], depth[450:]
+        assert np.median(lower[lower > 0]) < np.median(upper[upper > 0])
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "reason"),
+    [
+        ("ego_pose", lambda t: t.clear(), "ego_pose.json .* lacks token .* of sample"),
+        ("sample_data", lambda t: t.clear(), "has no camera keyframe for sample"),
+        ("sample", lambda t: t.clear(), "sample.json .* lacks token .* of scene scene-0061"),
+        (
+            "calibrated_sensor",
+            lambda t: t[0].update(rotation=[1, 1, 0, 0]),
+            "calibrated_sensor.json, token .*norm 1.414",
+        ),
+        (
+            "calibrated_sensor",
+            lambda t: t[0].update(camera_intrinsic=[[0, 0, 0]] * 3),
+            "calibrated_sensor.json, token .*K is",
+        ),
+        (
+            "sample_data",
+            lambda t: t[0].update(filename="../../etc/passwd"),
+            "'../../etc/passwd' leaves the dataset root",
+        ),
+    ],
+)
+def test_a_broken_table_is_named(copy, table, change, reason):
+    edit(copy, table, change)
+    with pytest.raises(DatasetError, match=reason):
+        read_keyframes(copy, VERSION)
+
+
+def test_a_missing_root_or_table_is_named(copy, tmp_path):
+    with pytest.raises(DatasetError, match="has no folder v1.0-test"):
+        read_keyframes(tmp_path, "v1.0-test")
+    (copy / VERSION / "sensor.json").unlink()
+    with pytest.raises(DatasetError, match="sensor.json: No such file"):
+        read_keyframes(copy, VERSION)
+
+
+def test_a_truncated_point_cloud_and_a_missing_image_are_named(copy, tmp_path):
+    (sample,) = read_keyframes(copy, VERSION)
+    sample.lidar.file.parent.mkdir(parents=True)
+    sample.lidar.file.write_bytes(b"\0" * 42)
+    with pytest.raises(DatasetError, match="is truncated"):
+        read_points(sample.lidar)
+    with pytest.raises(DatasetError, match="image .*CAM_FRONT.*: No such file"):
+        read_image(sample.image_files[0])
+    sample.image_files[0].parent.mkdir(parents=True)
+    sample.image_files[0].write_bytes(b"rubbish")
+    with pytest.raises(DatasetError, match="does not decode"):
+        read_image(sample.image_files[0])

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from fsmde_core.data.augment import turned
+from fsmde_core.geometry import pixel_centres, pixel_rays
+from fsmde_core.student import PRESETS, StudentConfig, StudentDepthNet
+
+SMALL = StudentConfig(input_width=128, input_height=64, n_bins=16, decoder_channels=32)
+
+
+def inputs(rig, config, *, rigs=1):
+    small = rig.resized(config.input_width, config.input_height)
+    cameras = len(rig.cameras)
+    shape = (rigs, cameras, config.input_height, config.input_width, 3)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    K = torch.from_numpy(small.K).float().expand(rigs, -1, -1, -1)
+    T_ego_cam = torch.from_numpy(small.T_ego_cam).float().expand(rigs, -1, -1, -1)
+    return images, K, T_ego_cam
+
+
+@pytest.mark.parametrize("fusion", ["columns", "cells"])
+def test_shapes_for_two_rigs_of_six(rig, fusion):
+    config = StudentConfig(**{**SMALL.__dict__, "fusion": fusion})
+    with torch.no_grad():
+        output = StudentDepthNet(config).eval()(*inputs(rig, config, rigs=2))
+    assert output.depth.shape == output.confidence.shape == (2, 6, 64, 128)
+    assert output.bin_logits.shape == (2, 6, 16, 16, 32)
+    assert output.bin_centers.shape == (2, 6, 16)
+    assert output.depth.isfinite().all() and (output.depth > 0).all()
+
+
+def test_rigs_of_a_batch_do_not_see_each_other(rig):
+    torch.manual_seed(0)
+    student = StudentDepthNet(SMALL).eval()
+    torch.nn.init.normal_(student.fusion.out.weight)  # untrained fusion is the identity
+    images, K, T_ego_cam = inputs(rig, SMALL, rigs=2)
+    with torch.no_grad():
+        both = student(images, K, T_ego_cam).depth
+        alone = student(images[:1], K[:1], T_ego_cam[:1]).depth
+    assert torch.allclose(both[:1], alone, rtol=1e-4)
+
+
+def test_cameras_of_a_rig_do_see_each_other(rig):
+    torch.manual_seed(0)
+    student = StudentDepthNet(SMALL).eval()
+    torch.nn.init.normal_(student.fusion.out.weight)
+    images, K, T_ego_cam = inputs(rig, SMALL)
+    changed = images.clone()
+    changed[:, 1] = 255 - changed[:, 1]
+    with torch.no_grad():
+        before = student(images, K, T_ego_cam).depth
+        after = student(changed, K, T_ego_cam).depth
+    assert not torch.allclose(before[:, 0], after[:, 0], rtol=1e-4)
+
+
+def test_ray_features_are_the_geometry(rig):
+    camera = rig.cameras[1].resized(128, 64)
+    student = StudentDepthNet(SMALL)
+    K = torch.tensor(camera.K)[None]
+    T_ego_cam = torch.tensor(camera.T_ego_cam)[None]
+    features = student.rays.features(K, T_ego_cam, (2, 4), 32)[0].permute(1, 2, 0).numpy()
+    rays_cam = pixel_rays(camera.K, 32 * pixel_centres(4, 2))
+    rays_ego = rays_cam @ camera.T_ego_cam[:3, :3].T
+    assert np.allclose(features[..., :2], rays_cam[..., :2])
+    unit = rays_ego / np.linalg.norm(rays_ego, axis=-1, keepdims=True)
+    assert np.allclose(features[..., 4:], unit)
+    # the lower row looks at the ground: depth 1.5 m / slope, at this focal length
+    ground_depth = 1.5 / -rays_ego[1, :, 2]
+    assert np.allclose(features[1, :, 2], 4 * (camera.K[0, 0] / 500) / ground_depth)
+    assert np.allclose(features[0, :, 2], 0)  # the upper row looks at the sky
+    assert np.allclose(features[..., 3], np.log(1.5))
+
+
+def test_turning_the_rig_changes_only_the_direction_features(rig):
+    camera = rig.cameras[0].resized(128, 64)
+    rays = StudentDepthNet(SMALL).rays
+    K = torch.tensor(camera.K)[None]
+    before, after = (
+        rays.features(K, torch.tensor(c.T_ego_cam)[None], (2, 4), 32)
+        for c in (camera, turned(camera, 1.0))
+    )
+    assert torch.allclose(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+
+
+def test_presets_have_the_size_of_a_light_network():
+    sizes = {
+        name: sum(p.numel() for p in StudentDepthNet(config).parameters()) / 1e6
+        for name, config in PRESETS.items()
+    }
+    assert 3.0 < sizes["s"] < 3.6
+    assert 4.7 < sizes["m"] < 5.4
