@@ -24,7 +24,7 @@ endif
 
 .PHONY: demo test lint clean
 demo: $(VENV)/run-installed
-	$(RUN) -m fsmde_ros.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
+	@$(RUN) -m fsmde_ros.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: lint
 	$(RUN) -m pytest
@@ -38,13 +38,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV_FLAGS) $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON) -m venv failed; on Debian and Ubuntu install python3-venv" >&2; exit 1; }
 
 $(VENV)/run-installed: $(VENV)/bin/python setup.py constraints.txt
-	$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(RUN_EXTRAS)"
+	@echo "make: installing what the node needs into $(VENV) (once, a minute or two)"
+	@$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(RUN_EXTRAS)"
 	@touch $@
 
 # torch first and alone: everything else that wants a torch then takes this one
 $(VENV)/test-installed: $(VENV)/run-installed
-	$(RUN) -m pip install --quiet $(VERSIONS) torch
-	$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(TEST_EXTRAS)"
+	@echo "make: installing torch and what the tests need into $(VENV) (once, some minutes)"
+	@$(RUN) -m pip install --quiet $(VERSIONS) torch
+	@$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(TEST_EXTRAS)"
 	@touch $@
 
 clean:
