@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -13,7 +12,6 @@ import cv2
 import numpy as np
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -33,12 +31,14 @@ from fsmde_ros.conversions import (
     ns_to_stamp,
     stamp_to_ns,
 )
+from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.params import NodeParams, ParameterError, declare_params
 from fsmde_ros.share import share_dir
 from fsmde_ros.sync import RigSync, StampedSet
 
 START_UP_ERRORS = (
-    ParameterError, RigError, ModelError, ProviderError, FileNotFoundError, ImportError,
+    StartUpError, ParameterError, RigError, ModelError, ProviderError, FileNotFoundError,
+    ImportError,
 )  # fmt: skip
 WARNING_PERIOD_S = 5.0  # one warning a topic in this time
 SILENCE_S = 2.0  # without a set for longer, the node says why
@@ -232,31 +232,16 @@ class SurroundDepthNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to stop; exit code 1 with one sentence if it cannot start."""
-    # rclpy ends the spin on SIGINT and SIGTERM. Python's own KeyboardInterrupt would come on top,
-    # and once more in the clean-up below, since a launch sends SIGINT twice.
-    signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        rclpy.init(args=args)
-    except Exception as error:  # rclpy raises a class of its own for each kind of bad argument
-        print(f"surround_depth: {error}", file=sys.stderr)
-        return 1
-    node = None
-    try:
-        node = SurroundDepthNode()
-        rclpy.spin(node)
-    except ExternalShutdownException:
-        pass
+        with ros_process(args):
+            node = SurroundDepthNode()
+            try:
+                rclpy.spin(node)
+            finally:
+                node.close()
     except START_UP_ERRORS as error:
         print(f"surround_depth: {error}", file=sys.stderr)
         return 1
-    except Exception:
-        if rclpy.ok():  # else it was interrupted while it started
-            raise
-    finally:
-        if node is not None:
-            node.close()
-        rclpy.try_shutdown()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end takes a while
     return 0
 
 
