@@ -341,16 +341,19 @@ def test_tf_without_tf2_ros_is_refused():
         pytest.skip("tf2_ros is installed here")
 
 
-def test_two_interrupts_end_the_node_cleanly(rig_file):
+@pytest.mark.parametrize(
+    "signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)], ids=["SIGINT twice", "SIGTERM"]
+)
+def test_signals_end_the_node_cleanly(rig_file, signals):
     process = subprocess.Popen(
         node_command(f"rig_file:={rig_file}"), cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     for line in process.stderr:
         if "ready" in line:
             break
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)
     _, rest = process.communicate(timeout=30)
     assert process.returncode == 0, rest
     assert "Traceback" not in rest
