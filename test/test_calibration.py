@@ -1,6 +1,7 @@
 """tf2_ros is not on PyPI: the two tests of TF use a stand-in for its buffer, the rest is real."""
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -8,7 +9,12 @@ import pytest
 from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
 from std_msgs.msg import Header
 
-from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
+from fsmde_ros.calibration import (
+    Calibration,
+    disagreement,
+    extrinsics_from_rig,
+    extrinsics_from_tf,
+)
 from fsmde_ros.conversions import MessageError, camera_info_msg
 
 
@@ -18,7 +24,7 @@ def infos(rig):
 
 def filled(rig, extrinsics):
     calibration = Calibration(
-        rig.names, extrinsics=extrinsics, base_frame="base_link", rectified=False
+        rig.names, extrinsics=extrinsics, base_frame="base_link", rectified=False, size=(64, 36)
     )
     for i, msg in enumerate(infos(rig)):
         calibration.update(i, msg, f"/{rig.names[i]}/camera_info")
@@ -27,26 +33,41 @@ def filled(rig, extrinsics):
 
 def test_the_rig_is_complete_once_every_camera_info_is_there(rig):
     calibration = Calibration(
-        rig.names, extrinsics=extrinsics_from_rig(rig), base_frame="base_link", rectified=False
+        rig.names,
+        extrinsics=extrinsics_from_rig(rig),
+        base_frame="base_link",
+        rectified=False,
+        size=(64, 36),
     )
     for i, msg in enumerate(infos(rig)[:-1]):
         calibration.update(i, msg, "/info")
+    assert calibration.rig([1, 2]).names == rig.names[1:3]
     with pytest.raises(MessageError, match="no CameraInfo yet from front_left"):
-        calibration.rig()
+        calibration.rig(range(6))
     calibration.update(5, infos(rig)[5], "/info")
-    assert np.allclose(calibration.rig().K, rig.K)
-    assert np.allclose(calibration.rig().T_ego_cam, rig.T_ego_cam)
+    assert np.allclose(calibration.rig(range(6)).K, rig.K)
+    assert np.allclose(calibration.rig(range(6)).T_ego_cam, rig.T_ego_cam)
 
 
 def test_a_changed_camera_info_is_picked_up_and_an_equal_one_costs_nothing(rig):
     calibration = filled(rig, extrinsics_from_rig(rig))
-    before = calibration.rig()
+    before = calibration.rig(range(6))
     calibration.update(0, infos(rig)[0], "/info")
-    assert calibration.rig() is before
+    assert calibration.rig(range(6)) is before
     zoomed = infos(rig)[0]
     zoomed.k[0] = 2 * zoomed.k[0]
     calibration.update(0, zoomed, "/info")
-    assert calibration.rig().K[0, 0, 0] == pytest.approx(2 * rig.K[0, 0, 0])
+    assert calibration.rig(range(6)).K[0, 0, 0] == pytest.approx(2 * rig.K[0, 0, 0])
+
+
+def test_a_rig_file_that_contradicts_camera_info_is_told_of(rig):
+    view = filled(rig, extrinsics_from_rig(rig)).view(0)
+    assert disagreement(view, rig.cameras[0]) is None
+    assert disagreement(view, rig.cameras[0].resized(1600, 900)) is None  # only another size
+    zoomed = rig.cameras[0].cropped(80, 45, 160, 90)
+    assert "focal length 229 px in CameraInfo, 457 px" in disagreement(view, zoomed)
+    renamed = replace(rig.cameras[0], frame_id="camera_0")
+    assert "frame 'front_optical_frame' in CameraInfo, 'camera_0'" in disagreement(view, renamed)
 
 
 @pytest.fixture
@@ -75,7 +96,7 @@ def test_extrinsics_come_from_tf(rig, transforms):
     for i, camera in enumerate(rig.cameras):
         transforms["base_link", camera.frame_id] = float(i)
     calibration = filled(rig, extrinsics_from_tf(None, "base_link"))
-    assert calibration.rig().T_ego_cam[:, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
+    assert calibration.rig(range(6)).T_ego_cam[:, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_frame_that_tf_does_not_know_is_named_until_it_comes(rig, transforms):
@@ -83,6 +104,6 @@ def test_a_frame_that_tf_does_not_know_is_named_until_it_comes(rig, transforms):
         transforms["base_link", camera.frame_id] = 0.0
     calibration = filled(rig, extrinsics_from_tf(None, "base_link"))
     with pytest.raises(MessageError, match="/tf: base_link <- front_optical_frame of front"):
-        calibration.rig()
+        calibration.rig(range(6))
     transforms["base_link", rig.cameras[0].frame_id] = 1.0
-    assert calibration.rig().T_ego_cam[0, 0, 3] == 1.0
+    assert calibration.rig(range(6)).T_ego_cam[0, 0, 3] == 1.0
