@@ -69,9 +69,8 @@ def make_wires(points: np.ndarray, sag_m: float) -> Mesh:
     dark = mesh.surface(sf.PLAIN, (0.02, 0.02, 0.02))
     for a, b in zip(points[:-1], points[1:]):
         k = np.linspace(0, 1, 7)[:, None]
-        line = a + (b - a) * k - (0, 0, 1) * (sag_m * 4 * k * (1 - k))
-        for start, end in zip(line[:-1], line[1:]):
-            mesh.tube(dark, start, end, 0.014, 0.014, sides=4)
+        line = a + (b - a) * k - np.array([0, 0, 1]) * (sag_m * 4 * k * (1 - k))
+        mesh.tubes(dark, line[:-1], line[1:], np.full(6, 0.014), np.full(6, 0.014), sides=4)
     return mesh.finish()
 
 

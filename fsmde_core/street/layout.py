@@ -193,10 +193,11 @@ def _place_skyline(layout: Layout, side: int) -> None:
                 continue
             mesh = make_building(rng, *half, min(tall, 120), detail=False)
             layout.put(mesh, ObjectClass.BUILDING, s, t, yaw=rng.uniform(-0.4, 0.4))
-    for _ in range(30):
+    far_trees = [make_tree(rng, 0.06) for _ in range(4)]
+    for k in range(40):
         s, t = rng.uniform(layout.first_m - 80, layout.last_m + 80), side * rng.uniform(40, 160)
         if layout.take(s, t, 1.5, 1.5):
-            layout.put(make_tree(rng, 0.05), ObjectClass.VEGETATION, s, t)
+            layout.put(far_trees[k % 4], ObjectClass.VEGETATION, s, t)
 
 
 def _place_border(layout: Layout, side: int, start: float, end: float, style: str) -> None:

@@ -157,7 +157,7 @@ def _wall_finish(row, u, v, footprint, seed):
     k = 0.68 + 0.6 * fractal_noise(u * 0.4, v * 0.25, seed, footprint * 0.4)
     k *= 0.9 + 0.2 * value_noise(u * 3.0, v * 0.12, seed + 71)
     if v < 1.2:
-        k *= 0.8 + 0.17 * v
+        k *= 0.8 + 0.17 * max(v, 0.0)
     style = int(row[P3]) % 8
     if style == 0 and footprint < 0.08:
         course = math.floor(v / 0.075)

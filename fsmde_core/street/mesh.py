@@ -63,6 +63,13 @@ def rotation_y(pitch: float) -> np.ndarray:
     return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
 
 
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cross product of [..., 3]; for the many small shapes much faster than numpy's general one."""
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
 class MeshBuilder:
     """Collects shapes; finish() returns the Mesh."""
 
@@ -79,7 +86,7 @@ class MeshBuilder:
         """Add corners [T, 3, 3]; surface is a row or [T] rows; flat normals where none given."""
         corners = np.asarray(corners, np.float64)
         if normals is None:
-            flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+            flat = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
             flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-12
             normals = np.repeat(flat[:, None], 3, axis=1)
         if uv is None:
@@ -109,7 +116,7 @@ class MeshBuilder:
 
         normals = None
         if smooth:
-            normal = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
+            normal = cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
             normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
             normals = cells(normal)
         rows = np.broadcast_to(surface, (points.shape[0] - 1, points.shape[1] - 1)).ravel()
@@ -140,26 +147,35 @@ class MeshBuilder:
 
     def tube(self, surface, start, end, radius_start, radius_end, *, sides: int = 8) -> None:
         """Add a cone or cylinder with caps between two points."""
-        start, end = np.asarray(start, float), np.asarray(end, float)
-        axis = end - start
-        length = np.linalg.norm(axis) + 1e-9
-        axis = axis / length
-        across = np.cross(axis, (0, 0, 1.0) if abs(axis[2]) < 0.9 else (1.0, 0, 0))
-        across /= np.linalg.norm(across)
-        angle = np.linspace(0, 2 * np.pi, sides + 1)
-        ring = np.cos(angle)[:, None] * across + np.sin(angle)[:, None] * np.cross(axis, across)
-        low, high = start + radius_start * ring, end + radius_end * ring
-        quads = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
-        normals = np.stack([ring[:-1], ring[1:], ring[1:], ring[:-1]], axis=1)
-        u = angle * radius_start
-        rows = np.stack([u[:-1], u[1:], u[1:], u[:-1]], axis=1)
-        v = np.broadcast_to([0, 0, length, length], rows.shape)
-        self.quads(surface, quads, normals=normals, uv=np.stack([rows, v], axis=-1))
-        for centre, circle, radius in ((start, low, radius_start), (end, high, radius_end)):
-            if radius > 0.01:
-                hub = np.broadcast_to(centre, (sides, 3))
-                fan = np.stack([hub, circle[:-1], circle[1:]], axis=1)
-                self.triangles(surface, fan)
+        self.tubes(surface, [start], [end], [radius_start], [radius_end], sides=sides)
+
+    def tubes(self, surface, starts, ends, radii_start, radii_end, *, sides: int = 8) -> None:
+        """Add many cylinders at once: starts, ends [n, 3] and radii [n] in metres."""
+        starts, ends = np.asarray(starts, float), np.asarray(ends, float)
+        low_r, high_r = np.asarray(radii_start, float), np.asarray(radii_end, float)
+        axis = ends - starts
+        length = np.linalg.norm(axis, axis=1) + 1e-9
+        axis = axis / length[:, None]
+        level = np.where(np.abs(axis[:, 2:]) < 0.9, [[0, 0, 1.0]], [[1.0, 0, 0]])
+        across = cross(axis, level)
+        across /= np.linalg.norm(across, axis=1, keepdims=True)
+        angle = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
+        ring = np.cos(angle) * across[:, None] + np.sin(angle) * cross(axis, across)[:, None]
+        low = starts[:, None] + low_r[:, None, None] * ring
+        high = ends[:, None] + high_r[:, None, None] * ring
+        quads = np.stack([low[:, :-1], low[:, 1:], high[:, 1:], high[:, :-1]], axis=2)
+        normals = np.stack([ring[:, :-1], ring[:, 1:], ring[:, 1:], ring[:, :-1]], axis=2)
+        uv = np.zeros((*quads.shape[:3], 2))
+        u = angle[:, 0] * low_r[:, None]
+        uv[..., 0] = np.stack([u[:, :-1], u[:, 1:], u[:, 1:], u[:, :-1]], axis=2)
+        uv[..., 2:, 1] = length[:, None, None]
+        uv, normals = uv.reshape(-1, 4, 2), normals.reshape(-1, 4, 3)
+        self.quads(surface, quads.reshape(-1, 4, 3), normals=normals, uv=uv)
+        for centre, circle, radius in ((starts, low, low_r), (ends, high, high_r)):
+            hub = np.broadcast_to(centre[:, None], circle[:, 1:].shape)
+            fan = np.stack([hub, circle[:, :-1], circle[:, 1:]], axis=2)[radius > 0.02]
+            if len(fan):
+                self.triangles(surface, fan.reshape(-1, 3, 3))
 
     def ellipsoid(self, surface, centre, radii, *, around: int = 10, up: int = 7, yaw=0.0) -> None:
         """Add an ellipsoid with radii [3]."""

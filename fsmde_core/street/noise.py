@@ -25,9 +25,7 @@ def _mix(h):
 @device
 def hash3(x, y, z):
     """Uniform number in [0, 1) for three integers."""
-    h = _mix(U(U(x) * U(0x9E3779B1)) + U(0x7F4A7C15))
-    h = _mix(U(h + U(U(y) * U(0x85EBCA77))))
-    h = _mix(U(h + U(U(z) * U(0xC2B2AE3D))))
+    h = _mix(U(U(x) * U(0x9E3779B1) + U(y) * U(0x85EBCA77) + U(z) * U(0xC2B2AE3D)))
     return float(h & U(0xFFFFFF)) / 16777216.0
 
 

@@ -130,7 +130,7 @@ def _torso_and_head(mesh, rng, cloth, *, lean, lift=0.0, helmet=False):
 def _wheel(mesh, tyre, frame, x, radius, thick):
     angle = np.linspace(0, 2 * np.pi, 19)
     rim = np.stack([x + radius * np.cos(angle), 0 * angle, 0.34 + radius * np.sin(angle)], axis=1)
-    for a, b in zip(rim[:-1], rim[1:]):
-        mesh.tube(tyre, a, b, thick, thick, sides=5)
-    for a in rim[:-1:3]:
-        mesh.tube(frame, (x, 0, 0.34), a, 0.005, 0.005, sides=3)
+    mesh.tubes(tyre, rim[:-1], rim[1:], np.full(18, thick), np.full(18, thick), sides=5)
+    spokes = rim[:-1:3]
+    hub = np.broadcast_to((x, 0, 0.34), spokes.shape)
+    mesh.tubes(frame, hub, spokes, np.full(6, 0.005), np.full(6, 0.005), sides=3)

@@ -53,25 +53,30 @@ def _broad(mesh: MeshBuilder, rng, height, radius, bark, share) -> None:
     leaf = _leaf_colour(mesh, rng)
     bare = rng.random() < 0.07
     crown = height * rng.uniform(0.2, 0.32)
-    tips = []
-    for _ in range(int(rng.integers(6, 11))):
-        out = rng.normal(size=3)
-        out[2] = abs(out[2]) * 0.9 + 0.25
-        out /= np.linalg.norm(out)
-        foot = top * rng.uniform(0.75, 1.0)
-        fork = foot + out * crown * rng.uniform(0.6, 0.9) + (0, 0, 0.1 * crown)
-        mesh.tube(bark, foot, fork, radius * 0.5, radius * 0.25, sides=7)
-        for _ in range(3):
-            end = fork + (out + rng.normal(0, 0.6, 3)) * crown * rng.uniform(0.4, 0.8)
-            mesh.tube(bark, fork, end, radius * 0.24, radius * 0.06, sides=5)
-            tips.append(end)
-            if bare:
-                for _ in range(6):
-                    twig = end + rng.normal(0, 0.35, 3) * crown
-                    mesh.tube(bark, fork + (end - fork) * rng.uniform(0.3, 1), twig, radius * 0.08, 0.006, sides=4)
+    boughs = int(rng.integers(6, 11))
+    out = rng.normal(size=(boughs, 3))
+    out[:, 2] = np.abs(out[:, 2]) * 0.9 + 0.25
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    feet = top * rng.uniform(0.75, 1.0, (boughs, 1))
+    forks = feet + out * crown * rng.uniform(0.6, 0.9, (boughs, 1)) + (0, 0, 0.1 * crown)
+    _branches(mesh, bark, feet, forks, radius * 0.5, radius * 0.25, sides=7)
+    forks, out = np.repeat(forks, 3, axis=0), np.repeat(out, 3, axis=0)
+    spread = out + rng.normal(0, 0.6, out.shape)
+    tips = forks + spread * crown * rng.uniform(0.4, 0.8, (len(out), 1))
+    _branches(mesh, bark, forks, tips, radius * 0.24, radius * 0.06, sides=5)
+    if bare:
+        starts, ends = np.repeat(forks, 6, axis=0), np.repeat(tips, 6, axis=0)
+        starts = starts + (ends - starts) * rng.uniform(0.3, 1, (len(ends), 1))
+        ends = ends + rng.normal(0, 0.35, ends.shape) * crown
+        _branches(mesh, bark, starts, ends, radius * 0.08, 0.006, sides=4)
     if not bare:
         count = LEAF_BUDGET * share * rng.uniform(0.7, 1.2)
-        _foliage(mesh, rng, leaf, np.array(tips), crown * 0.42, int(count), share, height / 8)
+        _foliage(mesh, rng, leaf, tips, crown * 0.42, int(count), share, height / 8)
+
+
+def _branches(mesh: MeshBuilder, bark: int, starts, ends, thick: float, thin: float, *, sides: int):
+    count = len(starts)
+    mesh.tubes(bark, starts, ends, np.full(count, thick), np.full(count, thin), sides=sides)
 
 
 def _conifer(mesh: MeshBuilder, rng, height, radius, bark, share) -> None:
