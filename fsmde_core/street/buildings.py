@@ -44,7 +44,9 @@ def make_building(
     facade = mesh.surface(sf.FACADE, wall, colour2=frame, seed=rng.random(), params=params)
     trim = mesh.surface(sf.WALL, frame * 0.85, seed=rng.random(), params=(3, 3, 0, 1))
     _walls(mesh, facade, half_x, half_y, height)
-    mesh.box(trim, (0, 0, -FOOTING_M / 2 + 0.1), (half_x + 0.06, half_y + 0.06, FOOTING_M / 2 + 0.25))
+    mesh.box(
+        trim, (0, 0, -FOOTING_M / 2 + 0.1), (half_x + 0.06, half_y + 0.06, FOOTING_M / 2 + 0.25)
+    )
     if floors <= 3 and rng.random() < 0.7:
         _pitched_roof(mesh, rng, half_x, half_y, height)
     else:
@@ -68,7 +70,12 @@ def _pitched_roof(mesh: MeshBuilder, rng, half_x, half_y, height) -> None:
     rise, over = rng.uniform(0.25, 0.6) * half_y, 0.45
     hip = half_y * 0.9 if rng.random() < 0.5 and half_x > half_y else 0.0
     wide = (half_x + over, half_y + over, rise / 2)
-    mesh.box(tiles, (0, 0, height + rise / 2), wide, taper=(hip, hip, half_y + over - 0.1, half_y + over - 0.1))
+    mesh.box(
+        tiles,
+        (0, 0, height + rise / 2),
+        wide,
+        taper=(hip, hip, half_y + over - 0.1, half_y + over - 0.1),
+    )
     brick = mesh.surface(sf.WALL, (0.3, 0.16, 0.11), seed=rng.random(), params=(3, 3, 0, 0))
     for _ in range(int(rng.integers(0, 3))):
         x, y = rng.uniform(-0.6, 0.6) * half_x, rng.uniform(-0.5, 0.5) * half_y
@@ -114,8 +121,15 @@ def _awnings(mesh: MeshBuilder, rng, half_x, half_y) -> None:
             cloth = mesh.surface(sf.CLOTH, rng.uniform(0.05, 0.55, 3), seed=rng.random())
             if rng.random() < 0.5:
                 inner, outer = side * half_y, side * (half_y + 1.3)
-                corners = [[x, inner, 2.95], [x + 2 * wide, inner, 2.95], [x + 2 * wide, outer, 2.45], [x, outer, 2.45]]
-                mesh.quads(cloth, np.array([corners]), uv=np.array([[[0, 0], [4, 0], [4, 1], [0, 1]]]))
+                corners = [
+                    [x, inner, 2.95],
+                    [x + 2 * wide, inner, 2.95],
+                    [x + 2 * wide, outer, 2.45],
+                    [x, outer, 2.45],
+                ]
+                mesh.quads(
+                    cloth, np.array([corners]), uv=np.array([[[0, 0], [4, 0], [4, 1], [0, 1]]])
+                )
                 mesh.box(cloth, (x + wide, outer, 2.36), (wide, 0.012, 0.1))
             x += 2 * wide + rng.uniform(0.5, 3)
 

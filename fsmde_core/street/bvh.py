@@ -144,15 +144,14 @@ def join_bvhs(nodes_a: np.ndarray, nodes_b: np.ndarray, triangles_a: int) -> np.
     nodes[len(nodes_a) + 2 :] = nodes_b[1:]
     nodes[0, :3] = np.minimum(nodes_a[0, :3], nodes_b[0, :3])
     nodes[0, 3:6] = np.maximum(nodes_a[0, 3:6], nodes_b[0, 3:6])
-    nodes[0, 6:] = 1, -1
     of_b = np.zeros(len(nodes), bool)
     of_b[2], of_b[len(nodes_a) + 2 :] = True, True
     inner = nodes[:, 7] < 0
     inner[0] = False
+    nodes[0, 6:] = 1, -1
     nodes[inner & ~of_b, 6] += 2
     nodes[inner & of_b, 6] += len(nodes_a) + 1
     nodes[~inner & of_b, 6] += triangles_a
-    nodes[0, 6:] = 1, -1
     return nodes
 
 
@@ -209,16 +208,22 @@ def _inverse(d):
 
 @device
 def trace(nodes, triangles, stack, ox, oy, oz, dx, dy, dz, t_max, any_hit):
-    """First hit of a ray: (t, triangle, u, v), triangle -1 for none; any_hit stops at any."""
+    """First hit of a ray: (t, triangle, u, v), triangle -1 for none; any_hit stops at any.
+
+    stack is scratch space [STACK_DEPTH, 2] float32.
+    """
     ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
     best = F(t_max)
     hit = -1
     hit_u, hit_v = F(0), F(0)
-    stack[0] = 0
+    stack[0, 0] = F(0)
+    stack[0, 1] = F(0)
     depth = 1
     while depth > 0:
         depth -= 1
-        node = stack[depth]
+        if stack[depth, 1] > best:
+            continue
+        node = int(stack[depth, 0])
         count = int(nodes[node, 7])
         first = int(nodes[node, 6])
         if count >= 0:
@@ -231,12 +236,16 @@ def trace(nodes, triangles, stack, ox, oy, oz, dx, dy, dz, t_max, any_hit):
             continue
         left = _enter_box(nodes, first, ox, oy, oz, ix, iy, iz, best)
         right = _enter_box(nodes, first + 1, ox, oy, oz, ix, iy, iz, best)
-        # The nearer child goes on top of the stack.
-        swap = 1 if left < right else 0
-        if max(left, right) < F(1e30):
-            stack[depth] = first + swap
+        # The nearer child goes on top of the stack; a float32 holds node and entry distance.
+        near, far, swap = left, right, 0
+        if right < left:
+            near, far, swap = right, left, 1
+        if far < F(1e30):
+            stack[depth, 0] = F(first + 1 - swap)
+            stack[depth, 1] = far
             depth += 1
-        if min(left, right) < F(1e30):
-            stack[depth] = first + 1 - swap
+        if near < F(1e30):
+            stack[depth, 0] = F(first + swap)
+            stack[depth, 1] = near
             depth += 1
     return best, hit, hit_u, hit_v

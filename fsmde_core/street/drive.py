@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from fsmde_core.geometry import invert_transform, make_transform, transform_points
@@ -50,7 +51,7 @@ class CameraFrame:
     camera: Camera
     stamp_ns: int
     image: np.ndarray
-    """[H, W, 3] uint8 RGB, decoded from jpeg's source (before its loss)."""
+    """[H, W, 3] uint8 RGB, before the loss of the JPEG."""
     jpeg: bytes
     depth: np.ndarray
     """[H, W] float32 metres along the optical axis of the pixel centre's ray; 0 for sky."""
@@ -60,6 +61,10 @@ class CameraFrame:
     """[H, W] bool: the ego's own body."""
     T_world_ego: np.ndarray
     """[4, 4] at the stamp."""
+
+    def decoded(self) -> np.ndarray:
+        """The image as a reader of the JPEG sees it, [H, W, 3] uint8 RGB."""
+        return cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 @dataclass(frozen=True, eq=False)

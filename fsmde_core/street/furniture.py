@@ -7,8 +7,21 @@ import numpy as np
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import Mesh, MeshBuilder
 
-SIGN_COLOURS = np.array([[0.55, 0.02, 0.02], [0.02, 0.08, 0.4], [0.7, 0.7, 0.68], [0.65, 0.42, 0.02]])
-FURNITURE_KINDS = ("sign", "bin", "bench", "hydrant", "cabinet", "bollards", "cones", "barrier", "bike rack", "post box")
+SIGN_COLOURS = np.array(
+    [[0.55, 0.02, 0.02], [0.02, 0.08, 0.4], [0.7, 0.7, 0.68], [0.65, 0.42, 0.02]]
+)
+FURNITURE_KINDS = (
+    "sign",
+    "bin",
+    "bench",
+    "hydrant",
+    "cabinet",
+    "bollards",
+    "cones",
+    "barrier",
+    "bike rack",
+    "post box",
+)
 
 
 def make_furniture(rng: np.random.Generator, kind: str) -> Mesh:
@@ -104,7 +117,9 @@ def make_tunnel(rng: np.random.Generator, line: np.ndarray, half: float, height:
     """Walls and roof along a line of points [n, 4] (x, y, z, heading)."""
     mesh = MeshBuilder()
     tone = rng.uniform(0.25, 0.45)
-    wall = mesh.surface(sf.WALL, (tone, tone, tone * 0.94), seed=rng.random(), params=(3.0, 2.4, 0, 2))
+    wall = mesh.surface(
+        sf.WALL, (tone, tone, tone * 0.94), seed=rng.random(), params=(3.0, 2.4, 0, 2)
+    )
     glow = mesh.surface(sf.LAMP, (0.9, 0.8, 0.6), emission=6.0)
     left = np.column_stack([-np.sin(line[:, 3]), np.cos(line[:, 3]), 0 * line[:, 3]])
     middle = line[:, :3]
@@ -125,9 +140,18 @@ def make_tunnel(rng: np.random.Generator, line: np.ndarray, half: float, height:
 def _sign(mesh, rng, metal, colour):
     mesh.tube(metal, (0, 0, -0.2), (0, 0, 2.9), 0.035, 0.035, sides=7)
     k = rng.integers(len(SIGN_COLOURS))
-    plate = mesh.surface(sf.SIGN, SIGN_COLOURS[k], colour2=SIGN_COLOURS[2 if k != 2 else 0] * 1.1, seed=rng.random())
+    plate = mesh.surface(
+        sf.SIGN, SIGN_COLOURS[k], colour2=SIGN_COLOURS[2 if k != 2 else 0] * 1.1, seed=rng.random()
+    )
     z, half = 2.55, rng.uniform(0.25, 0.4)
-    corners = np.array([[-0.04, half, z - half], [-0.04, -half, z - half], [-0.04, -half, z + half], [-0.04, half, z + half]])
+    corners = np.array(
+        [
+            [-0.04, half, z - half],
+            [-0.04, -half, z - half],
+            [-0.04, -half, z + half],
+            [-0.04, half, z + half],
+        ]
+    )
     mesh.quads(plate, corners[None], uv=np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]]))
     mesh.box(metal, (-0.025, 0, z), (0.008, half, half))
 

@@ -80,7 +80,9 @@ class Layout:
         for p in near:
             gap = np.hypot(*(middle[:, :2] - p[:2]).T)
             keep &= (gap > CLEAR_M) | (middle[:, 2] > p[2] + CLEAR_UP_M)
-        return Mesh(mesh.corners[keep], mesh.normals[keep], mesh.uv[keep], mesh.surface[keep], mesh.surfaces)
+        return Mesh(
+            mesh.corners[keep], mesh.normals[keep], mesh.uv[keep], mesh.surface[keep], mesh.surfaces
+        )
 
     def finish(self) -> Mesh:
         """All that stands still as one mesh."""
@@ -203,7 +205,9 @@ def _place_skyline(layout: Layout, side: int) -> None:
 def _place_border(layout: Layout, side: int, start: float, end: float, style: str) -> None:
     """A wall, hedge or fence behind the pavement, in pieces that follow the bend."""
     rng = layout.rng
-    height = {"wall": rng.uniform(0.8, 3.4), "hedge": rng.uniform(0.8, 2.4)}.get(style, rng.uniform(0.9, 1.9))
+    height = {"wall": rng.uniform(0.8, 3.4), "hedge": rng.uniform(0.8, 2.4)}.get(
+        style, rng.uniform(0.9, 1.9)
+    )
     t = side * (layout.edge_m + 0.45)
     for s in np.arange(start + 2, end - 2, 4.0):
         if not layout.road.clear(s, 4.5, side) or rng.random() < 0.06:
@@ -277,7 +281,13 @@ def _place_traffic(layout: Layout) -> None:
             mesh, length = pool[rng.integers(len(pool))]
             t = side * (road.half_m - 1.12)
             if rng.random() < share and road.clear(s, 8.0) and layout.take(s, t, length / 2, 1.0):
-                layout.put(mesh, ObjectClass.VEHICLE, s, t, yaw=(np.pi if side > 0 else 0) + rng.normal(0, 0.015))
+                layout.put(
+                    mesh,
+                    ObjectClass.VEHICLE,
+                    s,
+                    t,
+                    yaw=(np.pi if side > 0 else 0) + rng.normal(0, 0.015),
+                )
     density = rng.choice([0.12, 0.3, 0.6])
     for side in SIDES:
         for lane in range(road.lanes):
@@ -312,7 +322,13 @@ def _place_people(layout: Layout) -> None:
             s = c.s + rng.choice(SIDES) * (c.half_m + 2.6)
             t = rng.uniform(-road.half_m, road.half_m)
             if abs(t - layout.ego_t) > 2.2 and layout.take(s, t, 0.4, 0.4) and abs(s) > 4:
-                layout.put(pool[rng.integers(len(pool))], ObjectClass.PERSON, s, t, yaw=rng.choice(SIDES) * 1.57)
+                layout.put(
+                    pool[rng.integers(len(pool))],
+                    ObjectClass.PERSON,
+                    s,
+                    t,
+                    yaw=rng.choice(SIDES) * 1.57,
+                )
     for _ in range(int(rng.integers(0, 5))):
         side = rng.choice(SIDES)
         s, t = rng.uniform(-40, 60), side * (road.lanes * road.lane_m + 0.25)
@@ -373,10 +389,15 @@ def _place_junctions(layout: Layout) -> None:
                 layout.put(light, ObjectClass.FURNITURE, c.s - side * (c.half_m + 0.6), t, yaw=yaw)
         for side in c.sides:
             for k in range(int(rng.integers(0, 4))):
-                s, t = c.s + side * c.half_m * 0.5, side * (road.half_m + 5 + 7 * k + rng.uniform(0, 2))
+                s, t = (
+                    c.s + side * c.half_m * 0.5,
+                    side * (road.half_m + 5 + 7 * k + rng.uniform(0, 2)),
+                )
                 if layout.take(s, t, 1.2, 2.6):
                     mesh, _ = cars[rng.integers(len(cars))]
-                    layout.put(mesh, ObjectClass.VEHICLE, s, t, yaw=-side * np.pi / 2 - np.arctan(c.slant))
+                    layout.put(
+                        mesh, ObjectClass.VEHICLE, s, t, yaw=-side * np.pi / 2 - np.arctan(c.slant)
+                    )
 
 
 def _place_wires(layout: Layout) -> None:

@@ -45,7 +45,9 @@ def make_cyclist(rng: np.random.Generator, *, motor: bool) -> Mesh:
         foot = (0.16 + 0.12 * side, 0.32 + 0.12 * side) if not motor else (0.1, 0.36)
         _leg(mesh, cloth, side, knee=knee, foot=foot, hip=0.95 + seat)
         _arm(mesh, cloth, side, elbow=(0.34, 1.2 + seat), hand=(0.52, 1.06), lift=seat + 0.05)
-    _torso_and_head(mesh, rng, cloth, lean=0.2, lift=seat + 0.05, helmet=motor or rng.random() < 0.5)
+    _torso_and_head(
+        mesh, rng, cloth, lean=0.2, lift=seat + 0.05, helmet=motor or rng.random() < 0.5
+    )
     frame = mesh.surface(sf.PLAIN, rng.uniform(0.02, 0.45, 3), gloss=0.35)
     tyre = mesh.surface(sf.PLAIN, (0.02, 0.02, 0.02))
     _wheel(mesh, tyre, frame, -0.55, 0.34, 0.06 if motor else 0.022)
@@ -93,7 +95,9 @@ def _leg(mesh, cloth, side, *, knee, foot, hip=0.93):
     mesh.tube(cloth["legs"], a, b, 0.092, 0.064, sides=9)
     mesh.ellipsoid(cloth["legs"], b, (0.066, 0.064, 0.07), around=8, up=5)
     mesh.tube(cloth["legs"], b, c, 0.064, 0.046, sides=9)
-    mesh.ellipsoid(cloth["shoes"], (foot[0] + 0.05, y, foot[1] - 0.03), (0.135, 0.05, 0.052), around=8, up=5)
+    mesh.ellipsoid(
+        cloth["shoes"], (foot[0] + 0.05, y, foot[1] - 0.03), (0.135, 0.05, 0.052), around=8, up=5
+    )
 
 
 def _arm(mesh, cloth, side, *, elbow, hand, lift=0.0):
@@ -122,7 +126,9 @@ def _torso_and_head(mesh, rng, cloth, *, lean, lift=0.0, helmet=False):
     mesh.ellipsoid(cloth["skin"], (x, 0, 1.625 + z), (0.092, 0.074, 0.118), around=12, up=9)
     mesh.ellipsoid(cloth["skin"], (x + 0.09, 0, 1.61 + z), (0.018, 0.014, 0.022), around=6, up=4)
     size = (0.125, 0.105, 0.12) if helmet else (0.093, 0.084, 0.1)
-    mesh.ellipsoid(cloth["bag"] if helmet else cloth["hair"], (x - 0.022, 0, 1.67 + z), size, around=12, up=8)
+    mesh.ellipsoid(
+        cloth["bag"] if helmet else cloth["hair"], (x - 0.022, 0, 1.67 + z), size, around=12, up=8
+    )
     if not helmet and rng.random() < 0.4:
         mesh.ellipsoid(cloth["hair"], (x - 0.06, 0, 1.58 + z), (0.055, 0.08, 0.13), around=10, up=6)
 

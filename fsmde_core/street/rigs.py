@@ -44,7 +44,9 @@ def make_rig(name: str, *, seed: int = 0, jitter: float = 0.0) -> Rig:
     if name == "nuscenes":
         cameras = [_nuscenes_camera(*row) for row in NUSCENES]
     elif name == "ddad":
-        cameras = [_camera(n, DDAD_SIZE, f, (cx, cy), at, yaw, 0.0) for n, f, cx, cy, at, yaw in DDAD]
+        cameras = [
+            _camera(n, DDAD_SIZE, f, (cx, cy), at, yaw, 0.0) for n, f, cx, cy, at, yaw in DDAD
+        ]
     elif name == "random":
         cameras = _random_cameras(rng)
     else:
@@ -80,8 +82,14 @@ def _random_cameras(rng: np.random.Generator) -> list[Camera]:
         view = np.radians(rng.uniform(360 / count * 1.0, min(120.0, 360 / count * 1.5)))
         focal = width / 2 / np.tan(view / 2)
         centre = (width / 2 + rng.normal(0, 8), height / 2 + rng.normal(0, 12))
-        at = (0.9 + 0.8 * np.cos(np.radians(yaw)), 0.5 * np.sin(np.radians(yaw)), roof + rng.normal(0, 0.02))
-        cameras.append(_camera(f"CAM_{k}", (width, height), focal, centre, at, yaw, rng.uniform(-7, 2)))
+        at = (
+            0.9 + 0.8 * np.cos(np.radians(yaw)),
+            0.5 * np.sin(np.radians(yaw)),
+            roof + rng.normal(0, 0.02),
+        )
+        cameras.append(
+            _camera(f"CAM_{k}", (width, height), focal, centre, at, yaw, rng.uniform(-7, 2))
+        )
     return cameras
 
 

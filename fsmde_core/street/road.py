@@ -162,9 +162,7 @@ def ground_surfaces(mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, 
     verge_kind = sf.GRASS if rural or rng.random() < 0.45 else sf.PAVING
 
     def add(kind, colour, params=(), instance=0):
-        return mesh.surface(
-            kind, colour, colour2=dry, seed=seed, params=params, instance=instance
-        )
+        return mesh.surface(kind, colour, colour2=dry, seed=seed, params=params, instance=instance)
 
     paved, terrain = int(sf.ObjectClass.PAVEMENT), int(sf.ObjectClass.TERRAIN)
     way = int(sf.ObjectClass.ROAD)

@@ -37,9 +37,7 @@ MIDDLE_GREY = 0.3
 
 def meter(radiances: list[np.ndarray], ego_masks: list[np.ndarray]) -> float:
     """Gain that brings the log mean of all cameras of a rig to middle grey."""
-    logs = [
-        np.log(np.clip(r.mean(axis=2), 2e-3, 6.0))[~m] for r, m in zip(radiances, ego_masks)
-    ]
+    logs = [np.log(np.clip(r.mean(axis=2), 2e-3, 6.0))[~m] for r, m in zip(radiances, ego_masks)]
     mean = float(np.exp(np.mean([v.mean() for v in logs if v.size])))
     return min(MIDDLE_GREY / mean, 9.0)
 
@@ -75,7 +73,9 @@ def _glare(light: np.ndarray, strength: float) -> np.ndarray:
     if strength == 0 or not bright.any():
         return light
     width = light.shape[1]
-    small = cv2.resize(bright, (max(width // 4, 8), max(light.shape[0] // 4, 8)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        bright, (max(width // 4, 8), max(light.shape[0] // 4, 8)), interpolation=cv2.INTER_AREA
+    )
     halo = cv2.GaussianBlur(small, (0, 0), width / 400) * 0.1
     halo += cv2.GaussianBlur(small, (0, 0), width / 60) * 0.06
     return light + strength * cv2.resize(halo, (width, light.shape[0]))
@@ -88,7 +88,9 @@ def _dirt(light: np.ndarray, rng: np.random.Generator, strength: float) -> np.nd
     veil = np.zeros((height, width), np.float32)
     for _ in range(int(rng.integers(2, 12))):
         at = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
-        cv2.circle(veil, at, int(width * rng.uniform(0.004, 0.025)), float(rng.uniform(0.2, 0.7)), -1)
+        cv2.circle(
+            veil, at, int(width * rng.uniform(0.004, 0.025)), float(rng.uniform(0.2, 0.7)), -1
+        )
     veil = cv2.GaussianBlur(veil, (0, 0), width / 110)[..., None]
     soft = cv2.GaussianBlur(light, (0, 0), width / 50)
     return light * (1 - veil) + soft * 0.85 * veil

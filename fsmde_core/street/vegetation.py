@@ -7,7 +7,7 @@ import numpy as np
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import Mesh, MeshBuilder
 
-LEAF_BUDGET = 2600  # leaves of a broad tree beside the road; falls with the square of distance
+LEAF_BUDGET = 2400  # leaves of a broad tree beside the road; falls with the square of distance
 
 
 def leaf_share(distance_m: float) -> float:
@@ -20,7 +20,9 @@ def make_tree(rng: np.random.Generator, share: float) -> Mesh:
     mesh = MeshBuilder()
     height = rng.uniform(4.5, 13)
     radius = 0.016 * height + 0.04
-    bark = mesh.surface(sf.BARK, np.array([0.16, 0.125, 0.09]) * rng.uniform(0.5, 1.6), seed=rng.random())
+    bark = mesh.surface(
+        sf.BARK, np.array([0.16, 0.125, 0.09]) * rng.uniform(0.5, 1.6), seed=rng.random()
+    )
     if rng.random() < 0.16:
         _conifer(mesh, rng, height, radius, bark, share)
     else:
@@ -85,25 +87,43 @@ def _conifer(mesh: MeshBuilder, rng, height, radius, bark, share) -> None:
     level = rng.uniform(0.14, 1.0, 90) ** 0.9
     angle = rng.uniform(0, 2 * np.pi, 90)
     reach = 0.24 * height * (1.03 - level)
-    tips = np.column_stack([reach * np.cos(angle), reach * np.sin(angle), level * height - 0.25 * reach])
+    tips = np.column_stack(
+        [reach * np.cos(angle), reach * np.sin(angle), level * height - 0.25 * reach]
+    )
     tips[:, :2] += top[:2] * level[:, None]
     inner = tips * np.array([0.45, 0.45, 1.0]) + (0, 0, 0.15)
-    _foliage(mesh, rng, leaf, np.concatenate([tips, inner]), 0.035 * height, int(LEAF_BUDGET * share), share, 0.8)
+    _foliage(
+        mesh,
+        rng,
+        leaf,
+        np.concatenate([tips, inner]),
+        0.035 * height,
+        int(LEAF_BUDGET * share),
+        share,
+        0.8,
+    )
 
 
 def _foliage(mesh, rng, leaf, centres, spread, count, share, size) -> None:
     """Scatter rhombic leaves around the centres; the fewer they are, the larger."""
     which = rng.integers(len(centres), size=count)
     offset = rng.normal(size=(count, 3))
-    offset *= (rng.uniform(0.2, 1.0, (count, 1)) ** 0.5) / np.linalg.norm(offset, axis=1, keepdims=True)
+    offset *= (rng.uniform(0.2, 1.0, (count, 1)) ** 0.5) / np.linalg.norm(
+        offset, axis=1, keepdims=True
+    )
     centre = centres[which] + offset * spread * rng.uniform(0.7, 1.25, (len(centres), 1))[which]
-    long = 0.085 * max(size, 0.5) ** 0.4 * share**-0.5 * rng.uniform(0.7, 1.3, (count, 1))
+    long = 0.125 * max(size, 0.5) ** 0.4 * share**-0.5 * rng.uniform(0.7, 1.3, (count, 1))
     along = rng.normal(size=(count, 3)) - (0, 0, 0.5)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     across = np.cross(along, rng.normal(size=(count, 3)))
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
     corners = np.stack(
-        [centre - along * long, centre + across * long * 0.5, centre + along * long, centre - across * long * 0.5],
+        [
+            centre - along * long,
+            centre + across * long * 0.5,
+            centre + along * long,
+            centre - across * long * 0.5,
+        ],
         axis=1,
     )
     # Normals point away from the crown, so that it shades like a body and not like confetti.
@@ -123,7 +143,9 @@ def make_bush(rng: np.random.Generator, share: float) -> Mesh:
     mesh.ellipsoid(core, (0, 0, size * 0.7), (size * 0.8, size * 0.8, size * 0.75), around=9, up=6)
     centres = rng.normal(0, 0.45, (14, 3)) * size + (0, 0, size * 0.95)
     centres[:, 2] = np.abs(centres[:, 2])
-    _foliage(mesh, rng, _leaf_colour(mesh, rng), centres, size * 0.5, int(700 * share) + 30, share, 0.6)
+    _foliage(
+        mesh, rng, _leaf_colour(mesh, rng), centres, size * 0.5, int(700 * share) + 30, share, 0.6
+    )
     return mesh.finish()
 
 

@@ -169,18 +169,34 @@ def _wheels(mesh: MeshBuilder, x_positions, half_width: float, radius: float) ->
             mesh.tube(tyre, face[1], (x, outer + side * 0.02, radius), 0.13, 0.1, sides=7)
             for k in range(5):
                 a = k * 2 * np.pi / 5
-                at = (x + 0.4 * radius * np.cos(a), outer + side * 0.009, radius + 0.4 * radius * np.sin(a))
+                at = (
+                    x + 0.4 * radius * np.cos(a),
+                    outer + side * 0.009,
+                    radius + 0.4 * radius * np.sin(a),
+                )
                 mesh.box(arch, at, (0.035, 0.004, 0.035), yaw=0.0)
 
 
 def _lights(mesh: MeshBuilder, rng, length, width, front_z, rear_z, *, on: float) -> None:
     head = mesh.surface(sf.LAMP, (0.85, 0.85, 0.8), gloss=0.5, emission=0.15 + on)
-    tail = mesh.surface(sf.LAMP, (0.55, 0.015, 0.015), gloss=0.4, emission=0.25 + on * rng.uniform(0.2, 1))
+    tail = mesh.surface(
+        sf.LAMP, (0.55, 0.015, 0.015), gloss=0.4, emission=0.25 + on * rng.uniform(0.2, 1)
+    )
     plate = mesh.surface(sf.SIGN, (0.75, 0.75, 0.7), colour2=(0.05, 0.05, 0.06), seed=rng.random())
     dark = mesh.surface(sf.PLAIN, (0.015, 0.015, 0.017), gloss=0.2)
     for side in (-1, 1):
-        mesh.box(head, (length * 0.478, side * width * 0.345, front_z), (0.07, 0.17, 0.065), yaw=-side * 0.25)
-        mesh.box(tail, (-length * 0.487, side * width * 0.375, rear_z), (0.04, 0.12, 0.09), yaw=side * 0.2)
+        mesh.box(
+            head,
+            (length * 0.478, side * width * 0.345, front_z),
+            (0.07, 0.17, 0.065),
+            yaw=-side * 0.25,
+        )
+        mesh.box(
+            tail,
+            (-length * 0.487, side * width * 0.375, rear_z),
+            (0.04, 0.12, 0.09),
+            yaw=side * 0.2,
+        )
     mesh.box(dark, (length * 0.494, 0, front_z - 0.03), (0.03, width * 0.22, 0.06))
     mesh.box(dark, (length * 0.49, 0, 0.34), (0.05, width * 0.33, 0.09))
     mesh.box(dark, (-length * 0.492, 0, 0.36), (0.05, width * 0.36, 0.1))
@@ -205,7 +221,13 @@ def _car(rng: np.random.Generator, shape: Shape, *, seams: bool) -> tuple[Mesh, 
     _lights(mesh, rng, length, width, belt * 0.73, belt * 0.84, on=0.0)
     base = next(x for x in (p[1] for p in shape.glass[::-1])) * length / 2
     for side in (-1, 1):
-        mesh.ellipsoid(paint, (base - 0.12, side * (width / 2 + 0.09), belt + 0.06), (0.08, 0.12, 0.08), around=8, up=5)
+        mesh.ellipsoid(
+            paint,
+            (base - 0.12, side * (width / 2 + 0.09), belt + 0.06),
+            (0.08, 0.12, 0.08),
+            around=8,
+            up=5,
+        )
         for x in (0.14, -0.27):
             at = (x * length / 2, side * (width / 2 + 0.002), belt - 0.12)
             mesh.box(paint, at, (0.09, 0.015, 0.015))
@@ -219,7 +241,12 @@ def _bus(rng: np.random.Generator, kind: str) -> tuple[Mesh, float]:
     band = _paint(mesh, rng, length, 1.2, seams=False, gloss=0.4)
     glass = mesh.surface(sf.GLASS, (0.02, 0.022, 0.025), gloss=1.0)
     dark = mesh.surface(sf.PLAIN, (0.015, 0.015, 0.015))
-    mesh.box(paint, (0, 0, height / 2 + 0.18), (length / 2, width / 2, height / 2 - 0.18), taper=(0.12, 0.05, 0.07, 0.07))
+    mesh.box(
+        paint,
+        (0, 0, height / 2 + 0.18),
+        (length / 2, width / 2, height / 2 - 0.18),
+        taper=(0.12, 0.05, 0.07, 0.07),
+    )
     mesh.box(band, (0, 0, 0.72), (length / 2 + 0.01, width / 2 + 0.01, 0.26))
     mesh.box(dark, (0, 0, 0.3), (length / 2 - 0.1, width / 2 - 0.06, 0.14))
     panes = int((length - 1.0) / 1.45)
@@ -244,13 +271,19 @@ def _truck(rng: np.random.Generator, kind: str) -> tuple[Mesh, float]:
     length, width = rng.uniform(6.2, 9.2), 2.4
     height = rng.uniform(2.9, 3.7)
     cab = _paint(mesh, rng, length, 1.3, seams=False)
-    load = _paint(mesh, rng, length, 1.3, seams=False, colour=np.ones(3) * rng.uniform(0.3, 0.8), gloss=0.15)
+    load = _paint(
+        mesh, rng, length, 1.3, seams=False, colour=np.ones(3) * rng.uniform(0.3, 0.8), gloss=0.15
+    )
     stripe = _paint(mesh, rng, length, 1.3, seams=False, gloss=0.2)
     glass = mesh.surface(sf.GLASS, (0.018, 0.02, 0.022), gloss=1.0)
     dark = mesh.surface(sf.PLAIN, (0.02, 0.02, 0.022))
     nose = length / 2
-    mesh.box(cab, (nose - 0.95, 0, 1.5), (0.95, width / 2 - 0.04, 1.05), taper=(0.38, 0, 0.09, 0.09))
-    mesh.box(glass, (nose - 0.2, 0, 1.86), (0.17, width / 2 - 0.16, 0.42), taper=(0.3, 0, 0.04, 0.04))
+    mesh.box(
+        cab, (nose - 0.95, 0, 1.5), (0.95, width / 2 - 0.04, 1.05), taper=(0.38, 0, 0.09, 0.09)
+    )
+    mesh.box(
+        glass, (nose - 0.2, 0, 1.86), (0.17, width / 2 - 0.16, 0.42), taper=(0.3, 0, 0.04, 0.04)
+    )
     for side in (-1, 1):
         mesh.box(glass, (nose - 0.85, side * (width / 2 - 0.085), 1.85), (0.42, 0.035, 0.36))
         mesh.box(dark, (nose - 0.25, side * (width / 2 + 0.12), 1.85), (0.06, 0.1, 0.24))
