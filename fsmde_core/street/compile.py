@@ -1,6 +1,6 @@
-"""One kernel source for two machines: numba on the CPU, numba-cuda where FSMDE_STREET_DEVICE=cuda.
+"""One source of device functions: numba on the CPU, or numba-cuda by FSMDE_STREET_DEVICE=cuda.
 
-The CUDA build is compiled by a check in the tests' spirit, never executed so far: no GPU was at hand.
+On CUDA only the device functions are declared; no launch exists yet and nothing was ever executed.
 """
 
 from __future__ import annotations

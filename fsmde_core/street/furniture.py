@@ -123,9 +123,11 @@ def make_tunnel(rng: np.random.Generator, line: np.ndarray, half: float, height:
     glow = mesh.surface(sf.LAMP, (0.9, 0.8, 0.6), emission=6.0)
     left = np.column_stack([-np.sin(line[:, 3]), np.cos(line[:, 3]), 0 * line[:, 3]])
     middle = line[:, :3]
-    profile = [(-half - 0.7, -0.5), (-half, -0.5), (-half, height - 0.8), (-half + 0.8, height),
-               (half - 0.8, height), (half, height - 0.8), (half, -0.5), (half + 0.7, -0.5),
-               (half + 0.7, height + 1.0), (-half - 0.7, height + 1.0), (-half - 0.7, -0.5)]  # fmt: skip
+    inner = [(-half, -0.5), (-half, height - 0.8), (-half + 0.8, height)]
+    inner += [(-y, z) for y, z in inner[::-1]]
+    outer = [(half + 0.7, -0.5), (half + 0.7, height + 1.0)]
+    outer += [(-y, z) for y, z in outer[::-1]]
+    profile = [*inner, *outer, inner[0]]
     points = np.stack([middle + left * y + np.array([0, 0, z]) for y, z in profile], axis=1)
     along = np.cumsum(np.append(0, np.linalg.norm(np.diff(middle, axis=0), axis=1)))
     around = np.cumsum(np.append(0, np.hypot(*np.diff(np.array(profile), axis=0).T)))

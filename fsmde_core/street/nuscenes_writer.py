@@ -44,12 +44,12 @@ def write_tables(root: Path) -> int:
     """Write the tables over all complete scenes of root; returns their number."""
     fragments = sorted((root / "scenes").glob("scene-*.json"))
     tables: dict[str, list] = {name: [] for name in TABLES}
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for path in fragments:
         for name, rows in json.loads(path.read_text()).items():
             # Sensors are shared by all scenes.
-            fresh = [row for row in rows if row["token"] not in seen]
-            seen.update(row["token"] for row in fresh)
+            fresh = [row for row in rows if (name, row["token"]) not in seen]
+            seen.update((name, row["token"]) for row in fresh)
             tables[name] += fresh
     logs = [row["token"] for row in tables["log"]]
     tables["map"] = [

@@ -1,4 +1,4 @@
-"""What a camera and a LiDAR make of the light and the distances: exposure to JPEG, beams to noise."""
+"""What a camera and a LiDAR record: exposure to JPEG, beams to noise."""
 
 from __future__ import annotations
 
