@@ -210,20 +210,17 @@ def _inverse(d):
 def trace(nodes, triangles, stack, ox, oy, oz, dx, dy, dz, t_max, any_hit):
     """First hit of a ray: (t, triangle, u, v), triangle -1 for none; any_hit stops at any.
 
-    stack is scratch space [STACK_DEPTH, 2] float32.
+    stack is scratch space [STACK_DEPTH] int32.
     """
     ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
     best = F(t_max)
     hit = -1
     hit_u, hit_v = F(0), F(0)
-    stack[0, 0] = F(0)
-    stack[0, 1] = F(0)
+    stack[0] = 0
     depth = 1
     while depth > 0:
         depth -= 1
-        if stack[depth, 1] > best:
-            continue
-        node = int(stack[depth, 0])
+        node = stack[depth]
         count = int(nodes[node, 7])
         first = int(nodes[node, 6])
         if count >= 0:
@@ -236,16 +233,12 @@ def trace(nodes, triangles, stack, ox, oy, oz, dx, dy, dz, t_max, any_hit):
             continue
         left = _enter_box(nodes, first, ox, oy, oz, ix, iy, iz, best)
         right = _enter_box(nodes, first + 1, ox, oy, oz, ix, iy, iz, best)
-        # The nearer child goes on top of the stack; a float32 holds node and entry distance.
-        near, far, swap = left, right, 0
-        if right < left:
-            near, far, swap = right, left, 1
-        if far < F(1e30):
-            stack[depth, 0] = F(first + 1 - swap)
-            stack[depth, 1] = far
+        # The nearer child goes on top of the stack.
+        swap = 1 if left < right else 0
+        if max(left, right) < F(1e30):
+            stack[depth] = first + swap
             depth += 1
-        if near < F(1e30):
-            stack[depth, 0] = F(first + swap)
-            stack[depth, 1] = near
+        if min(left, right) < F(1e30):
+            stack[depth] = first + 1 - swap
             depth += 1
     return best, hit, hit_u, hit_v

@@ -178,7 +178,7 @@ def _shop_front(row, u, v, storey, seed, lit):
     shop = int(math.floor(u / 9.0))
     if v < storey * 0.76:
         if v > 0.42 and _fract(u / 2.4) > 0.05:
-            glow = 1.3 * lit if hash3(shop, 8, seed) < 0.7 else 0.0
+            glow = 0.55 * lit if hash3(shop, 8, seed) < 0.7 else 0.0
             shelf = value_noise(u * 2.6, v * 2.2, seed + 13)
             c = 0.03 + 0.3 * shelf * shelf
             return True, c, c * 0.9, c * 0.75, glow
@@ -188,8 +188,8 @@ def _shop_front(row, u, v, storey, seed, lit):
     b = 0.06 + 0.4 * hash3(shop, 5, seed)
     inner = storey * 0.82 < v and v < storey * 0.94 and _fract(u / 9.0) > 0.2
     if inner and _fract(u / 9.0) < 0.75 and value_noise(u * 5.3, v * 2.5, seed + 2) > 0.52:
-        return False, 0.75, 0.74, 0.7, 0.6 * lit
-    return False, r, g, b, 0.25 * lit
+        return False, 0.75, 0.74, 0.7, 0.4 * lit
+    return False, r, g, b, 0.15 * lit
 
 
 @device
@@ -207,7 +207,7 @@ def _window_pane(row, bay, floor, lu, lv, half, seed, lit):
         r, g, b = slat, slat, slat * 0.95
     if hash3(bay, floor, seed + 6) < 0.38 * lit:
         warm = 0.5 + 0.5 * hash3(bay, floor, seed + 7)
-        r, g, b, emission = 0.5 + r * 0.3, 0.36 + g * 0.3, 0.2 * warm + b * 0.3, 1.2
+        r, g, b, emission = 0.5 + r * 0.3, 0.36 + g * 0.3, 0.2 * warm + b * 0.3, 0.7
     return r, g, b, emission
 
 

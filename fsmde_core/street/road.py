@@ -155,7 +155,7 @@ def ground_surfaces(mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, 
     grey = (tone, tone, tone)
     seed, centre = rng.random(), rng.random()
     lane = (road.lane_m, road.lanes, road.half_m, centre, tone)
-    green = np.array([rng.uniform(0.05, 0.1), rng.uniform(0.09, 0.15), 0.03])
+    green = np.array([rng.uniform(0.055, 0.1), rng.uniform(0.08, 0.115), 0.032])
     dry = (0.19, 0.15, 0.08)
     stone = np.array([0.27, 0.26, 0.245]) * rng.uniform(0.7, 1.25)
     slab = (rng.choice([0.3, 0.6, 1.2]), float(rng.random() < 0.5))

@@ -32,14 +32,14 @@ class SensorConfig:
 
 
 SHUTTER_S = {"day": 0.003, "low sun": 0.005, "dusk": 0.012, "night": 0.02}
-MIDDLE_GREY = 0.3
+MIDDLE_GREY = 0.25
 
 
 def meter(radiances: list[np.ndarray], ego_masks: list[np.ndarray]) -> float:
     """Gain that brings the log mean of all cameras of a rig to middle grey."""
     logs = [np.log(np.clip(r.mean(axis=2), 2e-3, 6.0))[~m] for r, m in zip(radiances, ego_masks)]
     mean = float(np.exp(np.mean([v.mean() for v in logs if v.size])))
-    return min(MIDDLE_GREY / mean, 9.0)
+    return min(MIDDLE_GREY / mean, 5.0)
 
 
 def expose(radiance: np.ndarray, gain: float, rng: np.random.Generator, config: SensorConfig):

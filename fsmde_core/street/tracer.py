@@ -338,7 +338,7 @@ def render(world, lens, seed, samples, reflections, radiance, depth, instance):
     """Fill radiance [H, W, 3], depth [H, W] (0 for sky) and instance [H, W] (-1 for sky)."""
     height, width = depth.shape
     for y in prange(height):
-        stack = np.empty((STACK_DEPTH, 2), np.float32)
+        stack = np.empty(STACK_DEPTH, np.int32)
         for x in range(width):
             r, g, b, z, surface = trace_pixel(world, stack, lens, x, y, seed, samples, reflections)
             radiance[y, x, 0] = r
@@ -352,7 +352,7 @@ def render(world, lens, seed, samples, reflections, radiance, depth, instance):
 def cast_rays(nodes, triangles, origin, directions, max_range, ranges, hits):
     """Fill ranges [P] (0 for none) and hits [P] (triangle or -1) of unit rays from one origin."""
     for i in prange(directions.shape[0]):
-        stack = np.empty((STACK_DEPTH, 2), np.float32)
+        stack = np.empty(STACK_DEPTH, np.int32)
         t, hit, u, v = trace(
             nodes,
             triangles,
