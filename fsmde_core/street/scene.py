@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fsmde_core.geometry import make_transform
-from fsmde_core.street.layout import Layout, fill_street
+from fsmde_core.street.layout import fill_street
 from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
+from fsmde_core.street.placement import Layout
 from fsmde_core.street.road import Road, make_road
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.tracer import LAMP_COLUMNS, Light
