@@ -13,13 +13,13 @@ ifdef ROS_DISTRO
 VENV_FLAGS := --system-site-packages
 # rclpy's messages are compiled against this numpy: another major version does not load them
 VERSIONS = "numpy==$$($(PYTHON) -c 'import numpy; print(numpy.__version__)')"
-RUN_EXTRAS :=
-TEST_EXTRAS := [train,test]
+RUN_EXTRAS := [street]
+TEST_EXTRAS := [street,train,test]
 else
 VENV_FLAGS :=
 VERSIONS := --constraint constraints.txt
-RUN_EXTRAS := [ros]
-TEST_EXTRAS := [ros,train,test]
+RUN_EXTRAS := [ros,street]
+TEST_EXTRAS := [ros,street,train,test]
 endif
 
 .PHONY: demo test lint clean

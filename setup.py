@@ -27,6 +27,8 @@ ROS = [
     "ros-visualization-msgs==5.3.6",
 ]
 
+STREET = ["numba>=0.62"]  # the procedural street: its scenes are ray traced on the CPU
+
 TRAIN = [
     "torch>=2.9",
     "torchvision",  # timm imports it
@@ -41,6 +43,8 @@ TEST = [
     "pytest>=8,<9",  # colcon's pytest runner does not know 9
     "hypothesis>=6.100",
     "ruff",
+    "embreex",  # an independent ray cast for the street's depth
+    "trimesh",
     "colcon-common-extensions",
     "colcon-ros",
     "catkin-pkg",
@@ -68,7 +72,7 @@ setup(
         (f"share/{PACKAGE}/models", files("models/*.json") + files("models/*.onnx")),
     ],
     install_requires=["setuptools", *RUN_TIME],
-    extras_require={"ros": ROS, "train": TRAIN, "test": TEST},
+    extras_require={"ros": ROS, "street": STREET, "train": TRAIN, "test": TEST},
     entry_points={
         "console_scripts": [
             "surround_depth = fsmde_ros.depth_node:main",
@@ -76,6 +80,7 @@ setup(
             "fsmde-nuscenes-to-bag = fsmde_ros.bags.writer:main",
             "fsmde-demo = fsmde_ros.demo:main",
             "fsmde-export = fsmde_core.export:main",
+            "fsmde-street = fsmde_core.street.cli:main",
         ],
     },
 )
