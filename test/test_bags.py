@@ -16,7 +16,7 @@ from fsmde_core.data.sample import DatasetError
 from fsmde_core.rig import K_to_opencv, load_rig
 from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.recorder import BagRecorder
-from fsmde_ros.bags.writer import RIG_FILE, TYPESTORE, main, scene_samples, write_bag
+from fsmde_ros.bags.writer import RIG_FILE, TYPESTORE, main, write_bag
 from fsmde_ros.conversions import stamp_to_ns
 
 
@@ -82,12 +82,6 @@ def test_a_fault_leaves_no_half_bag(samples, tmp_path):
 def test_an_existing_bag_is_not_overwritten(bag, samples):
     with pytest.raises(DatasetError, match="exists already"):
         write_bag(samples, bag)
-
-
-def test_scenes_are_found_by_name(samples):
-    assert scene_samples(samples, None) == scene_samples(samples, "blocks") == samples
-    with pytest.raises(DatasetError, match="no scene 'scene-0001'; known: blocks"):
-        scene_samples(samples, "scene-0001")
 
 
 def test_a_real_nuscenes_keyframe_becomes_a_bag(nuscenes_root, tmp_path, capsys):

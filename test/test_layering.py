@@ -27,6 +27,16 @@ ALLOWED = {
     "visualize": {"rig", "geometry"},
     "data": {"data", "rig", "geometry"},
     "blocks": {"data", "rig", "geometry"},
+    "evaluate": {
+        "evaluate",
+        "data",
+        "rig",
+        "geometry",
+        "card",
+        "predictor",
+        "visualize",
+        "checkpoint",
+    },
 }
 
 

@@ -134,15 +134,6 @@ def _read_bytes(file: Path) -> array.array:
         raise DatasetError(f"image {file}: {error.strerror or error}") from error
 
 
-def scene_samples(samples: Sequence[Sample], scene: str | None) -> list[Sample]:
-    """Samples of one scene, the first if None; DatasetError if there is none of that name."""
-    names = list(dict.fromkeys(sample.scene for sample in samples))
-    scene = names[0] if scene is None and names else scene
-    if scene not in names:
-        raise DatasetError(f"no scene {scene!r}; known: {', '.join(names) or 'none'}")
-    return [sample for sample in samples if sample.scene == scene]
-
-
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 2 with one sentence for a dataset that cannot be read."""
     parser = argparse.ArgumentParser(description="Keyframes of a nuScenes scene as a rosbag2.")
@@ -153,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         samples = read_keyframes(arguments.root, arguments.version)
-        write_bag(scene_samples(samples, arguments.scene), arguments.bag)
+        write_bag(samples.of_scene(arguments.scene), arguments.bag)
     except DatasetError as error:
         print(f"fsmde-nuscenes-to-bag: {error}", file=sys.stderr)
         return 2
