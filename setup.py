@@ -76,6 +76,7 @@ setup(
             "fsmde-nuscenes-to-bag = fsmde_ros.bags.writer:main",
             "fsmde-demo = fsmde_ros.demo:main",
             "fsmde-export = fsmde_core.export:main",
+            "fsmde-evaluate = fsmde_core.evaluate.main:main",
         ],
     },
 )
