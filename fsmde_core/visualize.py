@@ -160,7 +160,8 @@ def _grown(depth_gt: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     small = np.full((size[1], size[0]), np.inf, np.float32)
     at = rows * size[1] // height, columns * size[0] // width
     np.minimum.at(small, at, depth_gt[rows, columns])
-    small = cv2.erode(small, np.ones((3, 3), np.uint8))  # the nearest covers what is around it
+    # the nearest covers what is around it
+    small = cv2.erode(small, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     return np.where(np.isfinite(small), small, 0)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fsmde_core.data.batch import RigBatch, RigDataset
-from fsmde_core.data.sample import DatasetError, Sample
+from fsmde_core.data.sample import DatasetError, Sample, Samples
 from fsmde_core.evaluate.metrics import (
     METRICS,
     NO_PIXELS,
@@ -108,7 +108,7 @@ class Evaluation:
         self.bin_edges_m = np.arange(0, max_depth_m + PLOT_BIN_M, PLOT_BIN_M)
         self.bins = [NO_PIXELS] * (len(self.bin_edges_m) - 1)
         self._pool: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
-        self._pooled = 0
+        self._pooled, self._abs_rel = 0, 0.0
 
     def add(self, label: str, sample: Sample, scored: Scored) -> None:
         """Count one sample."""
@@ -128,11 +128,17 @@ class Evaluation:
             self.bins = _added(self.bins, band_sums(clipped, truth, self.bin_edges_m))
         if images:
             self.per_sample[label] = np.mean(images, axis=0)
+            self._abs_rel += self.per_sample[label][METRICS.index("abs_rel")]
         self.latencies_s.append(scored.latency_s)
         self._add_overlaps(sample, scored)
         self._pooled += 1
         if self._pooled == self.protocol.pooled_samples:
             self.close_pool()
+
+    @property
+    def abs_rel(self) -> float:
+        """Mean over the samples so far, per image; NaN before the first."""
+        return self._abs_rel / len(self.per_sample) if self.per_sample else np.nan
 
     def close_pool(self) -> None:
         """Turn the pixels pooled so far into one mean per camera; call once more at the end."""
@@ -182,7 +188,7 @@ class Fault:
 
 
 def evaluate(
-    samples,
+    samples: Samples,
     dataset: RigDataset,
     predict: Predict,
     *,
@@ -192,26 +198,20 @@ def evaluate(
 ) -> tuple[Evaluation, list[Fault]]:
     """Score every sample; those with a fault are returned, or raised at once if strict."""
     evaluation, faults = Evaluation(protocol, max_depth_m), []
+
+    def add(index: int) -> None:  # a function, so that a sample is gone before the next is read
+        sample = samples[index]
+        scored = score_sample(sample, dataset, predict, protocol=protocol, max_depth_m=max_depth_m)
+        evaluation.add(samples.label(index), sample, scored)
+
     progress = tqdm(range(len(samples)), desc="evaluate", unit="sample", disable=None)
     for index in progress:
-        label = samples.label(index)
         try:
-            sample = samples[index]
-            scored = score_sample(
-                sample, dataset, predict, protocol=protocol, max_depth_m=max_depth_m
-            )
+            add(index)
         except (DatasetError, PredictionError) as error:
             if strict:
                 raise
-            faults.append(Fault(label, str(error)))
-            continue
-        evaluation.add(label, sample, scored)
-        progress.set_postfix(abs_rel=f"{running_abs_rel(evaluation):.3f}", faults=len(faults))
+            faults.append(Fault(samples.label(index), str(error)))
+        progress.set_postfix(abs_rel=f"{evaluation.abs_rel:.3f}", faults=len(faults))
     evaluation.close_pool()
     return evaluation, faults
-
-
-def running_abs_rel(evaluation: Evaluation) -> float:
-    """Mean Abs Rel of the samples so far, per image."""
-    rows = list(evaluation.per_sample.values())
-    return float(np.mean([row[METRICS.index("abs_rel")] for row in rows])) if rows else np.nan

@@ -63,4 +63,5 @@ def nearest_around(depth_gt: np.ndarray) -> np.ndarray:
     """The smallest known depth within OCCLUSION_WINDOW of each pixel [H, W], inf if none is."""
     radius = max(1, round(depth_gt.shape[1] * OCCLUSION_WINDOW / 2))
     known = np.where(depth_gt > 0, depth_gt, np.inf).astype(np.float32)
-    return cv2.erode(known, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
+    window = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return cv2.erode(known, window, borderType=cv2.BORDER_REPLICATE)
