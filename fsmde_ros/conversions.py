@@ -23,6 +23,7 @@ ENCODINGS = {
     "mono8": (1, cv2.COLOR_GRAY2RGB),
 }
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+LIDAR_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
 CLOUD_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")])
 
 
@@ -158,9 +159,21 @@ def cloud_msg(xyz: np.ndarray, rgb: np.ndarray, header: Header) -> PointCloud2:
     points["x"], points["y"], points["z"] = xyz.T
     red, green, blue = rgb.astype(np.uint32).T
     points["rgb"] = red << 16 | green << 8 | blue
+    return _cloud2(points, header)
+
+
+def lidar_msg(xyz: np.ndarray, header: Header) -> PointCloud2:
+    """PointCloud2 with the fields x, y, z of points [P, 3] in metres."""
+    points = np.empty(len(xyz), LIDAR_DTYPE)
+    points["x"], points["y"], points["z"] = xyz.T
+    return _cloud2(points, header)
+
+
+def _cloud2(points: np.ndarray, header: Header) -> PointCloud2:
+    """A structured array of 4-byte fields; rgb is passed off as float32, as RViz expects."""
     fields = [
         PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-        for i, name in enumerate(("x", "y", "z", "rgb"))
+        for i, name in enumerate(points.dtype.names)
     ]
     return PointCloud2(
         header=header,
@@ -168,8 +181,8 @@ def cloud_msg(xyz: np.ndarray, rgb: np.ndarray, header: Header) -> PointCloud2:
         width=len(points),
         fields=fields,
         is_bigendian=False,
-        point_step=CLOUD_DTYPE.itemsize,
-        row_step=CLOUD_DTYPE.itemsize * len(points),
+        point_step=points.dtype.itemsize,
+        row_step=points.dtype.itemsize * len(points),
         data=_byte_array(points),
         is_dense=True,
     )

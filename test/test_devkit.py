@@ -1,0 +1,77 @@
+"""The readers against the official devkits, each in a Python of its own.
+
+nuscenes-devkit needs numpy < 2, so neither is a dependency; without them the tests skip.
+NUSCENES_DEVKIT_PYTHON, DGP_PYTHON: interpreters of environments with nuscenes-devkit, TRI's dgp.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fsmde_core.data import ddad, nuscenes
+from fsmde_core.data.nuscenes_splits import SPLITS, split_scenes
+from fsmde_core.data.sample import lidar_points_cam
+from fsmde_core.geometry import project
+
+
+def devkit_results(variable, script, *arguments, out):
+    python = os.environ.get(variable)
+    if not python:
+        pytest.skip(f"{variable} does not name a Python with the devkit")
+    script = Path(__file__).with_name(script)
+    result = subprocess.run(
+        [python, str(script), *map(str, arguments), str(out)],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return np.load(out, allow_pickle=False)
+
+
+def ours(sample, index, points):
+    """Pixels as OpenCV counts them, and depths, of the points in front of the camera."""
+    camera = sample.rig.cameras[index]
+    points_cam = lidar_points_cam(sample, index, points)
+    pixels, depth = project(points_cam[points_cam[:, 2] > 0], camera.K)
+    return pixels - 0.5, depth
+
+
+def test_nuscenes_projections_and_splits_equal_the_devkits(nuscenes_root, tmp_path, capsys):
+    devkit = devkit_results(
+        "NUSCENES_DEVKIT_PYTHON", "devkit_projection.py", nuscenes_root, "v1.0-mini",
+        out=tmp_path / "devkit.npz",
+    )  # fmt: skip
+    (sample,) = nuscenes.read_keyframes(nuscenes_root, "v1.0-mini")
+    points = nuscenes.read_points(sample.lidar)
+    for index, camera in enumerate(sample.rig.cameras):
+        pixels, depth = ours(sample, index, points)
+        inside = ((pixels > 1) & (pixels < (camera.width - 1, camera.height - 1))).all(axis=1)
+        for precision in ("float64", "float32"):
+            theirs = [devkit[f"{precision} {camera.name} {k}"] for k in ("pixels", "depths")]
+            off_px = np.abs(pixels[inside] - theirs[0]).max()
+            off_m = np.abs(depth[inside] - theirs[1]).max()
+            with capsys.disabled():
+                print(f"\n{camera.name} {inside.sum()} {precision}: {off_px:.1e} px {off_m:.1e} m")
+            assert off_m < 1e-3
+            assert off_px < 1e-3 or precision == "float32"
+    for name in SPLITS:
+        assert split_scenes(name) == set(devkit[f"split {name}"])
+
+
+def test_ddad_projections_equal_dgps(ddad_scene, tmp_path, capsys):
+    devkit = devkit_results(
+        "DGP_PYTHON", "dgp_projection.py", ddad_scene.parent.parent / "scene_dataset_v1.0.json",
+        out=tmp_path / "dgp.npz",
+    )  # fmt: skip
+    for number, sample in enumerate(ddad.read_scene(ddad_scene)):
+        points = ddad.read_points(sample.lidar)
+        for index, camera in enumerate(sample.rig.cameras):
+            pixels, depth = ours(sample, index, points)
+            theirs = [devkit[f"{number} {camera.name} {k}"] for k in ("pixels", "depths")]
+            off_px = np.abs(pixels - theirs[0]).max(initial=0)
+            off_m = np.abs(depth - theirs[1]).max(initial=0)
+            with capsys.disabled():
+                print(f"\n{number} {camera.name} {len(depth)}: {off_px:.1e} px {off_m:.1e} m")
+            assert off_px < 1e-3 and off_m < 1e-3
