@@ -78,6 +78,8 @@ def test_the_official_splits():
         ("ego_pose", lambda t: t.clear(), "ego_pose.json .* lacks token .* of sample"),
         ("sample_data", lambda t: t.clear(), "has no camera keyframe for sample"),
         ("sample", lambda t: t.clear(), "sample.json .* lacks token .* of scene scene-0061"),
+        ("sample_data", lambda t: t.pop(2), "has no image of CAM_.* for sample"),
+        ("calibrated_sensor", lambda t: t[0].pop("translation"), "sample .* lacks 'translation'"),
         (
             "calibrated_sensor",
             lambda t: t[0].update(rotation=[1, 1, 0, 0]),

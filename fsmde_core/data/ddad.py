@@ -56,8 +56,12 @@ def read_scene(scene_json: Path | str) -> list[Sample]:
             _sample(path, sample, data, calibrations[sample["calibration_key"]])
             for sample in scene["samples"]
         ]
-    except (KeyError, TypeError) as error:
+    except DatasetError:
+        raise
+    except KeyError as error:
         raise DatasetError(f"DGP scene {path} lacks {error}") from error
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"DGP scene {path}: {error}") from error
 
 
 def read_points(sweep: LidarSweep) -> np.ndarray:

@@ -39,8 +39,7 @@ def read_keyframes(
 
     def build(scene: str, token: str) -> Sample:
         tables.get("sample", token, f"scene {scene}")
-        data = tables.keyframes.get(token, [])
-        return _sample(tables, scene, token, data, past_sweeps=past_sweeps)
+        return _whole_sample(tables, scene, token, tables.keyframes.get(token, []), past_sweeps)
 
     return Samples(entries, build)
 
@@ -62,7 +61,7 @@ def read_sweeps(
             sets[token] = data
 
     def build(scene: str, token: str) -> Sample:
-        return _sample(tables, scene, token, sets[token], past_sweeps=past_sweeps)
+        return _whole_sample(tables, scene, token, sets[token], past_sweeps)
 
     return Samples(entries, build)
 
@@ -98,7 +97,9 @@ class _Tables:
             self.by_sample.setdefault(entry["sample_token"], []).append(entry)
             if entry["is_key_frame"]:
                 self.keyframes.setdefault(entry["sample_token"], []).append(entry)
-        self.channels = [sensor["channel"] for sensor in self._tables["sensor"].values()]
+        sensors = self._tables["sensor"].values()
+        self.channels = [sensor["channel"] for sensor in sensors]
+        self.cameras = [s["channel"] for s in sensors if s["modality"] == "camera"]
 
     def get(self, name: str, token: str, wanted_by: str) -> dict:
         entry = self._tables[name].get(token)
@@ -190,8 +191,26 @@ def _nearest(frames: list[dict], timestamp: int) -> dict:
     return min(around, key=lambda data: abs(data["timestamp"] - timestamp))
 
 
+def _whole_sample(
+    tables: _Tables, scene: str, token: str, frames: list[dict], past_sweeps: int
+) -> Sample:
+    """The Sample of these files; DatasetError if a camera of the version is not among them."""
+    try:
+        sample = _sample(tables, scene, token, frames, past_sweeps)
+    except KeyError as error:
+        raise DatasetError(f"tables of {tables.root}: sample {token} lacks {error}") from error
+    except RigError as error:
+        raise DatasetError(f"sample {token}: {error}") from error
+    missing = [name for name in tables.cameras if name not in sample.rig.names]
+    if missing:
+        raise DatasetError(
+            f"sample_data.json of {tables.root} has no image of {missing[0]} for sample {token}"
+        )
+    return sample
+
+
 def _sample(
-    tables: _Tables, scene: str, token: str, frames: list[dict], *, past_sweeps: int
+    tables: _Tables, scene: str, token: str, frames: list[dict], past_sweeps: int
 ) -> Sample:
     where, cameras, lidar, past = f"sample {token}", [], None, ()
     for data in frames:
@@ -246,8 +265,8 @@ def _camera(channel: str, data: dict, calibration: dict) -> Camera:
 
 
 def _transform(entry: dict, table: str) -> np.ndarray:
-    w, x, y, z = entry["rotation"]  # nuScenes puts the scalar first
     try:
+        w, x, y, z = entry["rotation"]  # nuScenes puts the scalar first
         return make_transform(quaternion_to_rotation([x, y, z, w]), entry["translation"])
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise DatasetError(f"{table}.json, token {entry['token']!r}: {error}") from error

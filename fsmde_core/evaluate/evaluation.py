@@ -65,6 +65,8 @@ def score_sample(
     counted = item.valid & (item.depth_gt > protocol.min_depth_m) & (item.depth_gt < max_depth_m)
     if protocol.body_masks:
         counted &= ~item.mask
+    if not counted.any():
+        raise DatasetError(f"sample {sample.token} has no ground truth that the protocol counts")
     for name, prediction, pixels in zip(item.names, predictions, counted):
         bad = int((~(np.isfinite(prediction[pixels]) & (prediction[pixels] > 0))).sum())
         if bad:
