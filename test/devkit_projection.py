@@ -33,6 +33,13 @@ def main(root, version, out):
                     )
                     result[f"{precision} {channel} pixels"] = pixels[:2].T
                     result[f"{precision} {channel} depths"] = depths
+        sample = devkit.sample[0]
+        lidar = devkit.get("sample_data", sample["data"]["LIDAR_TOP"])
+        if lidar["prev"]:
+            cloud, _ = LidarPointCloud.from_file_multisweep(
+                devkit, sample, "LIDAR_TOP", "LIDAR_TOP", nsweeps=2
+            )
+            result[f"{precision} accumulated"] = cloud.points[:3].T
     for name, scenes in create_splits_scenes().items():
         result[f"split {name}"] = np.array(sorted(scenes))
     np.savez(out, **result)
