@@ -114,7 +114,7 @@ ORDER = (
 def test_poses_in_the_bag_carry_lidar_onto_the_images(nuscenes_root, tmp_path):
     """The tree map -> base_link -> sensors in the bag alone gives the projection of the reader."""
     bag = tmp_path / "bag"
-    assert main([str(nuscenes_root), str(bag)]) == 0
+    assert main([str(nuscenes_root), str(bag), "--sweeps"]) == 0
     stored = messages(bag)
     (sample,) = read_keyframes(nuscenes_root, "v1.0-mini")
     poses = {stamp: transform(data) for topic, _, stamp, data in stored if topic == "/tf"}

@@ -144,9 +144,9 @@ def _cells(row: dict) -> list[str]:
 def summary(document: dict) -> list[str]:
     """The lines above the tables."""
     protocol, latency = document["protocol"]["name"], document["latency_ms"]
+    where = " ".join(filter(None, (document[key] for key in ("dataset", "version", "split"))))
     lines = [
-        f"{document['model']} on {document['dataset']} {document['version']} "
-        f"{document['split']}, protocol {protocol}, ground truth below "
+        f"{document['model']} on {where}, protocol {protocol}, ground truth below "
         f"{document['max_depth_m']:g} m",
         f"{document['samples']} samples counted, {len(document['faults'])} with faults",
     ]
