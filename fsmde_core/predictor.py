@@ -34,27 +34,6 @@ class Prediction:
     """The rig with K at the network's size."""
 
 
-def network_input(
-    images: Sequence[np.ndarray], rig: Rig, size: tuple[int, int]
-) -> tuple[np.ndarray, Rig]:
-    """Images [N, h, w, 3] and rig at a network's size (width, height).
-
-    images: N arrays [H, W, 3] uint8 RGB in the rig's order, each of its camera's size (ValueError
-    names the camera otherwise).
-    """
-    if len(images) != len(rig.cameras):
-        raise ValueError(f"{len(images)} images for a rig of {len(rig.cameras)} cameras")
-    resized = np.empty((len(images), size[1], size[0], 3), np.uint8)
-    for image, camera, target in zip(images, rig.cameras, resized):
-        if image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
-            raise ValueError(
-                f"camera {camera.name}: image {image.shape} {image.dtype} is not "
-                f"({camera.height}, {camera.width}, 3) uint8"
-            )
-        cv2.resize(image, size, dst=target, interpolation=cv2.INTER_AREA)
-    return resized, rig.resized(*size)
-
-
 class Predictor:
     """A verified model in an ONNX Runtime session.
 
@@ -87,8 +66,18 @@ class Predictor:
         images: N arrays [H, W, 3] uint8 RGB in the rig's order, each of its camera's size
         (ValueError names the camera otherwise).
         """
+        if len(images) != len(rig.cameras):
+            raise ValueError(f"{len(images)} images for a rig of {len(rig.cameras)} cameras")
         size = self.card.input_width, self.card.input_height
-        resized, rig = network_input(images, rig, size)
+        resized = np.empty((len(images), size[1], size[0], 3), np.uint8)
+        for image, camera, target in zip(images, rig.cameras, resized):
+            if image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
+                raise ValueError(
+                    f"camera {camera.name}: image {image.shape} {image.dtype} is not "
+                    f"({camera.height}, {camera.width}, 3) uint8"
+                )
+            cv2.resize(image, size, dst=target, interpolation=cv2.INTER_AREA)
+        rig = rig.resized(*size)
         depth, confidence = self._run(resized, rig.K, rig.T_ego_cam)
         return Prediction(depth, confidence, resized, rig)
 
