@@ -68,22 +68,33 @@ class Predictor:
         """
         if len(images) != len(rig.cameras):
             raise ValueError(f"{len(images)} images for a rig of {len(rig.cameras)} cameras")
-        size = self.card.input_width, self.card.input_height
-        resized = np.empty((len(images), size[1], size[0], 3), np.uint8)
-        for image, camera, target in zip(images, rig.cameras, resized):
+        for image, camera in zip(images, rig.cameras):
             if image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
                 raise ValueError(
                     f"camera {camera.name}: image {image.shape} {image.dtype} is not "
                     f"({camera.height}, {camera.width}, 3) uint8"
                 )
-            cv2.resize(image, size, dst=target, interpolation=cv2.INTER_AREA)
-        rig = rig.resized(*size)
-        depth, confidence = self._run(resized, rig.K, rig.T_ego_cam)
-        return Prediction(depth, confidence, resized, rig)
+        return self.predict(np.stack([self.resize(image) for image in images]), rig)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the network's input in pixels."""
+        return self.card.input_width, self.card.input_height
+
+    def resize(self, image: np.ndarray) -> np.ndarray:
+        """An image [H, W, 3] at the network's size; safe to call from any thread."""
+        return cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
+
+    def predict(self, images: np.ndarray, rig: Rig) -> Prediction:
+        """Depth from images [N, h, w, 3] uint8 RGB that resize() made; rig as for a call."""
+        rig = rig.resized(*self.size)
+        depth, confidence = self._run(images, rig.K, rig.T_ego_cam)
+        return Prediction(depth, confidence, images, rig)
 
     def warm_up(self, cameras: int) -> None:
         """Run once on black images: the first run allocates, and compiles on some providers."""
-        black = np.zeros((cameras, self.card.input_height, self.card.input_width, 3), np.uint8)
+        width, height = self.size
+        black = np.zeros((cameras, height, width, 3), np.uint8)
         K = np.array([[500.0, 0, 320], [0, 500, 176], [0, 0, 1]], np.float32)
         eye = np.eye(4, dtype=np.float32)
         self._run(black, np.tile(K, (cameras, 1, 1)), np.tile(eye, (cameras, 1, 1)))

@@ -8,6 +8,7 @@ only places that shift between the two.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -130,6 +131,10 @@ class Rig:
     def resized(self, width: int, height: int) -> Rig:
         """The same rig with every image stretched to width x height pixels."""
         return replace(self, cameras=tuple(c.resized(width, height) for c in self.cameras))
+
+    def subset(self, indices: Sequence[int]) -> Rig:
+        """The same rig with only some of its cameras."""
+        return replace(self, cameras=tuple(self.cameras[i] for i in indices))
 
     def neighbours(self) -> tuple[tuple[int, int], ...]:
         """Pairs (i, j) of cameras next to each other around the vehicle, j left of i.

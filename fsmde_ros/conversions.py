@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import struct
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,15 +14,29 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from std_msgs.msg import Header
 
 from fsmde_core.geometry import make_transform, quaternion_to_rotation
+from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, K_to_opencv, RigError, opencv_to_K
 
-# encoding -> (channels, OpenCV conversion to RGB or None)
+# encoding -> (bytes a pixel, OpenCV conversion to RGB or None)
 ENCODINGS = {
     "rgb8": (3, None),
     "bgr8": (3, cv2.COLOR_BGR2RGB),
     "rgba8": (4, cv2.COLOR_RGBA2RGB),
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
+    "bayer_rggb8": (1, cv2.COLOR_BayerRGGB2RGB),
+    "bayer_bggr8": (1, cv2.COLOR_BayerBGGR2RGB),
+    "bayer_gbrg8": (1, cv2.COLOR_BayerGBRG2RGB),
+    "bayer_grbg8": (1, cv2.COLOR_BayerGRBG2RGB),
+    "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
+}
+REDUCED = {  # what libjpeg can leave out while it decodes, at a third of the time for a half
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 LIDAR_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
@@ -41,73 +57,131 @@ def ns_to_stamp(stamp_ns: int) -> Time:
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
 
 
-def decode_image(msg: Image | CompressedImage, topic: str) -> np.ndarray:
-    """RGB uint8 [H, W, 3] of an Image or CompressedImage.
+@dataclass(frozen=True)
+class SourceImage:
+    """A decoded image; pixels may be smaller than the source where that is enough."""
 
-    MessageError names the topic for an unknown encoding, a row step that contradicts the width,
-    missing bytes, or compressed data that is truncated or does not decode.
+    pixels: np.ndarray
+    """[h, w, 3] uint8 RGB."""
+    width: int
+    """Of the source."""
+    height: int
+    """Of the source."""
+
+
+def decode_image(
+    msg: Image | CompressedImage, topic: str, *, enough: tuple[int, int] | None = None
+) -> SourceImage:
+    """RGB pixels of an Image or CompressedImage.
+
+    enough (width, height) allows JPEGs to be decoded at 1/2, 1/4 or 1/8 of their size as long as
+    both sides stay at least that long. MessageError names the topic for an encoding that neither we
+    nor cv_bridge know, a row step that contradicts the width, missing bytes, or compressed data
+    that is truncated or does not decode.
     """
     if isinstance(msg, CompressedImage):
-        return _decompress(msg, topic)
+        return _decompress(msg, topic, enough)
     if msg.encoding not in ENCODINGS:
-        raise MessageError(
-            f"{topic}: encoding {msg.encoding!r} is not supported; known: {', '.join(ENCODINGS)}"
-        )
-    channels, conversion = ENCODINGS[msg.encoding]
-    row_bytes = msg.width * channels
+        return SourceImage(_through_cv_bridge(msg, topic), msg.width, msg.height)
+    pixel_bytes, conversion = ENCODINGS[msg.encoding]
+    row_bytes = msg.width * pixel_bytes
     if msg.step < row_bytes or len(msg.data) < msg.step * msg.height or not msg.height:
         raise MessageError(
             f"{topic}: {msg.width}x{msg.height} {msg.encoding} with step {msg.step} "
             f"does not fit its {len(msg.data)} bytes"
         )
     rows = np.frombuffer(msg.data, np.uint8)[: msg.step * msg.height].reshape(msg.height, msg.step)
-    pixels = rows[:, :row_bytes].reshape(msg.height, msg.width, channels)
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    pixels = rows[:, :row_bytes].reshape(msg.height, msg.width, pixel_bytes)
+    pixels = pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    return SourceImage(pixels, msg.width, msg.height)
 
 
-def _decompress(msg: CompressedImage, topic: str) -> np.ndarray:
+def _through_cv_bridge(msg: Image, topic: str) -> np.ndarray:
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+    except ImportError:
+        raise MessageError(
+            f"{topic}: encoding {msg.encoding!r} is not supported without cv_bridge; "
+            f"known: {', '.join(ENCODINGS)}"
+        ) from None
+    try:
+        return CvBridge().imgmsg_to_cv2(msg, "rgb8")
+    except CvBridgeError as error:
+        raise MessageError(f"{topic}: encoding {msg.encoding!r}: {error}") from error
+
+
+def _decompress(msg: CompressedImage, topic: str, enough: tuple[int, int] | None) -> SourceImage:
     encoded = np.frombuffer(msg.data, np.uint8)
-    data = encoded.tobytes()
-    if data.startswith(JPEG_START) and JPEG_END not in data[-64:]:
-        # OpenCV decodes a truncated JPEG without a word and fills the rest with grey.
-        raise MessageError(f"{topic}: JPEG of {len(data)} bytes is truncated")
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    flags, size = cv2.IMREAD_COLOR, None
+    if encoded[:2].tobytes() == JPEG_START:
+        if JPEG_END not in encoded[-64:].tobytes():
+            # OpenCV decodes a truncated JPEG without a word and fills the rest with grey.
+            raise MessageError(f"{topic}: JPEG of {encoded.size} bytes is truncated")
+        size = jpeg_size(memoryview(msg.data))
+        if size and enough:
+            factors = [f for f in REDUCED if all(s // f >= e for s, e in zip(size, enough))]
+            flags = REDUCED[max(factors)] if factors else flags
+    image = cv2.imdecode(encoded, flags) if encoded.size else None
     if image is None:
         raise MessageError(
-            f"{topic}: {len(data)} bytes of format {msg.format!r} do not decode as an image"
+            f"{topic}: {encoded.size} bytes of format {msg.format!r} do not decode as an image"
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    width, height = size or (image.shape[1], image.shape[0])
+    return SourceImage(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), width, height)
+
+
+def jpeg_size(data: memoryview) -> tuple[int, int] | None:
+    """Width and height in a JPEG's frame header; None if there is none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
+            return width, height
+        at += 2 + length
+    return None
 
 
 def camera_from_info(
     msg: CameraInfo, topic: str, *, name: str, T_ego_cam: np.ndarray, rectified: bool
 ) -> Camera:
-    """The Camera of a CameraInfo.
+    """The pinhole Camera of a CameraInfo: that of the images once their distortion is removed.
 
-    rectified says that the images are: K is then taken from P, and D does not matter. MessageError
-    names the topic if the camera is uncalibrated, K is singular, or D is not zero unrectified.
+    K comes from P where the images are rectified, or will be; from K where D is zero. MessageError
+    names the topic if the camera is uncalibrated or K is singular.
     """
-    if not rectified and any(msg.d):
-        raise MessageError(
-            f"{topic}: distortion {msg.distortion_model} with D = {list(msg.d)}: rectify the "
-            f"images (image_proc), then set rectified: true"
-        )
-    matrix = np.array(msg.p, np.float64).reshape(3, 4)[:, :3] if rectified else msg.k
-    K = np.array(matrix, np.float64).reshape(3, 3)
-    if K[0, 0] == 0:
-        field = "P" if rectified else "K"
-        raise MessageError(f"{topic}: {field} is zero, the camera is not calibrated")
+    use_P = rectified or (is_distorted(msg) and msg.p[0] != 0)
+    matrix = np.reshape(msg.p, (3, 4))[:, :3] if use_P else np.reshape(msg.k, (3, 3))
+    if matrix[0, 0] == 0:
+        raise MessageError(f"{topic}: {'P' if use_P else 'K'} is zero: not calibrated")
     try:
         return Camera(
             name=name,
             frame_id=msg.header.frame_id,
             width=msg.width,
             height=msg.height,
-            K=opencv_to_K(K),
+            K=opencv_to_K(matrix),
             T_ego_cam=T_ego_cam,
         )
     except RigError as error:
         raise MessageError(f"{topic}: {error}") from error
+
+
+def is_distorted(msg: CameraInfo) -> bool:
+    """Whether a CameraInfo describes a lens with distortion."""
+    return any(msg.d)
+
+
+def rectifier_from_info(msg: CameraInfo, topic: str, target: Camera) -> Rectifier:
+    """What brings the distorted images of a CameraInfo to the camera `target`.
+
+    MessageError names the topic for a distortion model that is not known.
+    """
+    try:
+        K_distorted = opencv_to_K(np.reshape(msg.k, (3, 3)))
+        return Rectifier(target, K_distorted=K_distorted, D=msg.d, model=msg.distortion_model)
+    except ValueError as error:
+        raise MessageError(f"{topic}: {error}: rectify the images, set rectified: true") from error
 
 
 def camera_info_msg(camera: Camera, header: Header) -> CameraInfo:
@@ -141,6 +215,30 @@ def depth_msg(depth: np.ndarray, valid: np.ndarray, header: Header) -> Image:
         step=4 * width,
         data=_byte_array(metres),
     )
+
+
+def depth_msg_mm(depth: np.ndarray, valid: np.ndarray, header: Header) -> Image:
+    """16UC1 image (REP 118): millimetres along the optical axis, 0 where not valid or > 65.5 m."""
+    millimetres = np.where(valid & (depth < 65.535), depth * 1000.0 + 0.5, 0).astype("<u2")
+    height, width = millimetres.shape
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding="16UC1",
+        is_bigendian=0,
+        step=2 * width,
+        data=_byte_array(millimetres),
+    )
+
+
+def compressed_depth_msg(depth: np.ndarray, valid: np.ndarray, header: Header) -> CompressedImage:
+    """The 16UC1 image as compressed_depth_image_transport's PNG, for its subscribers and bags."""
+    millimetres = np.frombuffer(depth_msg_mm(depth, valid, header).data, "<u2")
+    _, png = cv2.imencode(".png", millimetres.reshape(depth.shape))
+    data = array.array("B", struct.pack("<iff", 0, 0.0, 0.0))  # its header: no quantization
+    data.frombytes(png.tobytes())
+    return CompressedImage(header=header, format="16UC1; compressedDepth png", data=data)
 
 
 def depth_from_msg(msg: Image) -> np.ndarray:

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
-from std_msgs.msg import Header
 
 from fsmde_core.card import ModelError
-from fsmde_core.predictor import Prediction, Predictor, ProviderError
+from fsmde_core.predictor import Predictor, ProviderError
 from fsmde_core.rig import Rig, RigError, load_rig
-from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
-from fsmde_ros.cloud import fused_cloud
-from fsmde_ros.conversions import (
-    MessageError,
-    camera_info_msg,
-    cloud_msg,
-    decode_image,
-    depth_msg,
-    ns_to_stamp,
-    stamp_to_ns,
+from fsmde_ros.approximate import approximate_time
+from fsmde_ros.calibration import (
+    Calibration,
+    disagreement,
+    extrinsics_from_rig,
+    extrinsics_from_tf,
 )
-from fsmde_ros.params import NodeParams, ParameterError, declare_params
+from fsmde_ros.conversions import MessageError, stamp_to_ns
+from fsmde_ros.diagnostics import NodeStatistics, status_msg
+from fsmde_ros.interrupts import StartUpError, ros_process
+from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
+from fsmde_ros.pipeline import Pipeline
 from fsmde_ros.share import share_dir
 from fsmde_ros.sync import RigSync, StampedSet
 
-START_UP_ERRORS = (
-    ParameterError, RigError, ModelError, ProviderError, FileNotFoundError, ImportError,
-)  # fmt: skip
+CONFIGURE_ERRORS = (RigError, ModelError, ProviderError, FileNotFoundError, ImportError)
 WARNING_PERIOD_S = 5.0  # one warning a topic in this time
 SILENCE_S = 2.0  # without a set for longer, the node says why
+POLL_S = 0.02  # how often deadlines are checked
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 # Best effort matches either offer; depth 1, since only the newest image is of use.
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -56,13 +54,14 @@ class LatestSlot:
         self._condition = threading.Condition()
         self._item = None
         self._closed = False
-        self.replaced = 0
 
-    def put(self, item) -> None:
+    def put(self, item) -> bool:
+        """Put an item in; returns whether one was replaced."""
         with self._condition:
-            self.replaced += self._item is not None
+            replaced = self._item is not None
             self._item = item
             self._condition.notify()
+            return replaced
 
     def take(self):
         """Wait for an item; None once the slot is closed."""
@@ -77,44 +76,99 @@ class LatestSlot:
             self._condition.notify()
 
 
-class SurroundDepthNode(Node):
-    """Wires synchronization, predictor and publishers.
+class SurroundDepthNode(LifecycleNode):
+    """Wires synchronization, pipeline and publishers; a managed (lifecycle) node.
 
-    Callbacks only file messages; one worker thread decodes, predicts and publishes the newest
-    complete set. A set that cannot be used is skipped with a throttled warning.
+    configure loads rig and model and creates the outputs, activate subscribes and starts the
+    worker. Callbacks only file messages; the worker thread processes the newest set. A set that
+    cannot be used is skipped with a throttled warning.
     """
 
     def __init__(self):
         super().__init__("surround_depth", automatically_declare_parameters_from_overrides=True)
-        self._params = declare_params(self)
-        self._predictor = self._load_predictor()
-        names = self._set_up_calibration()
-        self._predictor.warm_up(len(names))
-        self._sync: RigSync = RigSync(names, slop_ns=round(self._params.slop_s * 1e9))
-        self._image_topics = [self._subscribe(i, name) for i, name in enumerate(names)]
-        self._depth_publishers = [
-            (
-                self.create_publisher(Image, f"{name}/depth/image_rect", OUTPUT_QOS),
-                self.create_publisher(CameraInfo, f"{name}/depth/camera_info", OUTPUT_QOS),
-            )
-            for name in names
-        ]
-        self._cloud_publisher = self.create_publisher(PointCloud2, "points", OUTPUT_QOS)
+        self.params = declare_params(self)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self.failure: Exception | None = None
+        """Why configure failed."""
+        self._rig: Rig | None = None
+        self._outputs: dict[str, object] = {}
+        self._inputs: list = []
+        self._timers: list = []
+        self._worker: threading.Thread | None = None
         self._warned_at: dict[str, float] = {}
+
+    # Life cycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load rig and model and create the publishers; fails with one sentence."""
+        self.failure = None
+        try:
+            self._predictor = self._load_predictor()
+            names = self._set_up_calibration()
+        except CONFIGURE_ERRORS as error:
+            self.failure = error
+            self.get_logger().error(f"cannot be configured: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._predictor.warm_up(len(names))
+        self._names = names
+        self._advertise()
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
+        p = self.params
+        self._statistics = NodeStatistics()
+        self._sync: RigSync = RigSync(
+            self._names, slop_ns=round(p.slop_s * 1e9), deadline_ns=round(p.deadline_s * 1e9)
+        )
         self._last_set_at = time.monotonic()
-        self.create_timer(1.0, self._report_silence, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._checked: set[str] = set()
+        self._pipeline = Pipeline(self._predictor, self._calibration)
         self._slot = LatestSlot()
         self._worker = threading.Thread(target=self._work, name="surround_depth_worker")
         self._worker.start()
+        self._subscribe()
+        self._timers = [
+            self.create_timer(POLL_S, self._on_poll, clock=STEADY),
+            self.create_timer(1.0, self._report, clock=STEADY),
+        ]
         self.get_logger().info(f"ready: waiting for {', '.join(self._image_topics)}")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; the set in work is finished first."""
+        self.close()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget rig and model, so that the next configure reads them anew."""
+        for publisher in self._outputs.values():
+            self.destroy_publisher(publisher)
+        self._outputs = {}
+        self._predictor = self._calibration = self._rig = None
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return super().on_shutdown(state)
 
     def close(self) -> None:
-        """Stop the worker; the set in work is finished first."""
-        self._slot.close()
-        self._worker.join()
+        """Stop timers, subscriptions and worker, whatever the state."""
+        for timer in self._timers:
+            self.destroy_timer(timer)
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._timers, self._inputs = [], []
+        if self._worker is not None:
+            self._slot.close()
+            self._worker.join()
+            self._pipeline.close()
+            self._worker = None
+
+    # Set-up
 
     def _load_predictor(self) -> Predictor:
-        p = self._params
+        p = self.params
         card = Path(p.model) if p.model else share_dir() / "models" / "student_s.json"
         predictor = Predictor(card, providers=p.providers, threads=p.threads)
         for provider, reason in predictor.refused.items():
@@ -125,54 +179,183 @@ class SurroundDepthNode(Node):
         return predictor
 
     def _set_up_calibration(self) -> tuple[str, ...]:
-        p: NodeParams = self._params
+        p = self.params
         if p.rig_file:
-            rig = load_rig(p.rig_file)
-            names, base_frame = rig.names, rig.base_frame
-            extrinsics = extrinsics_from_rig(rig)
+            self._rig = load_rig(p.rig_file)
+            names, base_frame = self._rig.names, self._rig.base_frame
+            extrinsics = extrinsics_from_rig(self._rig)
         else:
             names, base_frame = tuple(p.cameras), p.base_frame
             extrinsics = extrinsics_from_tf(self, base_frame)
         self._calibration = Calibration(
-            names, extrinsics=extrinsics, base_frame=base_frame, rectified=p.rectified
+            names,
+            extrinsics=extrinsics,
+            base_frame=base_frame,
+            rectified=p.rectified,
+            size=self._predictor.size,
         )
         return names
 
-    def _subscribe(self, index: int, name: str) -> str:
-        """Subscribe to one camera; returns its resolved image topic."""
-        p = self._params
-        image_topic = p.image_topic.replace("{camera}", name)
-        info_topic = p.camera_info_topic.replace("{camera}", name)
-        if p.compressed:
-            image_topic += "/compressed"
-        msg_type = CompressedImage if p.compressed else Image
-        image = self.create_subscription(
-            msg_type, image_topic, partial(self._on_image, index), INPUT_QOS
-        )
-        info = self.create_subscription(
-            CameraInfo,
-            info_topic,
-            lambda msg: self._on_info(index, msg, info.topic_name),
-            INPUT_QOS,
-        )
-        return image.topic_name
+    def _advertise(self) -> None:
+        def output(kind, topic):
+            overridable = QoSOverridingOptions.with_default_policies()
+            return self.create_publisher(
+                kind, topic, OUTPUT_QOS, qos_overriding_options=overridable
+            )
 
-    def _on_info(self, index: int, msg: CameraInfo, topic: str) -> None:
+        for name in self._names:
+            topic = f"{name}/depth/image_rect"
+            self._outputs[f"{name} depth"] = output(Image, topic)
+            self._outputs[f"{name} info"] = output(CameraInfo, f"{name}/depth/camera_info")
+            if self.params.depth_compressed:
+                compressed = output(CompressedImage, f"{topic}/compressedDepth")
+                self._outputs[f"{name} compressed"] = compressed
+        self._outputs["points"] = output(PointCloud2, "points")
+        self._outputs["status"] = output(DiagnosticStatus, "~/status")
+        self._outputs["diagnostics"] = output(DiagnosticArray, "/diagnostics")
+
+    def _subscribe(self) -> None:
+        p = self.params
+        image_type = CompressedImage if p.compressed else Image
+        suffix = "/compressed" if p.compressed else ""
+        image_topics = [p.image_topic.replace("{camera}", name) + suffix for name in self._names]
+        if p.sync_policy == "approximate_time":
+            self._inputs = approximate_time(
+                self, image_type, image_topics, INPUT_QOS, p.slop_s, self._on_approximate_set
+            )
+        else:
+            self._inputs = [
+                self._input(image_type, topic, partial(self._on_image, i))
+                for i, topic in enumerate(image_topics)
+            ]
+        self._image_topics = [self.resolve_topic_name(topic) for topic in image_topics]
+        for i, name in enumerate(self._names):
+            topic = p.camera_info_topic.replace("{camera}", name)
+            resolved = self.resolve_topic_name(topic)
+            callback = partial(self._on_info, i, resolved)
+            self._inputs.append(self._input(CameraInfo, topic, callback))
+
+    def _input(self, kind, topic: str, callback):
+        overridable = QoSOverridingOptions.with_default_policies()
+        return self.create_subscription(
+            kind, topic, callback, INPUT_QOS, qos_overriding_options=overridable
+        )
+
+    # Callbacks
+
+    def _on_parameters(self, changes):
+        try:
+            self.params = with_changes(self.params, changes)
+        except ParameterError as error:
+            return set_result(str(error))
+        return set_result("")
+
+    def _on_info(self, index: int, topic: str, msg: CameraInfo) -> None:
         self._calibration.update(index, msg, topic)
 
     def _on_image(self, index: int, msg: Image | CompressedImage) -> None:
+        now_ns = time.monotonic_ns()
+        self._statistics.image_arrived(now_ns / 1e9)
         resets = self._sync.resets
-        complete = self._sync.add(index, stamp_to_ns(msg.header.stamp), msg)
+        future = self._pipeline.decode(index, msg, self._image_topics[index])
+        stamped = self._sync.add(index, stamp_to_ns(msg.header.stamp), future, now_ns=now_ns)
         if self._sync.resets > resets:
             self._warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
-        if complete is not None:
-            self._last_set_at = time.monotonic()
-            self._slot.put(complete)
+        self._hand_over(stamped)
 
-    def _report_silence(self) -> None:
-        silence_s = time.monotonic() - self._last_set_at
-        if silence_s > SILENCE_S:
-            self._warn("silence", f"no set for {silence_s:.0f} s: {self._sync.why_no_set()}")
+    def _on_approximate_set(self, *messages) -> None:
+        futures = [
+            self._pipeline.decode(i, msg, self._image_topics[i]) for i, msg in enumerate(messages)
+        ]
+        stamps_ns = tuple(stamp_to_ns(msg.header.stamp) for msg in messages)
+        self._hand_over(StampedSet(stamps_ns, tuple(futures)))
+
+    def _on_poll(self) -> None:
+        self._hand_over(self._sync.poll(now_ns=time.monotonic_ns()))
+
+    def _hand_over(self, stamped: StampedSet | None) -> None:
+        if stamped is None:
+            return
+        now_s = time.monotonic()
+        missing = len(self._names) - len(stamped.present)
+        self._statistics.set_formed(now_s, missing=missing, spread_s=stamped.spread_ns / 1e9)
+        if not missing:
+            self._last_set_at = now_s
+        if self._slot.put((now_s, stamped)):
+            self._statistics.dropped("a newer set came in first")
+
+    # Worker
+
+    def _work(self) -> None:
+        while (item := self._slot.take()) is not None:
+            try:
+                self._process(*item)
+            except MessageError as error:
+                self._statistics.dropped("a message could not be used")
+                self._warn(str(error).split(":")[0], f"set skipped: {error}")
+            except Exception as error:  # whatever it is, the next set may work
+                if not rclpy.ok():
+                    return
+                self._statistics.dropped("failure")
+                self._warn("failure", f"set skipped: {type(error).__name__}: {error}")
+
+    def _process(self, arrived_s: float, stamped: StampedSet) -> None:
+        output = self._pipeline.process(stamped, self.params)
+        started = time.monotonic()
+        for depth in output.depths:
+            name = self._names[depth.camera]
+            self._outputs[f"{name} depth"].publish(depth.depth)
+            self._outputs[f"{name} info"].publish(depth.info)
+            if depth.compressed is not None:
+                self._outputs[f"{name} compressed"].publish(depth.compressed)
+        self._outputs["points"].publish(output.cloud)
+        finished = time.monotonic()
+        total = finished - arrived_s
+        seconds = {**output.seconds, "publish": finished - started, "total": total}
+        seconds["overhead"] = total - seconds["inference"]
+        self._statistics.set_published(finished, seconds)
+        self._check_calibration(stamped)
+
+    def _check_calibration(self, stamped: StampedSet) -> None:
+        """Warn once a camera where the rig file and the messages disagree."""
+        for i in stamped.present if self._rig is not None else ():
+            name = self._names[i]
+            if name not in self._checked:
+                self._checked.add(name)
+                text = disagreement(self._calibration.view(i), self._rig.cameras[i])
+                if text:
+                    self.get_logger().warning(text)
+
+    # Reports
+
+    def _report(self) -> None:
+        """Once a second: diagnostics, and a warning with the reason while no full set forms."""
+        now_ns = time.monotonic_ns()
+        problems = []
+        silence_s = now_ns / 1e9 - self._last_set_at
+        if silence_s > SILENCE_S and self.params.sync_policy == "rig":
+            problems.append(self._sync.why_no_set(now_ns))
+            self._warn("silence", f"no full set for {silence_s:.0f} s: {problems[0]}")
+        values = self._statistics.summary(now_ns / 1e9)
+        values |= {f"image dropped: {c}": n for c, n in sorted(self._sync.dropped.items())}
+        silent = [self._names[i] for i in self._sync.silent(now_ns)]
+        values |= {
+            "missing cameras": ", ".join(silent) or "none",
+            "time resets": self._sync.resets,
+            "provider": self._predictor.provider,
+            "model": self._predictor.card.name,
+        }
+        status = status_msg(
+            self.get_fully_qualified_name().lstrip("/"),
+            hardware_id=self._predictor.provider,
+            problems=problems,
+            sets_out=values["sets out [Hz]"] > 0,
+            values=values,
+        )
+        self._outputs["status"].publish(status)
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._outputs["diagnostics"].publish(array)
 
     def _warn(self, about: str, text: str) -> None:
         now = time.monotonic()
@@ -180,83 +363,26 @@ class SurroundDepthNode(Node):
             self._warned_at[about] = now
             self.get_logger().warning(text)
 
-    def _work(self) -> None:
-        while (stamped := self._slot.take()) is not None:
-            try:
-                self._process(stamped)
-            except MessageError as error:
-                self._warn(str(error).split(":")[0], f"set skipped: {error}")
-            except Exception as error:  # whatever it is, the next set may work
-                if not rclpy.ok():
-                    return
-                self._warn("failure", f"set skipped: {type(error).__name__}: {error}")
-
-    def _process(self, stamped: StampedSet) -> None:
-        rig = self._calibration.rig()
-        images = []
-        for msg, camera, topic in zip(stamped.items, rig.cameras, self._image_topics):
-            image = decode_image(msg, topic)
-            if image.shape[:2] != (camera.height, camera.width):
-                raise MessageError(
-                    f"{topic}: image {image.shape[1]}x{image.shape[0]} contradicts its "
-                    f"CameraInfo {camera.width}x{camera.height}"
-                )
-            images.append(image)
-        prediction = self._predictor(images, rig)
-        self._publish_depth(prediction, rig, [msg.header for msg in stamped.items])
-        valid = self._valid(prediction.depth, prediction.confidence)
-        xyz, rgb = fused_cloud(prediction, valid, stride=self._params.cloud_stride)
-        newest = ns_to_stamp(max(stamped.stamps_ns))
-        header = Header(stamp=newest, frame_id=rig.base_frame)
-        self._cloud_publisher.publish(cloud_msg(xyz, rgb, header))
-
-    def _publish_depth(
-        self, prediction: Prediction, source_rig: Rig, headers: list[Header]
-    ) -> None:
-        as_source = self._params.depth_size == "source"
-        rig = source_rig if as_source else prediction.rig
-        for i, (camera, header) in enumerate(zip(rig.cameras, headers)):
-            depth, confidence = prediction.depth[i], prediction.confidence[i]
-            if as_source:
-                size = camera.width, camera.height
-                depth, confidence = cv2.resize(depth, size), cv2.resize(confidence, size)
-            image_publisher, info_publisher = self._depth_publishers[i]
-            image_publisher.publish(depth_msg(depth, self._valid(depth, confidence), header))
-            info_publisher.publish(camera_info_msg(camera, header))
-
-    def _valid(self, depth: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-        p = self._params
-        in_range = (depth >= p.min_depth_m) & (depth <= p.max_depth_m)
-        return in_range & (confidence >= p.min_confidence)
-
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to stop; exit code 1 with one sentence if it cannot start."""
-    # rclpy ends the spin on SIGINT and SIGTERM. Python's own KeyboardInterrupt would come on top,
-    # and once more in the clean-up below, since a launch sends SIGINT twice.
-    signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        rclpy.init(args=args)
-    except Exception as error:  # rclpy raises a class of its own for each kind of bad argument
+        with ros_process(args):
+            executor = SingleThreadedExecutor()
+            node = SurroundDepthNode()
+            executor.add_node(node)
+            try:
+                if node.params.auto_start:
+                    node.trigger_configure()
+                    if node.failure is not None:
+                        raise StartUpError(str(node.failure))
+                    node.trigger_activate()
+                executor.spin()
+            finally:
+                node.close()
+    except (StartUpError, ParameterError) as error:
         print(f"surround_depth: {error}", file=sys.stderr)
         return 1
-    node = None
-    try:
-        node = SurroundDepthNode()
-        rclpy.spin(node)
-    except ExternalShutdownException:
-        pass
-    except START_UP_ERRORS as error:
-        print(f"surround_depth: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        if rclpy.ok():  # else it was interrupted while it started
-            raise
-    finally:
-        if node is not None:
-            node.close()
-        rclpy.try_shutdown()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end takes a while
     return 0
 
 

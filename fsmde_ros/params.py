@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -10,9 +11,13 @@ from rcl_interfaces.msg import (
     IntegerRange,
     ParameterDescriptor,
     ParameterType,
+    SetParametersResult,
 )
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from fsmde_ros.cloud import COLOURS, CloudOptions
 
 NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
@@ -21,8 +26,18 @@ class ParameterError(ValueError):
     """A parameter that is unknown, of a wrong type or out of range; the message names it."""
 
 
-def _param(default: Any, description: str, *, low: float = None, high: float = None):
+def _param(
+    default: Any,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+):
+    """A field; live parameters can be changed while the node runs."""
     metadata = {"description": description, "low": low, "high": high}
+    metadata |= {"choices": choices, "live": live}
     if isinstance(default, (list, tuple)):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -30,7 +45,7 @@ def _param(default: Any, description: str, *, low: float = None, high: float = N
 
 @dataclass(frozen=True)
 class NodeParams:
-    """Every parameter of the surround depth node; all are read at start-up."""
+    """Every parameter of the surround depth node."""
 
     rig_file: str = _param(
         "",
@@ -53,19 +68,73 @@ class NodeParams:
     rectified: bool = _param(
         False, "Images are rectified: take K from CameraInfo's P and ignore its distortion."
     )
+    auto_start: bool = _param(
+        True, "Configure and activate at start; false leaves that to a lifecycle manager."
+    )
+    sync_policy: str = _param(
+        "rig",
+        "rig: sets by stamp, partial ones after a deadline; approximate_time: message_filters.",
+        choices=("rig", "approximate_time"),
+    )
     slop_s: float = _param(
         0.075,
-        "Largest spread of the stamps of one set, seconds; nuScenes' cameras fire over 0.045 s.",
+        "Largest spread of the stamps of one set, seconds; nuScenes' cameras fire over 0.045 s. "
+        "Never more than nine tenths of the cameras' period is used.",
         low=0.0,
         high=1.0,
     )
-    depth_size: str = _param("network", "Size of the depth images: 'network' or 'source'.")
-    min_depth_m: float = _param(0.5, "Depths below become NaN, metres.", low=0.0)
-    max_depth_m: float = _param(80.0, "Depths beyond become NaN, metres.", low=0.0)
-    min_confidence: float = _param(
-        0.0, "Pixels less confident than this become NaN.", low=0.0, high=1.0
+    deadline_s: float = _param(
+        0.1,
+        "An image that waited this long for the rest goes out in a partial set, seconds; "
+        "0: only complete sets.",
+        low=0.0,
+        high=10.0,
     )
-    cloud_stride: int = _param(2, "Every which pixel row and column enters the cloud.", low=1)
+    depth_size: str = _param("network", "Size of the depth images.", choices=("network", "source"))
+    depth_encoding: str = _param(
+        "32FC1",
+        "32FC1: metres, NaN where invalid. 16UC1: millimetres, 0 where invalid or beyond 65.5 m.",
+        choices=("32FC1", "16UC1"),
+    )
+    depth_compressed: bool = _param(
+        False, "Also publish <camera>/depth/image_rect/compressedDepth: 16UC1 as PNG."
+    )
+    min_depth_m: float = _param(0.5, "Depths below become invalid, metres.", low=0.0, live=True)
+    max_depth_m: float = _param(80.0, "Depths beyond become invalid, metres.", low=0.0, live=True)
+    min_confidence: float = _param(
+        0.0, "Pixels less confident than this become invalid.", low=0.0, high=1.0, live=True
+    )
+    cloud_stride: int = _param(
+        2, "Every which pixel row and column enters the cloud.", low=1, high=64, live=True
+    )
+    cloud_edge_ratio: float = _param(
+        0.0,
+        "Drop pixels whose 3x3 neighbourhood spans more than this share of its depth from the "
+        "cloud; 0 keeps all.",
+        low=0.0,
+        live=True,
+    )
+    cloud_drop_overlap: bool = _param(
+        False,
+        "Keep each direction only from the camera that sees it closest to its image centre.",
+        live=True,
+    )
+    cloud_voxel_m: float = _param(
+        0.0, "Keep one point in each cube of this size, metres; 0 keeps all.", low=0.0, live=True
+    )
+    cloud_colour: str = _param(
+        "rgb", "What the colour of the points shows.", choices=COLOURS, live=True
+    )
+
+    def cloud_options(self) -> CloudOptions:
+        """The parameters that begin with cloud_, as the cloud takes them."""
+        return CloudOptions(
+            stride=self.cloud_stride,
+            edge_ratio=self.cloud_edge_ratio,
+            drop_overlap=self.cloud_drop_overlap,
+            voxel_m=self.cloud_voxel_m,
+            colour=self.cloud_colour,
+        )
 
 
 PARAMETER_TYPES = {
@@ -106,14 +175,37 @@ def declare_params(node: Node) -> NodeParams:
     return params
 
 
+def with_changes(params: NodeParams, changes: Sequence[Parameter]) -> NodeParams:
+    """The parameters after a change at run time; ParameterError if one of them may not change."""
+    by_name = {f.name: f for f in fields(NodeParams)}
+    values = {}
+    for change in changes:
+        if change.name not in by_name:
+            continue  # use_sim_time and the like
+        f = by_name[change.name]
+        if not f.metadata["live"]:
+            raise ParameterError(f"parameter {f.name} is fixed while the node runs")
+        values[f.name] = _typed(f, change.value)
+    changed = replace(params, **values)
+    _check(changed)
+    return changed
+
+
+def set_result(reason: str) -> SetParametersResult:
+    """The answer to a change at run time: refused with a reason, or accepted where it is empty."""
+    return SetParametersResult(successful=not reason, reason=reason)
+
+
 def descriptor(f) -> ParameterDescriptor:
     """The ROS descriptor of one field of NodeParams."""
     low, high = f.metadata["low"], f.metadata["high"]
+    choices = f.metadata["choices"]
     result = ParameterDescriptor(
         name=f.name,
         type=PARAMETER_TYPES[f.type],
         description=f.metadata["description"],
-        read_only=True,
+        additional_constraints=f"One of {', '.join(choices)}." if choices else "",
+        read_only=not f.metadata["live"],
     )
     if low is not None and f.type == "float":
         limit = float(high) if high is not None else 1e9
@@ -142,8 +234,12 @@ def _default(f) -> Any:
 
 
 def _check(params: NodeParams) -> None:
-    if params.depth_size not in ("network", "source"):
-        raise ParameterError(f"parameter depth_size: {params.depth_size!r} is not network, source")
+    for f in fields(NodeParams):
+        choices, value = f.metadata["choices"], getattr(params, f.name)
+        if choices and value not in choices:
+            raise ParameterError(
+                f"parameter {f.name}: {value!r} is not one of {', '.join(choices)}"
+            )
     for name in ("image_topic", "camera_info_topic"):
         if "{camera}" not in getattr(params, name):
             raise ParameterError(f"parameter {name}: {getattr(params, name)!r} lacks {{camera}}")

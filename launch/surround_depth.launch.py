@@ -2,8 +2,13 @@
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.conditions import LaunchConfigurationNotEquals
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
+from launch.conditions import IfCondition
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+    PathJoinSubstitution,
+)
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -63,6 +68,6 @@ def generate_launch_description():
         namespace=LaunchConfiguration("namespace"),
         output="screen",
         arguments=[LaunchConfiguration("bag"), "--wait", "60"],
-        condition=LaunchConfigurationNotEquals("bag", ""),
+        condition=IfCondition(NotEqualsSubstitution(LaunchConfiguration("bag"), "")),
     )
     return LaunchDescription([*arguments, *environment, node, player])

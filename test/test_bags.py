@@ -1,5 +1,6 @@
 """Bags written, read back, and replayed over DDS by the player in a process of its own."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -226,6 +227,23 @@ def test_what_is_replayed_and_recorded_is_what_was_in_the_bag(bag, tmp_path):
     after = messages(tmp_path / "copy")
     for topic in topics:
         assert decoded(after, topic) == decoded(before, topic)
+
+
+def test_a_namespace_applies_to_what_is_replayed(bag):
+    command = [*player_command(bag, "--wait", "0.5"), "--ros-args", "-r", "__ns:=/car"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "/car/front/camera_info" in result.stderr
+
+
+def test_an_interrupted_player_ends_cleanly(bag):
+    process = subprocess.Popen(
+        player_command(bag, "--loops", "0"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    process.stderr.readline()  # it has started
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Traceback" not in rest
 
 
 def test_waiting_in_vain_names_the_topics(bag):

@@ -20,6 +20,7 @@ ALLOWED = {
     "encoder": set(),
     "losses": {"bins", "geometry"},
     "rig": {"geometry"},
+    "rectify": {"rig"},
     "student": {"bins", "encoder"},
     "checkpoint": {"student", "card"},
     "export": {"student", "checkpoint", "card"},

@@ -14,6 +14,11 @@ import numpy as np
 import pytest
 import rclpy
 from conftest import ROOT
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
@@ -32,13 +37,17 @@ START_NS = 1_700_000_000_000_000_000
 TIMEOUT_S = 60.0
 
 
+def stamp_of(msg) -> int:
+    return stamp_to_ns(msg.header.stamp)
+
+
 class Graph:
     """A node process, publishers for its inputs and everything that it published, by topic.
 
     Each graph has a namespace of its own, so that two of them do not hear each other.
     """
 
-    def __init__(self, rig: Rig, folder, *parameters: str, compressed: bool = False):
+    def __init__(self, rig: Rig, folder, *parameters: str, compressed=False, wait=True):
         self.rig, self.compressed, self.sets = rig, compressed, 0
         self.namespace = f"/{folder.name}"
         save_rig(rig, folder / "rig.yaml")
@@ -62,6 +71,12 @@ class Graph:
             self.listen(Image, f"{name}/depth/image_rect")
             self.listen(CameraInfo, f"{name}/depth/camera_info")
         self.listen(PointCloud2, "points")
+        self.listen(DiagnosticStatus, "surround_depth/status")
+        if wait:
+            self.wait()
+
+    def wait(self):
+        """Until the node listens to everything and we to it."""
         inputs = self.images + self.infos
         self.spin_until(
             lambda: (
@@ -71,6 +86,37 @@ class Graph:
             "the node to subscribe and publish",
         )
         time.sleep(0.5)  # its readers have to find our writers too, which nothing here can see
+
+    def call(self, kind, name, request):
+        client = self.node.create_client(kind, f"surround_depth/{name}")
+        assert client.wait_for_service(timeout_sec=TIMEOUT_S), self.text()
+        future = client.call_async(request)
+        self.spin_until(future.done, name)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def transition(self, number) -> bool:
+        """Ask for a lifecycle transition; whether it succeeded."""
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call(ChangeState, "change_state", request).success
+
+    def set_parameter(self, name, value) -> str:
+        """Set a parameter; the reason why it was refused, empty if it was not."""
+        message = Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[message])
+        (result,) = self.call(SetParameters, "set_parameters", request).results
+        return "" if result.successful else result.reason
+
+    def status(self, condition) -> dict:
+        """The first status, as a dictionary, that meets a condition."""
+        statuses = self.received["surround_depth/status"]
+
+        def matching():
+            found = ({v.key: v.value for v in msg.values} for msg in statuses)
+            return next(filter(condition, found), None)
+
+        self.spin_until(matching, "the status")
+        return matching()
 
     def listen(self, kind, topic):
         self.outputs.append(topic)
@@ -82,6 +128,10 @@ class Graph:
             assert self.process.poll() is None, self.text()
             assert time.monotonic() < deadline, f"waited in vain for {what}\n{self.text()}"
             rclpy.spin_once(self.node, timeout_sec=0.05)
+
+    def spin_for(self, seconds):
+        end = time.monotonic() + seconds
+        self.spin_until(lambda: time.monotonic() > end, "the time to pass")
 
     def text(self) -> str:
         self.log.flush()
@@ -221,15 +271,17 @@ def spoil(index, change):
         ),
         (
             lambda image, info: setattr(info, "k", [0.0] * 9),
-            "set skipped: {ns}/front/camera_info: K is zero, the camera is not calibrated",
+            "set skipped: {ns}/front/camera_info: K is zero: not calibrated",
         ),
         (
             lambda image, info: setattr(info, "k", [1.0, 0, 0, 0, 0, 0, 0, 0, 1]),
             "set skipped: {ns}/back_right/camera_info: camera back_right: K is singular",
         ),
         (
-            lambda image, info: setattr(info, "d", [0.1, 0.0, 0.0, 0.0, 0.0]),
-            "set skipped: {ns}/front_left/camera_info: distortion plumb_bob",
+            lambda image, info: (
+                setattr(info, "d", [0.1]), setattr(info, "distortion_model", "barrel")
+            ),
+            "set skipped: {ns}/front_left/camera_info: distortion model 'barrel' is not one of",
         ),
     ],
 )  # fmt: skip
@@ -289,10 +341,90 @@ def test_a_rig_that_lost_a_camera_says_which(ros, rig, images, tmp_path):
     try:
         stamps = graph.publish(images[:2])
         graph.answer(stamps)
-        for _ in range(3):  # the second camera falls silent
+        while "camera front_right silent for" not in graph.text():  # the first one goes on
             graph.publish(images[:1])
-        graph.warned("from front_right to front, and slop is 75 ms")
+            graph.spin_for(0.2)
         graph.answer(graph.publish(images[:2]))
+    finally:
+        graph.close()
+
+
+def test_a_set_without_one_camera_goes_out_and_the_status_says_so(ros, rig, images, tmp_path):
+    graph = Graph(rig, tmp_path, "deadline_s:=0.3")
+    try:
+        graph.answer(graph.publish(images))
+
+        def lose_front_left(i, image, info):
+            if i == 5:
+                image.header.stamp = ns_to_stamp(0)
+
+        stamps = graph.publish(images, edit=lose_front_left)
+        graph.spin_until(
+            lambda: stamps[4] in map(stamp_of, graph.received["points"]), "the partial cloud"
+        )
+        assert stamps[0] in map(stamp_of, graph.received["front/depth/image_rect"])
+        assert stamps[5] not in map(stamp_of, graph.received["front_left/depth/image_rect"])
+        status = graph.status(lambda s: float(s["partial sets [Hz]"]) > 0)
+        assert status["provider"] == "CPUExecutionProvider"
+        assert status["image dropped: zero stamp"] == "1"
+    finally:
+        graph.close()
+
+
+def test_parameters_change_while_the_node_runs(ros, rig, images, tmp_path):
+    part = Rig(rig.cameras[:1])
+    graph = Graph(part, tmp_path)
+    try:
+        before = graph.answer(graph.publish(images[:1]))[2].width
+        assert graph.set_parameter("cloud_stride", 8) == ""
+        assert graph.answer(graph.publish(images[:1]))[2].width < before / 10
+        assert "cloud_stride" in graph.set_parameter("cloud_stride", 0)
+        assert "'pink' is not one of rgb" in graph.set_parameter("cloud_colour", "pink")
+        assert "read-only" in graph.set_parameter("slop_s", 0.5)
+        graph.answer(graph.publish(images[:1]))
+    finally:
+        graph.close()
+
+
+def test_a_managed_node_waits_for_its_manager_and_survives_a_bad_model(
+    ros, rig, images, tmp_path, model_card
+):
+    for suffix in (".json", ".onnx"):
+        shutil.copy(model_card.with_suffix(suffix), tmp_path)
+    model = tmp_path / model_card.name
+    part = Rig(rig.cameras[:1])
+    graph = Graph(part, tmp_path, "auto_start:=false", f"model:={model}", wait=False)
+    try:
+        assert graph.transition(Transition.TRANSITION_CONFIGURE)
+        assert graph.transition(Transition.TRANSITION_ACTIVATE)
+        graph.wait()
+        graph.answer(graph.publish(images[:1]))
+        assert graph.transition(Transition.TRANSITION_DEACTIVATE)
+        assert graph.transition(Transition.TRANSITION_CLEANUP)
+        model.with_suffix(".onnx").write_bytes(b"rubbish")
+        assert not graph.transition(Transition.TRANSITION_CONFIGURE)
+        graph.warned("cannot be configured: model file")
+        shutil.copy(model_card.with_suffix(".onnx"), tmp_path)
+        assert graph.transition(Transition.TRANSITION_CONFIGURE)
+        assert graph.transition(Transition.TRANSITION_ACTIVATE)
+        graph.wait()
+        graph.answer(graph.publish(images[:1]))
+    finally:
+        graph.close()
+    assert graph.process.returncode == 0
+
+
+def test_millimetres_and_compressed_depth(ros, rig, images, tmp_path):
+    part = Rig(rig.cameras[:1])
+    graph = Graph(part, tmp_path, "depth_encoding:=16UC1", "depth_compressed:=true")
+    graph.listen(CompressedImage, "front/depth/image_rect/compressedDepth")
+    try:
+        depths, _, _ = graph.answer(graph.publish(images[:1]))
+        assert (depths[0].encoding, depths[0].step) == ("16UC1", 1280)
+        packed = graph.received["front/depth/image_rect/compressedDepth"]
+        graph.spin_until(lambda: packed, "the compressed depth")
+        millimetres = cv2.imdecode(np.frombuffer(packed[0].data, np.uint8)[12:], -1)
+        assert np.array_equal(millimetres.ravel(), np.frombuffer(depths[0].data, "<u2"))
     finally:
         graph.close()
 
@@ -341,16 +473,18 @@ def test_tf_without_tf2_ros_is_refused():
         pytest.skip("tf2_ros is installed here")
 
 
-def test_two_interrupts_end_the_node_cleanly(rig_file):
+@pytest.mark.parametrize(
+    "signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)], ids=["SIGINT twice", "SIGTERM"]
+)
+def test_signals_end_the_node_cleanly(rig_file, signals):
     process = subprocess.Popen(
         node_command(f"rig_file:={rig_file}"), cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     for line in process.stderr:
         if "ready" in line:
             break
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)
     _, rest = process.communicate(timeout=30)
-    assert process.returncode == 0, rest
-    assert "Traceback" not in rest
+    assert process.returncode == 0 and "Traceback" not in rest, f"{process.returncode}: {rest}"

@@ -3,8 +3,9 @@ from dataclasses import fields
 import pytest
 import rclpy
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
-from fsmde_ros.params import NodeParams, ParameterError, declare_params
+from fsmde_ros.params import NodeParams, ParameterError, declare_params, with_changes
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_defaults_are_the_dataclass(declare):
     assert params == NodeParams(rig_file="a.yaml")
     for f in fields(NodeParams):
         assert node.describe_parameter(f.name).description
-        assert node.describe_parameter(f.name).read_only
+        assert node.describe_parameter(f.name).read_only != f.metadata["live"]
 
 
 def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
@@ -58,3 +59,16 @@ def test_a_bad_parameter_is_refused_by_name(declare, overrides, reason):
         declare(*overrides)
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_live_parameters_change_and_the_others_refuse(declare):
+    _, params = declare("rig_file:=a.yaml")
+    changed = with_changes(params, [Parameter("cloud_stride", value=5)])
+    assert changed.cloud_options().stride == 5
+    with pytest.raises(ParameterError, match="slop_s is fixed while the node runs"):
+        with_changes(params, [Parameter("slop_s", value=0.1)])
+    with pytest.raises(ParameterError, match="cloud_colour: 'pink' is not one of rgb, height"):
+        with_changes(params, [Parameter("cloud_colour", value="pink")])
+    with pytest.raises(ParameterError, match="min_depth_m: 100.0 is not below max_depth_m"):
+        with_changes(params, [Parameter("min_depth_m", value=100.0)])
+    assert with_changes(params, [Parameter("use_sim_time", value=True)]) == params

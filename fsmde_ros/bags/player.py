@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -26,9 +25,12 @@ from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
 from fsmde_ros.conversions import ns_to_stamp
+from fsmde_ros.interrupts import StartUpError, ros_process
 
 MESSAGE_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
 COMPRESSED_TYPE, INFO_TYPE = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
+NAP_S = 0.1
+GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")
 LINGER_S = 1.0  # after the last message, for readers that still fetch it from shared memory
 
 
@@ -55,7 +57,7 @@ def open_bag(bag: Path) -> Iterator[AnyReader]:
 
 
 class BagPlayer(Node):
-    """Publishes the messages of one bag on their own topics."""
+    """Publishes the messages of one bag on their own topics, below the node's namespace."""
 
     def __init__(self, reader: AnyReader, *, clock: bool):
         super().__init__("bag_player")
@@ -69,8 +71,11 @@ class BagPlayer(Node):
                     f"{connection.topic} is not replayed: {connection.msgtype} is not installed"
                 )
                 continue
+            topic = connection.topic
+            if topic not in GLOBAL_TOPICS:
+                topic = topic.lstrip("/")  # relative, so that a namespace applies
             qos = _offered_qos(connection)
-            self._outputs[connection.id] = self.create_publisher(msg_type, connection.topic, qos)
+            self._outputs[connection.id] = self.create_publisher(msg_type, topic, qos)
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
 
     def wait_for_subscribers(self, timeout_s: float) -> None:
@@ -80,7 +85,7 @@ class BagPlayer(Node):
         BagError names the topics that nobody subscribed to within timeout_s seconds.
         """
         deadline = time.monotonic() + timeout_s
-        while missing := self._without_subscriber():
+        while rclpy.ok() and (missing := self._without_subscriber()):
             if time.monotonic() > deadline:
                 raise BagError(f"nobody subscribed to {', '.join(missing)} in {timeout_s:.0f} s")
             time.sleep(0.05)
@@ -93,8 +98,7 @@ class BagPlayer(Node):
         progress = tqdm(total=total, desc="play", unit="msg", disable=None)
         for connection, stamp_ns, data in self._reader.messages(connections):
             first_ns = stamp_ns if first_ns is None else first_ns
-            due = started + (stamp_ns - first_ns) / 1e9 / rate
-            time.sleep(max(0.0, due - time.monotonic()))
+            _sleep_until(started + (stamp_ns - first_ns) / 1e9 / rate)
             if not rclpy.ok():
                 return
             if self._clock_output is not None:
@@ -132,6 +136,12 @@ def _offered_qos(connection: Connection) -> QoSProfile:
     return QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
 
 
+def _sleep_until(due: float) -> None:
+    """Sleep until a moment of time.monotonic(), in naps, so that an interrupt is noticed."""
+    while rclpy.ok() and (left := due - time.monotonic()) > 0:
+        time.sleep(min(left, NAP_S))
+
+
 def _positive(text: str) -> float:
     value = float(text)
     if not value > 0:
@@ -150,9 +160,8 @@ def main(argv: list[str] | None = None) -> int:
         "--wait", type=float, default=0.0, help="seconds to wait for a subscriber on every topic"
     )
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(argv or sys.argv)[1:])
-    rclpy.init(args=argv)
     try:
-        with open_bag(arguments.bag) as reader:
+        with ros_process(argv), open_bag(arguments.bag) as reader:
             player = BagPlayer(reader, clock=arguments.clock)
             if arguments.wait:
                 player.wait_for_subscribers(arguments.wait)
@@ -160,14 +169,10 @@ def main(argv: list[str] | None = None) -> int:
             while rclpy.ok() and (loop < arguments.loops or not arguments.loops):
                 player.play(rate=arguments.rate)
                 loop += 1
-            time.sleep(LINGER_S)
-    except BagError as error:
+            _sleep_until(time.monotonic() + LINGER_S)
+    except (BagError, StartUpError) as error:
         print(f"fsmde-play: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
     return 0
 
 

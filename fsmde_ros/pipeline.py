@@ -1,0 +1,154 @@
+"""From a set of messages to the messages that answer it: decode, predict, convert."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
+
+from fsmde_core.predictor import Predictor
+from fsmde_ros.calibration import Calibration
+from fsmde_ros.cloud import CloudBuilder
+from fsmde_ros.conversions import (
+    MessageError,
+    SourceImage,
+    camera_info_msg,
+    cloud_msg,
+    compressed_depth_msg,
+    decode_image,
+    depth_msg,
+    depth_msg_mm,
+    ns_to_stamp,
+)
+from fsmde_ros.params import NodeParams
+from fsmde_ros.sync import StampedSet
+
+DECODE_THREADS = 2  # OpenCV lets go of the GIL; more threads only take cores from the inference
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """A decoded image, as far as possible as the network takes it."""
+
+    topic: str
+    header: Header
+    source: SourceImage
+    pixels: np.ndarray | None
+    """[h, w, 3] uint8 RGB, rectified, at the network's size; None before the first CameraInfo."""
+
+
+@dataclass(frozen=True)
+class DepthOutput:
+    """What is published for one camera."""
+
+    camera: int
+    depth: Image
+    info: CameraInfo
+    compressed: CompressedImage | None
+
+
+@dataclass(frozen=True)
+class SetOutput:
+    """What is published for one set."""
+
+    depths: list[DepthOutput]
+    cloud: PointCloud2
+    seconds: dict[str, float]
+    """Time spent by stage."""
+
+
+class Pipeline:
+    """Turns sets into outputs with one predictor and one calibration.
+
+    Images are decoded as they arrive, on threads of their own, so that little is left to do when
+    the last image of a set comes in.
+    """
+
+    def __init__(self, predictor: Predictor, calibration: Calibration):
+        self._predictor = predictor
+        self._calibration = calibration
+        self._decoders = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+        self._cloud: CloudBuilder | None = None
+
+    def close(self) -> None:
+        """End the decoding threads."""
+        self._decoders.shutdown(cancel_futures=True)
+
+    def decode(self, index: int, msg: Image | CompressedImage, topic: str) -> Future[PreparedImage]:
+        """Start to decode one camera's image; the future raises MessageError if it cannot be."""
+        return self._decoders.submit(self._prepare, index, msg, topic)
+
+    def process(self, stamped: StampedSet[Future], params: NodeParams) -> SetOutput:
+        """Predict and convert one set, partial or complete; MessageError names what is wrong."""
+        started = time.monotonic()
+        images = [stamped.items[i].result() for i in stamped.present]
+        pixels = [
+            self._fitted(i, image.source, image.topic) if image.pixels is None else image.pixels
+            for i, image in zip(stamped.present, images)
+        ]
+        rig = self._calibration.rig(stamped.present)
+        decoded = time.monotonic()
+        prediction = self._predictor.predict(np.stack(pixels), rig)
+        inferred = time.monotonic()
+        depths = []
+        for k, (index, image, source) in enumerate(zip(stamped.present, images, rig.cameras)):
+            depth, confidence, camera = (
+                prediction.depth[k], prediction.confidence[k], prediction.rig.cameras[k]
+            )  # fmt: skip
+            if params.depth_size == "source":
+                size, camera = (source.width, source.height), source
+                depth, confidence = cv2.resize(depth, size), cv2.resize(confidence, size)
+            valid = is_valid(depth, confidence, params)
+            convert = depth_msg if params.depth_encoding == "32FC1" else depth_msg_mm
+            compressed = None
+            if params.depth_compressed:
+                compressed = compressed_depth_msg(depth, valid, image.header)
+            info = camera_info_msg(camera, image.header)
+            depths.append(DepthOutput(index, convert(depth, valid, image.header), info, compressed))
+        cloud = self._fuse(prediction, stamped.newest_ns, params)
+        finished = time.monotonic()
+        seconds = {
+            "decode": decoded - started,
+            "inference": inferred - decoded,
+            "messages": finished - inferred,
+        }
+        return SetOutput(depths, cloud, seconds)
+
+    def _fuse(self, prediction, newest_ns: int, params: NodeParams) -> PointCloud2:
+        options = params.cloud_options()
+        rig = prediction.rig
+        if self._cloud is None or not self._cloud.fits(rig, options):
+            self._cloud = CloudBuilder(rig, options)
+        valid = is_valid(prediction.depth, prediction.confidence, params)
+        xyz, rgb = self._cloud(prediction, valid)
+        return cloud_msg(xyz, rgb, Header(stamp=ns_to_stamp(newest_ns), frame_id=rig.base_frame))
+
+    def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
+        source = decode_image(msg, topic, enough=self._predictor.size)
+        known = self._calibration.known(index)
+        pixels = self._fitted(index, source, topic) if known else None
+        return PreparedImage(topic, msg.header, source, pixels)
+
+    def _fitted(self, index: int, image: SourceImage, topic: str) -> np.ndarray:
+        """An image [h, w, 3], rectified, at the network's size."""
+        view = self._calibration.view(index)
+        camera = view.camera
+        if (image.width, image.height) != (camera.width, camera.height):
+            raise MessageError(
+                f"{topic}: image {image.width}x{image.height} contradicts its "
+                f"CameraInfo {camera.width}x{camera.height}"
+            )
+        if view.rectifier is None:
+            return self._predictor.resize(image.pixels)
+        return view.rectifier(image.pixels, scale=image.pixels.shape[1] / image.width)
+
+
+def is_valid(depth: np.ndarray, confidence: np.ndarray, params: NodeParams) -> np.ndarray:
+    """Pixels [...] bool whose depth is in range and whose confidence suffices."""
+    in_range = (depth >= params.min_depth_m) & (depth <= params.max_depth_m)
+    return in_range & (confidence >= params.min_confidence)
