@@ -59,6 +59,9 @@ def test_scenes_are_found_by_name_and_split(nuscenes_root):
     assert len(samples.of_scene(None)) == len(samples.of_scene("scene-0061")) == 1
     with pytest.raises(DatasetError, match="no scene 'scene-0001'; known: scene-0061"):
         samples.of_scene("scene-0001")
+    assert len(read_keyframes(nuscenes_root, VERSION, scene="scene-0061")) == 1
+    with pytest.raises(DatasetError, match="has no scene 'scene-0001'; known: scene-0061"):
+        read_sweeps(nuscenes_root, VERSION, scene="scene-0001")
     with pytest.raises(DatasetError, match="has no scene of the split 'val'"):
         read_keyframes(nuscenes_root, VERSION, split="val")
     with pytest.raises(DatasetError, match="no split 'dev'; known: train, val"):

@@ -20,22 +20,25 @@ WHOLE_VERSION = "all"
 
 
 def read_keyframes(
-    root: Path | str, version: str, *, split: str = WHOLE_VERSION, past_sweeps: int = 0
+    root: Path | str,
+    version: str,
+    *,
+    split: str = WHOLE_VERSION,
+    scene: str | None = None,
+    past_sweeps: int = 0,
 ) -> Samples:
     """The annotated keyframes (2 Hz) of a nuScenes root, scene after scene, in time order.
 
     version names the folder of tables, v1.0-mini say; split one of nuscenes_splits, or all scenes
-    of the version. past_sweeps is how many LiDAR sweeps (20 Hz) before the keyframe's own each
-    Sample names too. The rig has every camera of the keyframe in the order of the sensor table, in
-    nuScenes' ego frame (rear axle, on the ground, x forward). DatasetError names the table and the
-    token or field that is missing: at once for a table, for a sample when it is asked for.
+    of the version; scene the only one wanted. Of other scenes nothing is kept. past_sweeps is how
+    many LiDAR sweeps (20 Hz) before the keyframe's own each Sample names too. The rig has every
+    camera of the keyframe in the order of the sensor table, in nuScenes' ego frame (rear axle, on
+    the ground, x forward). DatasetError names the table and the token or field that is missing: at
+    once for a table, for a sample when it is asked for.
     """
     tables = _Tables(Path(root), version, all_cameras=False, all_lidar=past_sweeps > 0)
-    entries = [
-        (scene["name"], token)
-        for scene in tables.scenes(split)
-        for token in tables.sample_tokens(scene)
-    ]
+    scenes = tables.load(split, scene)
+    entries = [(s["name"], token) for s in scenes for token in tables.sample_tokens(s)]
 
     def build(scene: str, token: str) -> Sample:
         tables.get("sample", token, f"scene {scene}")
@@ -45,7 +48,12 @@ def read_keyframes(
 
 
 def read_sweeps(
-    root: Path | str, version: str, *, split: str = WHOLE_VERSION, past_sweeps: int = 0
+    root: Path | str,
+    version: str,
+    *,
+    split: str = WHOLE_VERSION,
+    scene: str | None = None,
+    past_sweeps: int = 0,
 ) -> Samples:
     """All images of a nuScenes root (12 Hz), keyframes among them, as sets of one per camera.
 
@@ -55,9 +63,9 @@ def read_sweeps(
     """
     tables = _Tables(Path(root), version, all_cameras=True, all_lidar=True)
     entries, sets = [], {}
-    for scene in tables.scenes(split):
-        for token, data in _sweep_sets(tables, scene):
-            entries.append((scene["name"], token))
+    for entry in tables.load(split, scene):
+        for token, data in _sweep_sets(tables, entry):
+            entries.append((entry["name"], token))
             sets[token] = data
 
     def build(scene: str, token: str) -> Sample:
@@ -88,18 +96,25 @@ class _Tables:
         names = ("scene", "sample", "sensor", "calibrated_sensor")
         self._tables = {name: self._read(name) for name in names}
         self._all = {"camera": all_cameras, "lidar": all_lidar}
+        sensors = self._tables["sensor"].values()
+        self.channels = [sensor["channel"] for sensor in sensors]
+        self.cameras = [s["channel"] for s in sensors if s["modality"] == "camera"]
+        self._scene_tokens: set[str] = set()
+        self.keyframes: dict[str, list[dict]] = {}
+        self.by_sample: dict[str, list[dict]] = {}
+
+    def load(self, split: str, scene: str | None) -> list[dict]:
+        """Read what belongs to the wanted scenes, and return these."""
+        scenes = self._scenes(split, scene)
+        self._scene_tokens = {entry["token"] for entry in scenes}
         data = self._tables["sample_data"] = self._read("sample_data", self._wanted)
         poses = {entry["ego_pose_token"] for entry in data.values()}
         self._tables["ego_pose"] = self._read("ego_pose", lambda entry: entry["token"] in poses)
-        self.keyframes: dict[str, list[dict]] = {}
-        self.by_sample: dict[str, list[dict]] = {}
         for entry in data.values():
             self.by_sample.setdefault(entry["sample_token"], []).append(entry)
             if entry["is_key_frame"]:
                 self.keyframes.setdefault(entry["sample_token"], []).append(entry)
-        sensors = self._tables["sensor"].values()
-        self.channels = [sensor["channel"] for sensor in sensors]
-        self.cameras = [s["channel"] for s in sensors if s["modality"] == "camera"]
+        return scenes
 
     def get(self, name: str, token: str, wanted_by: str) -> dict:
         entry = self._tables[name].get(token)
@@ -107,14 +122,21 @@ class _Tables:
             raise DatasetError(f"{name}.json of {self.root} lacks token {token!r} of {wanted_by}")
         return entry
 
-    def scenes(self, split: str) -> list[dict]:
+    def _scenes(self, split: str, scene: str | None) -> list[dict]:
         scenes = list(self._tables["scene"].values())
-        if split == WHOLE_VERSION:
+        if split != WHOLE_VERSION:
+            names = split_scenes(split)
+            scenes = [entry for entry in scenes if entry["name"] in names]
+            if not scenes:
+                raise DatasetError(
+                    f"{self.root}/{self.version} has no scene of the split {split!r}"
+                )
+        if scene is None:
             return scenes
-        names = split_scenes(split)
-        chosen = [scene for scene in scenes if scene["name"] in names]
+        chosen = [entry for entry in scenes if entry["name"] == scene]
         if not chosen:
-            raise DatasetError(f"{self.root}/{self.version} has no scene of the split {split!r}")
+            known = ", ".join(entry["name"] for entry in scenes[:20])
+            raise DatasetError(f"{self.root}/{self.version} has no scene {scene!r}; known: {known}")
         return chosen
 
     def sample_tokens(self, scene: dict) -> list[str]:
@@ -131,6 +153,9 @@ class _Tables:
         return self.get("sensor", calibration["sensor_token"], where)
 
     def _wanted(self, entry: dict) -> bool:
+        sample = self._tables["sample"].get(entry["sample_token"])
+        if sample is None or sample["scene_token"] not in self._scene_tokens:
+            return False
         calibration = self._tables["calibrated_sensor"].get(entry["calibrated_sensor_token"], {})
         sensor = self._tables["sensor"].get(calibration.get("sensor_token"))
         if sensor is None:

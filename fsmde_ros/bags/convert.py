@@ -69,7 +69,8 @@ def _samples(arguments: argparse.Namespace) -> Samples:
         return ddad.read_dataset(arguments.root, split=arguments.split or "val")
     read = nuscenes.read_sweeps if arguments.sweeps else nuscenes.read_keyframes
     split = arguments.split or nuscenes.WHOLE_VERSION
-    return read(arguments.root, arguments.version, split=split)
+    scene = None if arguments.scene == ALL_SCENES else arguments.scene
+    return read(arguments.root, arguments.version, split=split, scene=scene)
 
 
 if __name__ == "__main__":
