@@ -15,6 +15,8 @@ from fsmde_core.visualize import colour_depth
 
 Colour = Literal["rgb", "height", "camera", "depth"]
 COLOURS: tuple[Colour, ...] = ("rgb", "height", "camera", "depth")
+POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("bgr", "u1", 3), ("unused", "u1")])
+"""A point as it stands in a PointCloud2 with the fields x, y, z, rgb: 16 bytes."""
 HEIGHT_SPAN_M = (-1.0, 5.0)  # ends of the height colours
 
 
@@ -61,38 +63,39 @@ class CloudBuilder:
             and np.array_equal(rig.T_ego_cam, self.rig.T_ego_cam)
         )
 
-    def __call__(self, prediction: Prediction, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The points of all cameras in the ego frame.
+    def __call__(self, prediction: Prediction, valid: np.ndarray) -> np.ndarray:
+        """The points of all cameras in the ego frame, [P] of POINT, all finite.
 
-        valid [N, h, w] bool says which pixels may enter. Returns xyz [P, 3] float32 in metres, all
-        finite, and rgb [P, 3] uint8, camera after camera.
+        valid [N, h, w] bool says which pixels may enter. Points are written in place, in the layout
+        of the message: a third of a million of them are copied once, not four times.
         """
         sampled = (slice(None), *self._sampled)
-        depth, keep = np.ascontiguousarray(prediction.depth[sampled]), valid[sampled]
+        keep = valid[sampled]
         if self.options.edge_ratio:
             steady = [~flying_pixels(d, self.options.edge_ratio) for d in prediction.depth]
             keep = keep & np.stack(steady)[sampled]
         if self._owned is not None:
             keep = keep & self._owned
-        xyz = self._rays * depth[..., None]
+        points = np.empty(keep.shape, POINT)
+        xyz = points.view(np.float32).reshape(*keep.shape, 4)[..., :3]
+        np.multiply(self._rays, prediction.depth[sampled][..., None], out=xyz)
         xyz += self._origins
-        xyz = xyz[keep]
-        rgb = self._colours(prediction, sampled, xyz, keep)
-        if self.options.voxel_m:
-            xyz, rgb = _one_per_voxel(xyz, rgb, self.options.voxel_m)
-        return xyz, rgb
+        points["bgr"] = self._colours(prediction, sampled, xyz[..., 2])[..., ::-1]
+        points["unused"] = 0
+        points = points.ravel() if keep.all() else points[keep]
+        return _one_per_voxel(points, self.options.voxel_m) if self.options.voxel_m else points
 
-    def _colours(self, prediction: Prediction, sampled, xyz, keep) -> np.ndarray:
+    def _colours(self, prediction: Prediction, sampled, z: np.ndarray) -> np.ndarray:
+        """RGB [N, h, w, 3] uint8 of the sampled pixels."""
         if self.options.colour == "rgb":
-            return prediction.images[sampled][keep]
+            return prediction.images[sampled]
         if self.options.colour == "depth":
-            return np.stack([colour_depth(d) for d in prediction.depth[sampled]])[keep]
+            return np.stack([colour_depth(d) for d in prediction.depth[sampled]])
         if self.options.colour == "height":
             low, high = HEIGHT_SPAN_M
-            share = np.clip((xyz[:, 2] - low) / (high - low), 0, 1)
+            share = np.clip((z - low) / (high - low), 0, 1)
         else:
-            cameras = np.arange(len(keep)) / len(keep)
-            share = np.broadcast_to(cameras[:, None, None], keep.shape)[keep]
+            share = np.broadcast_to((np.arange(len(z)) / len(z))[:, None, None], z.shape)
         return _RAMP[(255 * share).astype(np.uint8)]
 
 
@@ -132,10 +135,20 @@ def _owned(rig: Rig, index: int, rays_ego: np.ndarray) -> np.ndarray:
     return owned
 
 
-def _one_per_voxel(xyz: np.ndarray, rgb: np.ndarray, size_m: float):
-    cells = np.floor(xyz / size_m).astype(np.int64)
+def _one_per_voxel(points: np.ndarray, size_m: float) -> np.ndarray:
+    cells = np.floor(xyz_of(points) / size_m).astype(np.int64)
     cells -= cells.min(axis=0, initial=0)
     span = cells.max(axis=0, initial=0) + 1
     keys = (cells[:, 0] * span[1] + cells[:, 1]) * span[2] + cells[:, 2]
     _, first = np.unique(keys, return_index=True)
-    return xyz[first], rgb[first]
+    return points[first]
+
+
+def xyz_of(points: np.ndarray) -> np.ndarray:
+    """[P, 3] float32, metres, of points [P] of POINT."""
+    return np.stack([points["x"], points["y"], points["z"]], axis=-1)
+
+
+def rgb_of(points: np.ndarray) -> np.ndarray:
+    """[P, 3] uint8 of points [P] of POINT."""
+    return points["bgr"][:, ::-1]

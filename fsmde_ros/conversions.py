@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from fsmde_core.geometry import make_transform, quaternion_to_rotation
 from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, K_to_opencv, RigError, opencv_to_K
+from fsmde_ros.cloud import POINT
 
 # encoding -> (bytes a pixel, OpenCV conversion to RGB or None)
 ENCODINGS = {
@@ -39,8 +40,6 @@ REDUCED = {  # what libjpeg can leave out while it decodes, at a third of the ti
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-LIDAR_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
-CLOUD_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")])
 
 
 class MessageError(ValueError):
@@ -248,30 +247,21 @@ def depth_from_msg(msg: Image) -> np.ndarray:
     return np.frombuffer(msg.data, "<f4").reshape(msg.height, msg.width)
 
 
-def cloud_msg(xyz: np.ndarray, rgb: np.ndarray, header: Header) -> PointCloud2:
-    """PointCloud2 with the fields x, y, z, rgb, as RViz reads them.
-
-    xyz [P, 3] float32, all finite; rgb [P, 3] uint8.
-    """
-    points = np.empty(len(xyz), CLOUD_DTYPE)
-    points["x"], points["y"], points["z"] = xyz.T
-    red, green, blue = rgb.astype(np.uint32).T
-    points["rgb"] = red << 16 | green << 8 | blue
-    return _cloud2(points, header)
+def cloud_msg(points: np.ndarray, header: Header) -> PointCloud2:
+    """PointCloud2 with the fields x, y, z, rgb, as RViz reads them, of points [P] of POINT."""
+    return _cloud2(points, header, names=("x", "y", "z", "rgb"))
 
 
 def lidar_msg(xyz: np.ndarray, header: Header) -> PointCloud2:
     """PointCloud2 with the fields x, y, z of points [P, 3] in metres."""
-    points = np.empty(len(xyz), LIDAR_DTYPE)
-    points["x"], points["y"], points["z"] = xyz.T
-    return _cloud2(points, header)
+    return _cloud2(np.ascontiguousarray(xyz, "<f4"), header, names=("x", "y", "z"))
 
 
-def _cloud2(points: np.ndarray, header: Header) -> PointCloud2:
-    """A structured array of 4-byte fields; rgb is passed off as float32, as RViz expects."""
+def _cloud2(points: np.ndarray, header: Header, *, names: tuple[str, ...]) -> PointCloud2:
+    """P rows of 4-byte fields; rgb is passed off as float32, as RViz expects."""
     fields = [
         PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-        for i, name in enumerate(points.dtype.names)
+        for i, name in enumerate(names)
     ]
     return PointCloud2(
         header=header,
@@ -279,19 +269,16 @@ def _cloud2(points: np.ndarray, header: Header) -> PointCloud2:
         width=len(points),
         fields=fields,
         is_bigendian=False,
-        point_step=points.dtype.itemsize,
-        row_step=points.dtype.itemsize * len(points),
-        data=_byte_array(points),
+        point_step=4 * len(names),
+        row_step=4 * len(names) * len(points),
+        data=_byte_array(points.view(np.uint8)),
         is_dense=True,
     )
 
 
-def cloud_from_msg(msg: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
-    """xyz [P, 3] float32 and rgb [P, 3] uint8 of a cloud written by cloud_msg."""
-    points = np.frombuffer(msg.data, CLOUD_DTYPE)
-    xyz = np.stack([points["x"], points["y"], points["z"]], axis=-1)
-    rgb = np.stack([points["rgb"] >> shift & 255 for shift in (16, 8, 0)], axis=-1)
-    return xyz, rgb.astype(np.uint8)
+def cloud_from_msg(msg: PointCloud2) -> np.ndarray:
+    """Points [P] of POINT of a cloud written by cloud_msg."""
+    return np.frombuffer(msg.data, POINT)
 
 
 def transform_from_msg(msg: Transform) -> np.ndarray:

@@ -30,6 +30,7 @@ from fsmde_core.visualize import surround_panel
 from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.recorder import BagRecorder
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
+from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
 from fsmde_ros.share import share_dir
 
@@ -169,14 +170,14 @@ def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
                 depths[connection.topic.split("/")[1]].append(msg)
     sets = []
     for cloud, *views in zip(clouds, *(depths[name] for name in names)):
-        xyz, rgb = cloud_from_msg(cloud)
+        points = cloud_from_msg(cloud)
         sets.append(
             RecordedSet(
                 depths=tuple(depth_from_msg(msg) for msg in views),
                 stamps_ns=tuple(stamp_to_ns(msg.header.stamp) for msg in views),
                 frame_ids=tuple(msg.header.frame_id for msg in views),
-                xyz=xyz,
-                rgb=rgb,
+                xyz=xyz_of(points),
+                rgb=rgb_of(points),
             )
         )
     return sets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -181,7 +182,9 @@ class SurroundDepthNode(LifecycleNode):
     def _set_up_calibration(self) -> tuple[str, ...]:
         p = self.params
         if p.rig_file:
-            self._rig = load_rig(p.rig_file)
+            shipped = share_dir() / "config" / f"rig_{p.rig_file}.yaml"
+            is_name = re.fullmatch(r"\w+", p.rig_file) and shipped.is_file()
+            self._rig = load_rig(shipped if is_name else p.rig_file)
             names, base_frame = self._rig.names, self._rig.base_frame
             extrinsics = extrinsics_from_rig(self._rig)
         else:

@@ -49,7 +49,8 @@ class NodeParams:
 
     rig_file: str = _param(
         "",
-        "Rig YAML: camera names, sizes, K and extrinsics. Empty: names from `cameras`, sizes and K "
+        "Rig file, or the name of a shipped one (nuscenes, ddad): camera names, sizes, K and "
+        "extrinsics. Empty: names from `cameras`, sizes and K "
         "from CameraInfo, extrinsics from TF.",
     )
     cameras: list[str] = _param([""], "Camera names in order, used when rig_file is empty.")
@@ -250,3 +251,29 @@ def _check(params: NodeParams) -> None:
         )
     if not params.rig_file and not any(params.cameras):
         raise ParameterError("parameter rig_file is empty and so is cameras: which rig is it?")
+
+
+def parameters_table() -> str:
+    """All parameters as Markdown, for docs/parameters.md."""
+    lines = [
+        "# Parameters of the surround depth node",
+        "",
+        "Made by `python -m fsmde_ros.params > docs/parameters.md`; a test compares. Those marked",
+        "*live* can be changed while the node runs, the others are fixed at its start.",
+        "",
+        "| name | type | default | |",
+        "|---|---|---|---|",
+    ]
+    for f in fields(NodeParams):
+        notes = [f.metadata["description"]]
+        if f.metadata["choices"]:
+            notes.append(f"One of {', '.join(f.metadata['choices'])}.")
+        if f.metadata["live"]:
+            notes.append("*live*")
+        default = str(_default(f)) or "(empty)"
+        lines.append(f"| `{f.name}` | {f.type} | {default} | {' '.join(notes)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(parameters_table())

@@ -125,8 +125,8 @@ class Pipeline:
         if self._cloud is None or not self._cloud.fits(rig, options):
             self._cloud = CloudBuilder(rig, options)
         valid = is_valid(prediction.depth, prediction.confidence, params)
-        xyz, rgb = self._cloud(prediction, valid)
-        return cloud_msg(xyz, rgb, Header(stamp=ns_to_stamp(newest_ns), frame_id=rig.base_frame))
+        points = self._cloud(prediction, valid)
+        return cloud_msg(points, Header(stamp=ns_to_stamp(newest_ns), frame_id=rig.base_frame))
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
         source = decode_image(msg, topic, enough=self._predictor.size)

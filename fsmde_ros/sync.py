@@ -172,7 +172,8 @@ class RigSync(Generic[Item]):
             self._used[i] = max(self._used[i], used_ns)
             while queue and queue[0][0] <= used_ns:
                 stamp_ns, _, _ = queue.popleft()
-                self.dropped["without a set"] += stamp_ns != chosen.stamps_ns[i]
+                if stamp_ns != chosen.stamps_ns[i]:
+                    self.dropped["without a set"] += 1
         return chosen
 
     def _tighter_is_coming(self, candidate: StampedSet[Item], clearly: int) -> bool:

@@ -17,11 +17,10 @@ from launch_ros.substitutions import FindPackageShare
 def generate_launch_description():
     share = FindPackageShare("fsmde_ros")
     profile = PathJoinSubstitution([share, "config", "fastdds.xml"])
+    yes_or_no = ["true", "false"]
     arguments = [
         DeclareLaunchArgument(
-            "rig",
-            default_value=PathJoinSubstitution([share, "config", "rig_nuscenes.yaml"]),
-            description="Rig file: camera names, sizes, K and extrinsics.",
+            "rig", default_value="nuscenes", description="Rig: nuscenes, ddad, or a rig file."
         ),
         DeclareLaunchArgument(
             "model",
@@ -30,17 +29,32 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument(
             "params",
-            default_value=PathJoinSubstitution([share, "config", "nuscenes.yaml"]),
-            description="Parameter file of the node.",
+            default_value=PathJoinSubstitution([share, "config", "surround_depth.yaml"]),
+            description="Parameter file of the node; what else stands here goes before it.",
         ),
-        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
+        DeclareLaunchArgument(
+            "compressed",
+            default_value="false",
+            choices=yes_or_no,
+            description="Subscribe to CompressedImage.",
+        ),
+        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes."),
         DeclareLaunchArgument(
             "use_sim_time",
             default_value="false",
-            choices=["true", "false"],
-            description="Take time from /clock.",
+            choices=yes_or_no,
+            description="Take time from /clock; with bag, the player then publishes it.",
         ),
         DeclareLaunchArgument("bag", default_value="", description="rosbag2 folder to replay."),
+        DeclareLaunchArgument(
+            "rviz", default_value="false", choices=yes_or_no, description="Start RViz too."
+        ),
+        DeclareLaunchArgument(
+            "respawn",
+            default_value="false",
+            choices=yes_or_no,
+            description="Start the node again when it dies.",
+        ),
     ]
     # Both names: Jazzy reads the first, Kilted the second. A profile of the user's own stays.
     environment = [
@@ -53,11 +67,14 @@ def generate_launch_description():
         executable="surround_depth",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
+        respawn=LaunchConfiguration("respawn"),
+        respawn_delay=2.0,
         parameters=[
             LaunchConfiguration("params"),
             {
                 "rig_file": LaunchConfiguration("rig"),
                 "model": LaunchConfiguration("model"),
+                "compressed": ParameterValue(LaunchConfiguration("compressed"), value_type=bool),
                 "use_sim_time": use_sim_time,
             },
         ],
@@ -67,7 +84,15 @@ def generate_launch_description():
         executable="fsmde-play",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
-        arguments=[LaunchConfiguration("bag"), "--wait", "60"],
+        arguments=[LaunchConfiguration("bag"), "--wait", "60", "--clock"],
         condition=IfCondition(NotEqualsSubstitution(LaunchConfiguration("bag"), "")),
     )
-    return LaunchDescription([*arguments, *environment, node, player])
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["-d", PathJoinSubstitution([share, "config", "surround_depth.rviz"])],
+        parameters=[{"use_sim_time": use_sim_time}],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return LaunchDescription([*arguments, *environment, node, player, rviz])

@@ -160,7 +160,7 @@ def test_sweeps_that_two_sets_share_are_written_once(samples, tmp_path):
 
 
 def test_topics_come_from_the_parameter_file_of_the_node(tmp_path, samples):
-    assert load_topics(ROOT / "config" / "nuscenes.yaml").lidar_topic == "LIDAR_TOP/points"
+    assert load_topics(ROOT / "config" / "surround_depth.yaml").lidar_topic == "LIDAR_TOP/points"
     params = tmp_path / "params.yaml"
     params.write_text(
         "/**: {ros__parameters: {image_topic: 'cams/{camera}/image', slop_s: 0.1}}\n"

@@ -1,7 +1,7 @@
 import numpy as np
 
 from fsmde_core.predictor import Prediction
-from fsmde_ros.cloud import COLOURS, CloudBuilder, CloudOptions, flying_pixels
+from fsmde_ros.cloud import COLOURS, CloudBuilder, CloudOptions, flying_pixels, rgb_of, xyz_of
 
 
 def exact(rig, views) -> Prediction:
@@ -11,7 +11,8 @@ def exact(rig, views) -> Prediction:
 
 
 def fused_cloud(prediction, valid, **options):
-    return CloudBuilder(prediction.rig, CloudOptions(**options))(prediction, valid)
+    points = CloudBuilder(prediction.rig, CloudOptions(**options))(prediction, valid)
+    return xyz_of(points), rgb_of(points)
 
 
 def test_exact_depth_puts_the_ground_on_the_ground(rig, views):

@@ -8,6 +8,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from fsmde_core.rig import K_to_opencv
+from fsmde_ros.cloud import POINT, rgb_of, xyz_of
 from fsmde_ros.conversions import (
     MessageError,
     camera_from_info,
@@ -221,21 +222,24 @@ def test_depth_images_follow_rep_118():
 
 
 def test_clouds_have_the_layout_that_rviz_reads():
-    xyz = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
-    rgb = np.array([[255, 0, 1], [2, 3, 4]], np.uint8)
-    msg = cloud_msg(xyz, rgb, HEADER)
+    points = np.zeros(2, POINT)
+    points["x"], points["y"], points["z"] = [1, 4], [2, 5], [3, 6]
+    points["bgr"] = [[1, 0, 255], [4, 3, 2]]
+    msg = cloud_msg(points, HEADER)
     assert [(f.name, f.offset, f.datatype) for f in msg.fields] == [
         ("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("rgb", 12, 7),
     ]  # fmt: skip
     assert (msg.point_step, msg.row_step, msg.width, msg.height) == (16, 32, 2, 1)
     assert msg.is_dense and not msg.is_bigendian
-    assert bytes(msg.data[12:16]) == bytes([1, 0, 255, 0])  # b g r, little endian
-    back_xyz, back_rgb = cloud_from_msg(msg)
-    assert np.array_equal(back_xyz, xyz) and np.array_equal(back_rgb, rgb)
+    assert bytes(msg.data[:12]) == np.float32([1, 2, 3]).tobytes()
+    assert int.from_bytes(msg.data[12:16], "little") == 255 << 16 | 0 << 8 | 1  # r g b
+    back = cloud_from_msg(msg)
+    assert xyz_of(back).tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert rgb_of(back).tolist() == [[255, 0, 1], [2, 3, 4]]
 
 
 def test_an_empty_cloud_is_a_valid_message():
-    msg = cloud_msg(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), HEADER)
+    msg = cloud_msg(np.zeros(0, POINT), HEADER)
     assert (msg.width, msg.row_step, len(msg.data)) == (0, 0, 0)
 
 

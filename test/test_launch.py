@@ -9,6 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from fsmde_core.rig import load_rig
 from fsmde_ros.params import NOT_OURS, NodeParams
 
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -38,8 +39,10 @@ def test_executables_exist(tree):
     assert nodes
     for node in nodes:
         named = {keyword.arg: text(keyword.value) for keyword in node.keywords}
-        assert named["package"] == "fsmde_ros"
-        assert named["executable"] in scripts
+        if named["package"] == "fsmde_ros":
+            assert named["executable"] in scripts
+        else:
+            assert (named["package"], named["executable"]) == ("rviz2", "rviz2")
 
 
 def test_files_exist(tree):
@@ -72,6 +75,21 @@ def test_parameter_files_name_known_parameters_of_the_right_type(path):
     types = {f.name: f.type for f in fields(NodeParams)}
     for name, value in parameters.items():
         assert type(value).__name__ == types[name].split("[")[0]
+
+
+def test_the_rviz_config_shows_what_the_node_publishes():
+    document = yaml.safe_load((ROOT / "config" / "surround_depth.rviz").read_text())
+    manager = document["Visualization Manager"]
+    assert manager["Global Options"]["Fixed Frame"] == "base_link"
+    topics = {d["Topic"]["Value"] for d in manager["Displays"] if "Topic" in d}
+    names = load_rig(ROOT / "config" / "rig_nuscenes.yaml").names
+    assert topics == {"points"} | {f"{name}/depth/image_rect" for name in names}
+    assert all(d["Class"].startswith("rviz_default_plugins/") for d in manager["Displays"])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("rig_*.yaml")), ids=lambda p: p.name)
+def test_shipped_rigs_load(path):
+    assert load_rig(path).base_frame == "base_link"
 
 
 @pytest.mark.skipif(

@@ -25,6 +25,7 @@ from std_msgs.msg import Header
 
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig, save_rig
+from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import (
     camera_info_msg,
     cloud_from_msg,
@@ -229,7 +230,7 @@ def test_six_images_become_six_depths_and_a_cloud(six, rig, images, model_card):
         assert (np.isfinite(depth) ^ valid).sum() <= 5  # rounding at 80 m
         assert np.allclose(depth[both], expected.depth[i][both], rtol=1e-4)
     assert cloud.header.frame_id == "base_link"
-    xyz, rgb = cloud_from_msg(cloud)
+    xyz = xyz_of(cloud_from_msg(cloud))
     in_cloud = (expected.depth[:, 1::2, 1::2] <= 80.0).sum()  # every second row and column
     assert abs(len(xyz) - in_cloud) <= 5
     assert len(xyz) > 50_000
@@ -238,7 +239,8 @@ def test_six_images_become_six_depths_and_a_cloud(six, rig, images, model_card):
 
 def test_the_cloud_is_the_depth_images_seen_from_base_link(six, rig, images):
     depths, _, cloud = six.answer(six.publish(images))
-    xyz, rgb = cloud_from_msg(cloud)
+    points = cloud_from_msg(cloud)
+    xyz, rgb = xyz_of(points), rgb_of(points)
     front = rig.resized(640, 352).cameras[0]
     depth = depth_from_msg(depths[0])[1::2, 1::2]
     first_row = depth[0][np.isfinite(depth[0])]

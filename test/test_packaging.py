@@ -13,7 +13,8 @@ from conftest import ROOT
 
 SHIPPED = [
     "config/fastdds.xml",
-    "config/nuscenes.yaml",
+    "config/surround_depth.yaml",
+    "config/surround_depth.rviz",
     "config/rig_nuscenes.yaml",
     "launch/surround_depth.launch.py",
     "models/student_s.json",

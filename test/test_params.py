@@ -2,10 +2,17 @@ from dataclasses import fields
 
 import pytest
 import rclpy
+from conftest import ROOT
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from fsmde_ros.params import NodeParams, ParameterError, declare_params, with_changes
+from fsmde_ros.params import (
+    NodeParams,
+    ParameterError,
+    declare_params,
+    parameters_table,
+    with_changes,
+)
 
 
 @pytest.fixture
@@ -72,3 +79,7 @@ def test_live_parameters_change_and_the_others_refuse(declare):
     with pytest.raises(ParameterError, match="min_depth_m: 100.0 is not below max_depth_m"):
         with_changes(params, [Parameter("min_depth_m", value=100.0)])
     assert with_changes(params, [Parameter("use_sim_time", value=True)]) == params
+
+
+def test_the_documentation_lists_the_parameters_as_they_are():
+    assert (ROOT / "docs" / "parameters.md").read_text() == parameters_table() + "\n"

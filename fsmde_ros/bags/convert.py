@@ -32,7 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     add("--scene", help="scene name, or all; the first if not given")
     add("--sweeps", action="store_true", help="nuScenes: every image (12 Hz), not only keyframes")
     add("--depth-gt", action="store_true", help="depth images of the LiDAR in each camera, too")
-    add("--params", type=Path, help="ROS parameter file with topic names; config/nuscenes.yaml")
+    add(
+        "--params",
+        type=Path,
+        help="ROS parameter file with topic names; config/surround_depth.yaml",
+    )
     arguments = parser.parse_args(argv)
     try:
         convert(arguments)
@@ -44,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def convert(arguments: argparse.Namespace) -> None:
     """Write the bags that the command line asks for; DatasetError at the first fault."""
-    topics = load_topics(arguments.params or share_dir() / "config" / "nuscenes.yaml")
+    topics = load_topics(arguments.params or share_dir() / "config" / "surround_depth.yaml")
     samples = _samples(arguments)
     every = arguments.scene == ALL_SCENES
     for scene in samples.scenes if every else [arguments.scene]:

@@ -1,0 +1,1 @@
+"""A procedural street, its ray tracer, sensors and dataset writers: exact depth from one seed."""

@@ -1,0 +1,77 @@
+"""What has been placed along a street so far: meshes, instances, actors, claimed ground."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fsmde_core.street.mesh import Mesh, merge
+from fsmde_core.street.road import Road
+from fsmde_core.street.surfaces import ObjectClass
+
+BEYOND_M = 130.0  # how far the street is furnished beyond the drive
+CLEAR_M = 1.7  # nothing hangs into the ego's way closer than this to its path, up to CLEAR_UP_M
+CLEAR_UP_M = 3.0
+
+
+class Layout:
+    """What has been placed so far on a road."""
+
+    def __init__(self, rng, road: Road, urban: float, drive_m, ego_t, ego_speed, lit: bool):
+        self.rng, self.road, self.urban, self.lit = rng, road, urban, lit
+        self.first_m, self.last_m = -BEYOND_M, drive_m + BEYOND_M
+        self.ego_t, self.ego_speed = ego_t, ego_speed
+        self.edge_m = road.half_m + road.pavement_m
+        self.instance_class = [int(c) for c in ObjectClass]
+        self.actors: list[dict] = []
+        self.lamps: list[list[float]] = []
+        self.taken: list[tuple[float, float, float, float]] = []
+        self._placed: list[Mesh] = []
+
+    def put(self, mesh: Mesh, kind: ObjectClass, s: float, t: float, *, yaw=0.0, z=0.0) -> None:
+        """Stand a mesh at (s, t), turned by yaw from the road's heading, as a new instance."""
+        where = self.road.point(s, t, z)
+        placed = mesh.moved(where, float(self.road.heading(s)) + yaw)
+        self.put_in_world(placed, kind)
+
+    def put_in_world(self, mesh: Mesh, kind: ObjectClass) -> None:
+        """Add a mesh that already stands in the world, as a new instance."""
+        self._placed.append(mesh.of_instance(self._new_instance(kind)))
+
+    def put_ground(self, mesh: Mesh) -> None:
+        """Add the ground, whose surfaces carry their classes as instances."""
+        self._placed.append(mesh)
+
+    def add_actor(self, mesh: Mesh, kind: ObjectClass, s, t, speed, lift=0.0) -> None:
+        """Add something that moves."""
+        mesh = mesh.of_instance(self._new_instance(kind))
+        self.actors.append({"mesh": mesh, "s": s, "t": t, "speed_mps": speed, "lift_m": lift})
+
+    def take(self, s: float, t: float, half_s: float, half_t: float) -> bool:
+        """Claim a rectangle of the street; False where something stands already."""
+        for a, b, hs, ht in self.taken:
+            if abs(s - a) < hs + half_s and abs(t - b) < ht + half_t:
+                return False
+        self.taken.append((s, t, half_s, half_t))
+        return True
+
+    def clear_of_ego(self, mesh: Mesh) -> Mesh:
+        """The mesh (in the world) without triangles that hang into the ego's way."""
+        middle = mesh.corners.mean(axis=1)
+        s = np.arange(self.first_m, self.last_m, 1.5)
+        path = self.road.point(s, self.ego_t)
+        near = path[np.abs(path[:, :2] - middle[:, :2].mean(axis=0)).max(axis=1) < 14]
+        keep = np.ones(len(middle), bool)
+        for p in near:
+            gap = np.hypot(*(middle[:, :2] - p[:2]).T)
+            keep &= (gap > CLEAR_M) | (middle[:, 2] > p[2] + CLEAR_UP_M)
+        return Mesh(
+            mesh.corners[keep], mesh.normals[keep], mesh.uv[keep], mesh.surface[keep], mesh.surfaces
+        )
+
+    def finish(self) -> Mesh:
+        """All that stands still as one mesh."""
+        return merge(self._placed)
+
+    def _new_instance(self, kind: ObjectClass) -> int:
+        self.instance_class.append(int(kind))
+        return len(self.instance_class) - 1

@@ -1,0 +1,137 @@
+"""A street from one integer seed: what stands where, who moves, and in which light.
+
+World frame: x along the road where the ego starts, y left, z up, metres; right-hand traffic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fsmde_core.geometry import make_transform
+from fsmde_core.street.layout import fill_street
+from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
+from fsmde_core.street.placement import Layout
+from fsmde_core.street.road import Road, make_road
+from fsmde_core.street.surfaces import ObjectClass
+from fsmde_core.street.tracer import LAMP_COLUMNS, Light
+from fsmde_core.street.vehicles import make_ego
+from fsmde_core.street.weather import Weather, draw_weather, make_light
+
+HEADLAMPS = ((2.9, 0.6, 0.65), (2.9, -0.6, 0.65))
+LAMPS_NEAR_M = 45.0  # lamps further from the ego cast no light of their own
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """What to build beyond the seed."""
+
+    drive_m: float = 30.0
+    """Length of road the ego may drive, metres; the street is furnished 130 m beyond."""
+    stress: bool = False
+    """Draw only the styles and weather that training never shows."""
+    ego_roof_m: float = 1.36
+    """Height of the ego body, metres; it must stay below the lowest camera."""
+
+
+@dataclass(frozen=True, eq=False)
+class Actor:
+    """Something that moves along the road at constant speed; the mesh is in its own frame."""
+
+    mesh: Mesh
+    s: float
+    t: float
+    speed_mps: float
+    """Along s; negative against it."""
+    lift_m: float
+    """Height above the ground, for pavements."""
+
+    def placed(self, road: Road, time_s: float) -> Mesh:
+        """The mesh in the world at a time."""
+        s = self.s + self.speed_mps * time_s
+        position = road.point(s, self.t, self.lift_m)
+        yaw = float(road.heading(s)) + (np.pi if self.speed_mps < 0 else 0.0)
+        return self.mesh.moved(position, yaw, pitch=_pitch(road, s, self.t, self.speed_mps < 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything the tracer and the sensors need."""
+
+    road: Road
+    static: Mesh
+    actors: tuple[Actor, ...]
+    ego: Mesh
+    """Body of the ego vehicle in the ego frame."""
+    instance_class: np.ndarray
+    """[I] ObjectClass of each instance; the first rows are the classes themselves."""
+    lamps: np.ndarray
+    """[L, 10] float32: position, colour, direction, cosine of the half angle."""
+    light: Light
+    weather: Weather
+    ego_lane_t: float
+    ego_speed_mps: float
+
+    def ego_pose(self, time_s: float) -> np.ndarray:
+        """T_world_ego [4, 4] at a time: on its lane, along the road, pitched with the slope."""
+        s = self.ego_speed_mps * time_s
+        t = self.ego_lane_t
+        ahead, behind = self.road.point(s + 1.4, t), self.road.point(s - 1.4, t)
+        x, y, z = ahead - behind
+        R = rotation_z(np.arctan2(y, x)) @ rotation_y(-np.arctan2(z, np.hypot(x, y)))
+        return make_transform(R, self.road.point(s, t))
+
+    def lamps_near(self, T_world_ego: np.ndarray) -> np.ndarray:
+        """Lamps that light the surroundings of the ego, its own headlamps included."""
+        gap = np.linalg.norm(self.lamps[:, :3] - T_world_ego[:3, 3], axis=1)
+        near = self.lamps[gap < LAMPS_NEAR_M]
+        if not self.light.night:
+            return np.zeros((0, LAMP_COLUMNS), np.float32)
+        own = []
+        for at in HEADLAMPS:
+            origin = T_world_ego[:3, :3] @ at + T_world_ego[:3, 3]
+            direction = T_world_ego[:3, :3] @ (0.995, 0, -0.06)
+            own.append([*origin, 26.0, 25.0, 22.0, *direction, 0.84])
+        return np.concatenate([near, np.array(own)]).astype(np.float32)
+
+
+def _pitch(road: Road, s: float, t: float, backward: bool) -> float:
+    x, y, z = road.point(s + 1.5, t) - road.point(s - 1.5, t)
+    slope = np.arctan2(z, np.hypot(x, y))
+    return float(slope if backward else -slope)
+
+
+def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
+    """Build the street of a seed; the same seed and config give the same bytes.
+
+    ValueError for a negative seed.
+    """
+    if seed < 0:
+        raise ValueError(f"seed {seed} is negative; seeds are 0, 1, 2 and so on")
+    config = config or SceneConfig()
+    rng = np.random.default_rng(seed)
+    weather = draw_weather(rng, stress=config.stress)
+    light = make_light(rng, weather)
+    urban = float(rng.random())
+    road = make_road(rng, rural=urban < 0.22)
+    lane = int(rng.integers(road.lanes))
+    ego_t = -road.lane_m * (lane + 0.5)
+    speed = 0.0 if rng.random() < 0.08 else rng.uniform(4.0, 15.0)
+    layout = Layout(rng, road, urban, config.drive_m, ego_t, speed, bool(light.night))
+    fill_street(layout, stress=config.stress)
+    ego = make_ego(rng, config.ego_roof_m).of_instance(int(ObjectClass.EGO))
+    actors = tuple(Actor(**details) for details in layout.actors)
+    lamps = np.array(layout.lamps, np.float32).reshape(-1, LAMP_COLUMNS)
+    return Scene(
+        road=road,
+        static=layout.finish(),
+        actors=actors,
+        ego=ego,
+        instance_class=np.array(layout.instance_class, np.int32),
+        lamps=lamps,
+        light=light,
+        weather=weather,
+        ego_lane_t=ego_t,
+        ego_speed_mps=speed,
+    )
