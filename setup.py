@@ -77,10 +77,11 @@ setup(
         "console_scripts": [
             "surround_depth = fsmde_ros.depth_node:main",
             "fsmde-play = fsmde_ros.bags.player:main",
-            "fsmde-nuscenes-to-bag = fsmde_ros.bags.writer:main",
+            "fsmde-dataset-to-bag = fsmde_ros.bags.convert:main",
             "fsmde-demo = fsmde_ros.demo:main",
             "fsmde-export = fsmde_core.export:main",
             "fsmde-street = fsmde_core.street.cli:main",
+            "fsmde-evaluate = fsmde_core.evaluate.main:main",
         ],
     },
 )

@@ -12,6 +12,8 @@ from fsmde_core.rig import Rig
 NEAR_M, FAR_M = 2.0, 80.0  # ends of the colour scale, logarithmic in between
 BACKGROUND = 24
 TOP_VIEW_HEIGHT_M = 4.0  # points above would hide the street
+ERROR_SCALE = 0.5  # relative error shown as white
+BLUE = (31, 95, 180)
 
 
 def colour_depth(depth: np.ndarray) -> np.ndarray:
@@ -116,3 +118,83 @@ def _write(picture, text: str, at: tuple[int, int], *, size: float, colour: tupl
     font = cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(picture, text, at, font, size, (0, 0, 0), 3, cv2.LINE_AA)
     cv2.putText(picture, text, at, font, size, colour, 1, cv2.LINE_AA)
+
+
+def evaluation_panel(
+    images: Sequence[np.ndarray],
+    predictions: Sequence[np.ndarray],
+    depths_gt: Sequence[np.ndarray],
+    names: Sequence[str],
+    *,
+    caption: str,
+    cell_width: int = 400,
+) -> np.ndarray:
+    """Image, predicted depth, ground truth and error of N cameras, as uint8 RGB; a row a camera.
+
+    images N x [H, W, 3] uint8 RGB, predictions and depths_gt N x [H, W] in metres; depths_gt is 0
+    where nothing is known or counts. Error: |p - d| / d, from black (0) to white (0.5 and more).
+    """
+    rows = []
+    for image, prediction, depth_gt, name in zip(images, predictions, depths_gt, names):
+        size = (cell_width, round(cell_width * image.shape[0] / image.shape[1]))
+        truth = _grown(depth_gt, size)
+        predicted = cv2.resize(prediction, size, interpolation=cv2.INTER_LINEAR)
+        relative = np.abs(predicted - truth) / np.where(truth > 0, truth, 1)
+        levels = (255 * np.clip(relative / ERROR_SCALE, 0, 1)).astype(np.uint8)
+        error = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+        error[truth <= 0] = BACKGROUND
+        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        _write(picture, name, (8, 20), size=0.5, colour=(255, 255, 255))
+        rows.append(np.hstack([picture, colour_depth(predicted), colour_depth(truth), error]))
+    head = np.full((64, 4 * cell_width, 3), BACKGROUND, np.uint8)
+    _write(head, caption, (12, 24), size=0.5, colour=(230, 230, 230))
+    for column, title in enumerate(("image", "predicted", "ground truth", "relative error")):
+        _write(head, title, (column * cell_width + 12, 52), size=0.45, colour=(170, 170, 170))
+    return np.vstack([head, *rows])
+
+
+def _grown(depth_gt: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Sparse depth at another size, every point some pixels wide so that it is seen."""
+    rows, columns = np.nonzero(depth_gt > 0)
+    height, width = depth_gt.shape
+    small = np.full((size[1], size[0]), np.inf, np.float32)
+    at = rows * size[1] // height, columns * size[0] // width
+    np.minimum.at(small, at, depth_gt[rows, columns])
+    # the nearest covers what is around it
+    small = cv2.erode(small, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return np.where(np.isfinite(small), small, 0)
+
+
+def line_chart(
+    x: np.ndarray, y: np.ndarray, *, title: str, x_label: str, width: int = 960, height: int = 540
+) -> np.ndarray:
+    """y over x as uint8 RGB [height, width, 3]; x ascending from 0, y >= 0, gaps where y is NaN."""
+    chart = np.full((height, width, 3), 255, np.uint8)
+    left, top, right, bottom = 70, 50, width - 30, height - 60
+    known = y[np.isfinite(y)]
+    x_top, y_top = _round_up(float(x.max())), _round_up(float(known.max()) if len(known) else 1.0)
+    for i in range(6):
+        at_x, at_y = left + (right - left) * i // 5, bottom - (bottom - top) * i // 5
+        cv2.line(chart, (left, at_y), (right, at_y), (225, 225, 225), 1)
+        cv2.line(chart, (at_x, top), (at_x, bottom), (225, 225, 225), 1)
+        _label(chart, f"{x_top * i / 5:g}", (at_x - 10, bottom + 22))
+        _label(chart, f"{y_top * i / 5:.3g}", (left - 56, at_y + 5))
+    points = np.stack([left + (right - left) * x / x_top, bottom - (bottom - top) * y / y_top], -1)
+    for a, b in zip(points, points[1:]):
+        if np.isfinite([a, b]).all():
+            cv2.line(chart, *(tuple(int(v) for v in p) for p in (a, b)), BLUE, 2, cv2.LINE_AA)
+    for point in points[np.isfinite(points).all(axis=-1)]:
+        cv2.circle(chart, tuple(int(v) for v in point), 4, BLUE, -1, cv2.LINE_AA)
+    _label(chart, title, (left, 30))
+    _label(chart, x_label, ((left + right) // 2 - 60, height - 15))
+    return chart
+
+
+def _label(chart: np.ndarray, text: str, at: tuple[int, int]) -> None:
+    cv2.putText(chart, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA)
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 2.5, 5 times a power of ten, so that fifths are round numbers."""
+    power = 10.0 ** np.floor(np.log10(max(value, 1e-6)))
+    return float(next(step * power for step in (1, 2, 2.5, 5, 10) if value <= step * power * 1.001))

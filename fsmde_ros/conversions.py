@@ -249,9 +249,19 @@ def depth_from_msg(msg: Image) -> np.ndarray:
 
 def cloud_msg(points: np.ndarray, header: Header) -> PointCloud2:
     """PointCloud2 with the fields x, y, z, rgb, as RViz reads them, of points [P] of POINT."""
+    return _cloud2(points, header, names=("x", "y", "z", "rgb"))
+
+
+def lidar_msg(xyz: np.ndarray, header: Header) -> PointCloud2:
+    """PointCloud2 with the fields x, y, z of points [P, 3] in metres."""
+    return _cloud2(np.ascontiguousarray(xyz, "<f4"), header, names=("x", "y", "z"))
+
+
+def _cloud2(points: np.ndarray, header: Header, *, names: tuple[str, ...]) -> PointCloud2:
+    """P rows of 4-byte fields; rgb is passed off as float32, as RViz expects."""
     fields = [
         PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-        for i, name in enumerate(("x", "y", "z", "rgb"))
+        for i, name in enumerate(names)
     ]
     return PointCloud2(
         header=header,
@@ -259,8 +269,8 @@ def cloud_msg(points: np.ndarray, header: Header) -> PointCloud2:
         width=len(points),
         fields=fields,
         is_bigendian=False,
-        point_step=POINT.itemsize,
-        row_step=POINT.itemsize * len(points),
+        point_step=4 * len(names),
+        row_step=4 * len(names) * len(points),
         data=_byte_array(points.view(np.uint8)),
         is_dense=True,
     )

@@ -29,7 +29,7 @@ from fsmde_core.data.sample import DatasetError, Sample, read_image
 from fsmde_core.visualize import surround_panel
 from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.recorder import BagRecorder
-from fsmde_ros.bags.writer import RIG_FILE, scene_samples, write_bag
+from fsmde_ros.bags.writer import RIG_FILE, write_bag
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
 from fsmde_ros.share import share_dir
@@ -227,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             if arguments.data:
                 samples = read_keyframes(arguments.data, arguments.version)
-                samples = scene_samples(samples, arguments.scene)
+                samples = samples.of_scene(arguments.scene)
                 title = samples[0].scene
             else:
                 samples, title = write_blocks(Path(folder), frames=4), "stand-in blocks"

@@ -1,7 +1,19 @@
-import numpy as np
+from dataclasses import replace
 
-from fsmde_core.data.augment import colour_jitter, crop_and_resize, mirrored, random_window, turned
-from fsmde_core.geometry import invert_transform, project, transform_points
+import numpy as np
+import pytest
+
+from fsmde_core.data.augment import (
+    AugmentConfig,
+    augmented,
+    colour_jitter,
+    crop_and_resize,
+    mirrored,
+    random_window,
+    turned,
+)
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.geometry import invert_transform, project, transform_points, unproject
 
 
 def pixel_of(point_ego, camera):
@@ -51,3 +63,92 @@ def test_colour_jitter_of_strength_zero_changes_nothing(views):
     image, rng = views[0][0], np.random.default_rng(0)
     assert np.array_equal(colour_jitter(image, rng, strength=0.0), image)
     assert not np.array_equal(colour_jitter(image, rng, strength=0.3), image)
+
+
+NOTHING = AugmentConfig(mirror_probability=0.0, smallest_crop=1.0, colour_strength=0.0)
+
+
+@pytest.fixture
+def item(rig, views):
+    """A sample with exact depth at every seventh pixel."""
+    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
+    depth_gt[:, np.arange(180) % 7 > 0] = 0
+    mask = np.zeros(depth_gt.shape, bool)
+    mask[:, 170:, :50] = True
+    return RigBatch(
+        images=np.stack([image for image, _ in views]),
+        K=rig.K, T_ego_cam=rig.T_ego_cam, depth_gt=depth_gt, valid=depth_gt > 0, mask=mask,
+        stamps_ns=tuple(range(6)), names=rig.names, tokens="t",
+    )  # fmt: skip
+
+
+def points_ego(item, name):
+    i = item.names.index(name)
+    points = unproject(item.depth_gt[i], item.K[i])[item.valid[i]]
+    return transform_points(item.T_ego_cam[i], points)
+
+
+def test_without_augmentation_only_the_size_changes(item):
+    same = augmented(item, NOTHING, size=(320, 180), rng=np.random.default_rng(0))
+    for name in ("images", "K", "T_ego_cam", "valid", "mask"):
+        assert np.array_equal(getattr(same, name), getattr(item, name)), name
+    assert np.allclose(same.depth_gt, item.depth_gt)
+
+
+def test_the_mirror_world_has_left_and_right_exchanged(item):
+    config = replace(NOTHING, mirror_probability=1.0)
+    mirror = augmented(item, config, size=(320, 180), rng=np.random.default_rng(0))
+    assert mirror.names == item.names
+    right, left = item.names.index("front_right"), item.names.index("front_left")
+    assert np.array_equal(mirror.images[left], item.images[right][:, ::-1])
+    assert mirror.mask[left][175, 319] and not mirror.mask[left][175, 0]
+    assert mirror.stamps_ns[left] == right
+    # the slot looks where its name says, and its points are those of the other side
+    assert np.allclose(mirror.T_ego_cam[left][:2, 2], item.T_ego_cam[left][:2, 2])
+    ours, theirs = points_ego(mirror, "front_left"), points_ego(item, "front_right") * [1, -1, 1]
+    assert np.allclose(np.sort(ours, axis=0), np.sort(theirs, axis=0), atol=1e-4)
+
+
+def test_points_stay_in_the_world_whatever_is_cropped(item):
+    config = replace(NOTHING, smallest_crop=0.5)
+    cut = augmented(item, config, size=(320, 180), rng=np.random.default_rng(3))
+    assert 0.2 * item.valid.sum() < cut.valid.sum() < item.valid.sum()
+    assert not np.allclose(cut.K, item.K)
+    for name in item.names:
+        before, after = points_ego(item, name), points_ego(cut, name)
+        ahead = after[np.linalg.norm(after, axis=1) < 15][::50]
+        off = np.linalg.norm(ahead[:, None] - before[None], axis=-1).min(axis=1)
+        assert off.max() < 0.1  # half a pixel of the crop, at 15 m
+
+
+def test_colours_are_drawn_once_a_rig_or_for_each_camera(item):
+    grey = replace(item, images=np.full_like(item.images, 100))
+    rig_wide = replace(NOTHING, colour_strength=0.3)
+    out = augmented(grey, rig_wide, size=(320, 180), rng=np.random.default_rng(0)).images
+    assert (out == out[0]).all() and (out != 100).any()
+    each = replace(rig_wide, colour_per_camera=True)
+    out = augmented(grey, each, size=(320, 180), rng=np.random.default_rng(0)).images
+    assert len(np.unique(out[:, 0, 0], axis=0)) == 6
+
+
+def test_dropped_cameras_leave_a_smaller_rig(item):
+    config = replace(NOTHING, keep_cameras=4)
+    draws = [
+        augmented(item, config, size=(160, 90), rng=np.random.default_rng(seed)).names
+        for seed in range(20)
+    ]
+    assert {len(names) for names in draws} == {4}
+    assert len(set(draws)) > 5
+    assert all(list(names) == sorted(names, key=item.names.index) for names in draws)
+
+
+def test_a_rig_that_is_not_alike_on_both_sides_mirrors_too(item):
+    keep = [item.names.index(name) for name in ("front", "front_left", "back_left")]
+    arrays = ("images", "K", "T_ego_cam", "depth_gt", "valid", "mask")
+    names = tuple(item.names[i] for i in keep)
+    part = replace(item, names=names, stamps_ns=(0, 5, 4))
+    part = replace(part, **{name: getattr(item, name)[keep] for name in arrays})
+    config = replace(NOTHING, mirror_probability=1.0)
+    mirror = augmented(part, config, size=(320, 180), rng=np.random.default_rng(0))
+    assert mirror.stamps_ns == (0, 5, 4)  # every view once
+    assert np.array_equal(mirror.images[1], part.images[1][:, ::-1])

@@ -28,6 +28,16 @@ ALLOWED = {
     "visualize": {"rig", "geometry"},
     "data": {"data", "rig", "geometry"},
     "blocks": {"data", "rig", "geometry"},
+    "evaluate": {
+        "evaluate",
+        "data",
+        "rig",
+        "geometry",
+        "card",
+        "predictor",
+        "visualize",
+        "checkpoint",
+    },
 }
 
 
@@ -50,9 +60,10 @@ def test_core_knows_no_ros_and_keeps_its_layers(path):
             assert rest[0] in ALLOWED[module], f"{path} imports {name}"
 
 
-def test_the_node_runs_without_torch():
+def test_node_converter_and_evaluator_run_without_torch():
     code = (
-        "import sys; import fsmde_ros.depth_node, fsmde_ros.demo; "
+        "import sys; import fsmde_ros.depth_node, fsmde_ros.demo, fsmde_ros.bags.convert; "
+        "import fsmde_core.evaluate.main; "
         "print([m for m in ('torch', 'timm', 'safetensors', 'onnx') if m in sys.modules])"
     )
     result = subprocess.run(

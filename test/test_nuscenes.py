@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from fsmde_core.data.nuscenes import read_keyframes, read_points
+from fsmde_core.data.nuscenes import read_keyframes, read_points, read_sweeps
+from fsmde_core.data.nuscenes_splits import split_scenes
 from fsmde_core.data.sample import DatasetError, lidar_points_cam, read_image, scatter_depth
 
 VERSION = "v1.0-mini"
@@ -42,12 +43,36 @@ def test_lidar_falls_on_every_image(nuscenes_root):
     (sample,) = read_keyframes(nuscenes_root, VERSION)
     points = read_points(sample.lidar)
     assert points.shape == (34688, 3)
+    counts = []
     for i, camera in enumerate(sample.rig.cameras):
         depth = scatter_depth(lidar_points_cam(sample, i, points), camera)
-        assert 2500 < (depth > 0).sum() < 6000
+        counts.append(int((depth > 0).sum()))
         # the ground close by is in the lower half, nearer than the upper half
         upper, lower = depth[:450], depth[450:]
         assert np.median(lower[lower > 0]) < np.median(upper[upper > 0])
+    assert counts == [3059, 3079, 3376, 4825, 4096, 3699]
+
+
+def test_scenes_are_found_by_name_and_split(nuscenes_root):
+    samples = read_keyframes(nuscenes_root, VERSION, split="mini_train")
+    assert samples.scenes == ("scene-0061",)
+    assert len(samples.of_scene(None)) == len(samples.of_scene("scene-0061")) == 1
+    with pytest.raises(DatasetError, match="no scene 'scene-0001'; known: scene-0061"):
+        samples.of_scene("scene-0001")
+    assert len(read_keyframes(nuscenes_root, VERSION, scene="scene-0061")) == 1
+    with pytest.raises(DatasetError, match="has no scene 'scene-0001'; known: scene-0061"):
+        read_sweeps(nuscenes_root, VERSION, scene="scene-0001")
+    with pytest.raises(DatasetError, match="has no scene of the split 'val'"):
+        read_keyframes(nuscenes_root, VERSION, split="val")
+    with pytest.raises(DatasetError, match="no split 'dev'; known: train, val"):
+        read_keyframes(nuscenes_root, VERSION, split="dev")
+
+
+def test_the_official_splits():
+    assert [len(split_scenes(name)) for name in ("train", "val", "test")] == [700, 150, 150]
+    whole = split_scenes("train") | split_scenes("val") | split_scenes("test")
+    assert len(whole) == 1000
+    assert split_scenes("mini_val") == {"scene-0103", "scene-0916"} < split_scenes("val")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +81,8 @@ def test_lidar_falls_on_every_image(nuscenes_root):
         ("ego_pose", lambda t: t.clear(), "ego_pose.json .* lacks token .* of sample"),
         ("sample_data", lambda t: t.clear(), "has no camera keyframe for sample"),
         ("sample", lambda t: t.clear(), "sample.json .* lacks token .* of scene scene-0061"),
+        ("sample_data", lambda t: t.pop(2), "has no image of CAM_.* for sample"),
+        ("calibrated_sensor", lambda t: t[0].pop("translation"), "sample .* lacks 'translation'"),
         (
             "calibrated_sensor",
             lambda t: t[0].update(rotation=[1, 1, 0, 0]),
@@ -76,7 +103,7 @@ def test_lidar_falls_on_every_image(nuscenes_root):
 def test_a_broken_table_is_named(copy, table, change, reason):
     edit(copy, table, change)
     with pytest.raises(DatasetError, match=reason):
-        read_keyframes(copy, VERSION)
+        list(read_keyframes(copy, VERSION))
 
 
 def test_a_missing_root_or_table_is_named(copy, tmp_path):
@@ -84,7 +111,7 @@ def test_a_missing_root_or_table_is_named(copy, tmp_path):
         read_keyframes(tmp_path, "v1.0-test")
     (copy / VERSION / "sensor.json").unlink()
     with pytest.raises(DatasetError, match="sensor.json: No such file"):
-        read_keyframes(copy, VERSION)
+        list(read_keyframes(copy, VERSION))
 
 
 def test_a_truncated_point_cloud_and_a_missing_image_are_named(copy, tmp_path):
@@ -99,3 +126,50 @@ def test_a_truncated_point_cloud_and_a_missing_image_are_named(copy, tmp_path):
     sample.image_files[0].write_bytes(b"rubbish")
     with pytest.raises(DatasetError, match="does not decode"):
         read_image(sample.image_files[0])
+
+
+def second_shot(root):
+    """Adds to the tables an unannotated shot of every sensor 50 ms later, 1 m further on."""
+    moved = {}
+
+    def shift(entries):
+        for entry in list(entries):
+            later = {**entry, "token": "later" + entry["token"]}
+            moved[entry["token"]] = entry, later
+            entries.append(later)
+
+    def pose(entries):
+        shift(entries)
+        for entry, later in moved.values():
+            x, y, z = entry["translation"]
+            later["translation"] = [x + 1, y, z]
+
+    def data(entries):
+        moved.clear()
+        shift(entries)
+        for entry, later in moved.values():
+            later.update(is_key_frame=False, timestamp=entry["timestamp"] + 50_000)
+            later.update(ego_pose_token="later" + entry["ego_pose_token"], prev=entry["token"])
+
+    edit(root, "ego_pose", pose)
+    edit(root, "sample_data", data)
+
+
+def test_sweeps_are_sets_of_all_images(copy):
+    second_shot(copy)
+    assert len(read_keyframes(copy, VERSION)) == 1
+    first, second = read_sweeps(copy, VERSION)
+    for a, b in zip(first.stamps_ns, second.stamps_ns):
+        assert b - a == 50_000_000
+    assert np.allclose(second.T_world_ego[:, 0, 3] - first.T_world_ego[:, 0, 3], 1.0)
+    assert second.lidar.stamp_ns - first.lidar.stamp_ns == 50_000_000
+
+
+def test_past_sweeps_follow_the_chain(copy):
+    second_shot(copy)
+    first, second = read_sweeps(copy, VERSION, past_sweeps=10)
+    assert first.past_sweeps == ()
+    (past,) = second.past_sweeps
+    assert past.stamp_ns == first.lidar.stamp_ns
+    moved = second.lidar.T_world_lidar - past.T_world_lidar
+    assert np.allclose(moved[:3, 3], [1, 0, 0])

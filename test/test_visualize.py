@@ -1,6 +1,14 @@
 import numpy as np
 
-from fsmde_core.visualize import colour_depth, surround_panel, view_from_above
+from fsmde_core.visualize import (
+    BACKGROUND,
+    BLUE,
+    colour_depth,
+    evaluation_panel,
+    line_chart,
+    surround_panel,
+    view_from_above,
+)
 
 
 def test_near_is_red_far_is_blue_and_nothing_is_black():
@@ -36,3 +44,25 @@ def test_the_panel_holds_all_cameras(rig, views):
     )
     assert panel.shape == (2 * round(200 * 180 / 320) + 504, 1200, 3)
     assert panel.dtype == np.uint8
+
+
+def test_the_error_is_dark_where_right_white_where_wrong_and_absent_without_truth():
+    image, prediction = np.zeros((100, 200, 3), np.uint8), np.full((50, 100), 10.0, np.float32)
+    truth = np.zeros((100, 200), np.float32)
+    truth[50, 50], truth[50, 150] = 10.0, 5.0
+    panel = evaluation_panel([image], [prediction], [truth], ["front"], caption="", cell_width=200)
+    assert panel.shape == (64 + 100, 4 * 200, 3)
+    error = panel[64:, 600:].astype(int)
+    assert error[50, 50].sum() < 30  # 10 m for 10 m
+    assert error[50, 150].sum() > 600  # 10 m for 5 m
+    assert (error[20, 20] == BACKGROUND).all()
+
+
+def test_a_line_chart_has_its_points_in_place_and_gaps_where_nothing_is_known():
+    x, y = np.array([0.0, 25.0, 50.0, 75.0, 100.0]), np.array([1.0, 0.5, np.nan, 0.5, 0.0])
+    chart = line_chart(x, y, title="t", x_label="x", width=960, height=540)
+    left, top, right, bottom = 70, 50, 930, 480
+    for share, value in ((0.25, 0.5), (0.75, 0.5), (1.0, 0.0)):
+        at = bottom - round((bottom - top) * value), left + round((right - left) * share)
+        assert tuple(chart[at]) == BLUE
+    assert not (chart[:, (left + right) // 2] == BLUE).all(axis=-1).any()

@@ -2,15 +2,130 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.sample import scatter_depth
+from fsmde_core.geometry import pixel_rays
 from fsmde_core.rig import Camera
 
 MIRROR_EGO = np.diag([1.0, -1.0, 1.0, 1.0])  # y left becomes right
 MIRROR_CAM = np.diag([-1.0, 1.0, 1.0, 1.0])  # x right becomes left
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What may happen to a sample; AugmentConfig(0, 1, 0) changes nothing but the size."""
+
+    mirror_probability: float = 0.5
+    """Of the mirror world, left and right cameras exchanged; streets have no preferred side."""
+    smallest_crop: float = 0.5
+    """Share of the image's sides; every camera is cropped for itself, so focal lengths vary."""
+    colour_strength: float = 0.3
+    """Largest relative change of gain, balance, contrast and gamma."""
+    colour_per_camera: bool = False
+    """True: each camera its own colours. False: one draw a rig, as cameras of one make agree."""
+    keep_cameras: int = 0
+    """Cameras left after others are dropped; 0 keeps all. A number, not a chance: samples of one
+    batch need equally many."""
+
+
+def augmented(
+    item: RigBatch, config: AugmentConfig, *, size: tuple[int, int], rng: np.random.Generator
+) -> RigBatch:
+    """One sample (without axis B), mirrored, dropped, cropped, coloured, at size (width, height).
+
+    K, T_ego_cam, depth_gt and mask follow the pixels; a point of depth_gt that is no longer in view
+    is gone, and of two on one pixel the nearer stays.
+    """
+    views = [_View.of(item, i) for i in range(len(item.names))]
+    if rng.random() < config.mirror_probability:
+        views = _mirrored_rig(views)
+    if config.keep_cameras:
+        kept = np.sort(rng.permutation(len(views))[: config.keep_cameras])
+        views = [views[i] for i in kept]
+    rig_seed = rng.integers(2**32)
+    for i, view in enumerate(views):
+        window = random_window(view.camera, smallest=config.smallest_crop, rng=rng)
+        views[i] = view.cropped(window, size)
+        colours = rng if config.colour_per_camera else np.random.default_rng(rig_seed)
+        image = colour_jitter(views[i].image, colours, strength=config.colour_strength)
+        views[i] = replace(views[i], image=image)
+    return _stacked(item, views)
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one camera of a sample sees, its LiDAR as points so that no resampling harms it."""
+
+    camera: Camera
+    image: np.ndarray
+    points_cam: np.ndarray
+    mask: np.ndarray
+    stamp_ns: int
+
+    @classmethod
+    def of(cls, item: RigBatch, index: int) -> _View:
+        height, width = item.depth_gt.shape[1:]
+        name, K, T_ego_cam = item.names[index], item.K[index], item.T_ego_cam[index]
+        rows, columns = np.nonzero(item.valid[index])
+        rays = pixel_rays(K, np.stack([columns + 0.5, rows + 0.5], axis=-1))
+        points_cam = rays * item.depth_gt[index][rows, columns, None]
+        camera = Camera(name, name, width, height, K, T_ego_cam)
+        return cls(camera, item.images[index], points_cam, item.mask[index], item.stamps_ns[index])
+
+    def mirrored(self) -> _View:
+        camera, image = mirrored(self.camera, self.image)
+        points_cam = self.points_cam * [-1, 1, 1]
+        return replace(
+            self, camera=camera, image=image, points_cam=points_cam, mask=self.mask[:, ::-1]
+        )
+
+    def cropped(self, window: tuple[int, ...], size: tuple[int, int]) -> _View:
+        camera, image = crop_and_resize(self.camera, self.image, window=window, size=size)
+        left, top, width, height = window
+        cut = self.mask[top : top + height, left : left + width].astype(np.uint8)
+        mask = cv2.resize(cut, size, interpolation=cv2.INTER_NEAREST).astype(bool)
+        return replace(self, camera=camera, image=image, mask=mask)
+
+
+def _mirrored_rig(views: Sequence[_View]) -> list[_View]:
+    """All views mirrored, each under the name of the camera whose place it takes.
+
+    What the left camera saw is now on the right, in the right camera's slot. In a rig that is not
+    alike on both sides, where two views would take one place, all keep their slots.
+    """
+    seen = [view.mirrored() for view in views]
+    here = np.array([view.camera.azimuth_rad for view in views])
+    there = np.array([view.camera.azimuth_rad for view in seen])
+    off = np.abs((there[None] - here[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    order = off.argmin(axis=1)
+    if len(set(order)) < len(views):
+        order = np.arange(len(views))
+    names = [view.camera.name for view in views]
+    return [
+        replace(seen[i], camera=replace(seen[i].camera, name=name, frame_id=name))
+        for i, name in zip(order, names)
+    ]
+
+
+def _stacked(item: RigBatch, views: Sequence[_View]) -> RigBatch:
+    depth_gt = np.stack([scatter_depth(view.points_cam, view.camera) for view in views])
+    return replace(
+        item,
+        images=np.stack([view.image for view in views]),
+        K=np.stack([view.camera.K for view in views]),
+        T_ego_cam=np.stack([view.camera.T_ego_cam for view in views]),
+        depth_gt=depth_gt,
+        valid=depth_gt > 0,
+        mask=np.stack([view.mask for view in views]),
+        stamps_ns=tuple(view.stamp_ns for view in views),
+        names=tuple(view.camera.name for view in views),
+    )
 
 
 def mirrored(camera: Camera, image: np.ndarray) -> tuple[Camera, np.ndarray]:

@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from fsmde_core.data.sample import DatasetError, LidarSweep, Sample, inside_root
+from fsmde_core.data.sample import DatasetError, LidarSweep, Sample, Samples, inside_root
 from fsmde_core.geometry import invert_transform, make_transform, quaternion_to_rotation
 from fsmde_core.rig import Camera, Rig, opencv_to_K
+
+SPLITS = {"train": "0", "val": "1", "test": "2"}  # DGP numbers its splits
+
+
+def read_dataset(root: Path | str, *, split: str) -> Samples:
+    """The samples of one split, scene after scene, in time order.
+
+    root is a scene_dataset JSON (ddad.json), or a folder with just one in it. DatasetError names a
+    missing file, key or datum: at once for the dataset, for a scene when its samples are asked for.
+    """
+    path = _dataset_json(Path(root))
+    splits = _load_json(path).get("scene_splits", {})
+    if split not in SPLITS or SPLITS[split] not in splits:
+        known = ", ".join(name for name, number in SPLITS.items() if number in splits)
+        raise DatasetError(f"{path} has no split {split!r}; known: {known or 'none'}")
+    entries, scenes = [], {}
+    for name in splits[SPLITS[split]]["filenames"]:
+        scene_json = inside_root(path.parent, name)
+        scenes[scene_json.parent.name] = scene_json
+        entries += [(scene_json.parent.name, str(i)) for i in range(_sample_count(scene_json))]
+    scene_of = lru_cache(maxsize=2)(read_scene)  # samples are asked for scene after scene
+    return Samples(entries, lambda scene, index: scene_of(scenes[scene])[int(index)])
 
 
 def read_scene(scene_json: Path | str) -> list[Sample]:
     """All samples of one DGP scene, in time order.
 
-    Cameras keep the scene's order and names. DatasetError names a missing file, key or datum.
+    Cameras keep the scene's order and names; the scene's name is its folder's. DatasetError names a
+    missing file, key or datum.
     """
     path = Path(scene_json)
     try:
         scene = _load_json(path)
         data = {datum["key"]: datum for datum in scene["data"]}
         calibrations = {
-            sample["calibration_key"]: _load_json(
-                path.parent / "calibration" / f"{sample['calibration_key']}.json"
-            )
-            for sample in scene["samples"]
+            key: _load_json(inside_root(path.parent, f"calibration/{key}.json"))
+            for key in dict.fromkeys(sample["calibration_key"] for sample in scene["samples"])
         }
         return [
             _sample(path, sample, data, calibrations[sample["calibration_key"]])
             for sample in scene["samples"]
         ]
+    except DatasetError:
+        raise
     except KeyError as error:
         raise DatasetError(f"DGP scene {path} lacks {error}") from error
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"DGP scene {path}: {error}") from error
 
 
 def read_points(sweep: LidarSweep) -> np.ndarray:
@@ -41,8 +69,27 @@ def read_points(sweep: LidarSweep) -> np.ndarray:
     try:
         with np.load(sweep.file, allow_pickle=False) as archive:
             return archive["data"][:, :3]
-    except (OSError, KeyError, ValueError) as error:
-        raise DatasetError(f"point cloud {sweep.file}: {error}") from error
+    except OSError as error:
+        raise DatasetError(f"point cloud {sweep.file}: {error.strerror or error}") from error
+    except (KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DatasetError(f"point cloud {sweep.file} is not whole: {error}") from error
+
+
+def _dataset_json(root: Path) -> Path:
+    if root.is_file():
+        return root
+    found = [path for path in sorted(root.glob("*.json")) if "scene_splits" in _load_json(path)]
+    if len(found) != 1:
+        raise DatasetError(f"folder {root} has {len(found)} scene_dataset JSON files, not one")
+    return found[0]
+
+
+def _sample_count(scene_json: Path) -> int:
+    """How many samples a scene has; 1 if it cannot be read, so that whoever asks is told why."""
+    try:
+        return len(_load_json(scene_json)["samples"])
+    except (DatasetError, KeyError):
+        return 1
 
 
 def _load_json(path: Path) -> dict:
@@ -55,7 +102,7 @@ def _load_json(path: Path) -> dict:
 
 
 def _sample(scene_json: Path, entry: dict, data: dict, calibration: dict) -> Sample:
-    root = scene_json.parent
+    root = scene_json.resolve().parent
     cameras, files, stamps, poses, lidar = [], [], [], [], None
     for key in entry["datum_keys"]:
         identity, datum = data[key]["id"], data[key]["datum"]
@@ -69,9 +116,12 @@ def _sample(scene_json: Path, entry: dict, data: dict, calibration: dict) -> Sam
             poses.append(_pose(image["pose"]) @ invert_transform(camera.T_ego_cam))
         elif "point_cloud" in datum:
             cloud = datum["point_cloud"]
-            lidar = LidarSweep(inside_root(root, cloud["filename"]), stamp, _pose(cloud["pose"]))
+            index = calibration["names"].index(identity["name"])
+            T_ego_lidar = _pose(calibration["extrinsics"][index])
+            file = inside_root(root, cloud["filename"])
+            lidar = LidarSweep(file, stamp, _pose(cloud["pose"]), T_ego_lidar)
     return Sample(
-        scene=scene_json.stem,
+        scene=root.name,
         token=entry["id"]["timestamp"],
         rig=Rig(tuple(cameras)),
         image_files=tuple(files),

@@ -1,7 +1,8 @@
-"""One look of a whole rig as a dataset stores it: images, calibration, poses, a LiDAR sweep."""
+"""One look of a whole rig as a dataset stores it: images, calibration, poses, LiDAR sweeps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from fsmde_core.geometry import invert_transform, project, transform_points
 from fsmde_core.rig import Camera, Rig
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class DatasetError(ValueError):
@@ -24,6 +27,8 @@ class LidarSweep:
     stamp_ns: int
     T_world_lidar: np.ndarray
     """[4, 4]"""
+    T_ego_lidar: np.ndarray
+    """[4, 4], where the sensor sits on the vehicle."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +43,76 @@ class Sample:
     T_world_ego: np.ndarray
     """[N, 4, 4], the vehicle's pose at each camera's own stamp."""
     lidar: LidarSweep | None
+    past_sweeps: tuple[LidarSweep, ...] = ()
+    """Sweeps before `lidar`, newest first, where the reader was asked for them."""
+
+
+class Samples(Sequence):
+    """Samples that are put together only when asked for.
+
+    entries are (scene, key) in time order, scene after scene; build makes the Sample of one. What
+    is wrong with a sample is therefore raised (DatasetError) when that sample is asked for.
+    """
+
+    def __init__(
+        self, entries: Sequence[tuple[str, str]], build: Callable[[str, str], Sample]
+    ) -> None:
+        self._entries, self._build = tuple(entries), build
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Samples(self._entries[index], self._build)
+        return self._build(*self._entries[index])
+
+    def label(self, index: int) -> str:
+        """Scene and key of a sample, also of one that cannot be built."""
+        return " ".join(self._entries[index])
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(scene for scene, _ in self._entries))
+
+    def of_scene(self, scene: str | None) -> Samples:
+        """Samples of one scene, the first if None; DatasetError if there is none of that name."""
+        known = self.scenes
+        scene = known[0] if scene is None and known else scene
+        if scene not in known:
+            raise DatasetError(f"no scene {scene!r}; known: {', '.join(known) or 'none'}")
+        return Samples([entry for entry in self._entries if entry[0] == scene], self._build)
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Decode an image file to RGB uint8 [H, W, 3]; DatasetError names a file that does not."""
+    """Decode an image file to RGB uint8 [H, W, 3].
+
+    DatasetError names a file that is missing, does not decode, or is a JPEG cut short (which
+    OpenCV would decode without a word, the rest grey).
+    """
     try:
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
+        data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"image {path}: {error.strerror or error}") from error
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if data.startswith(JPEG_START) and JPEG_END not in data[-64:]:
+        raise DatasetError(f"image {path} is a truncated JPEG of {len(data)} bytes")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise DatasetError(f"image {path} does not decode")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def lidar_points_cam(sample: Sample, index: int, points_lidar: np.ndarray) -> np.ndarray:
-    """The sweep's points in the frame of camera `index` at that camera's own stamp.
+def lidar_points_cam(
+    sample: Sample, index: int, points_lidar: np.ndarray, *, sweep: LidarSweep | None = None
+) -> np.ndarray:
+    """Points of a sweep in the frame of camera `index` at that camera's own stamp.
 
-    points_lidar [P, 3] in the sweep's frame; returns [P, 3], ego motion in between compensated.
+    points_lidar [P, 3] in the frame of the sweep (sample.lidar if None); returns [P, 3], ego motion
+    in between compensated.
     """
+    sweep = sample.lidar if sweep is None else sweep
     T_world_cam = sample.T_world_ego[index] @ sample.rig.cameras[index].T_ego_cam
-    T_cam_lidar = invert_transform(T_world_cam) @ sample.lidar.T_world_lidar
-    return transform_points(T_cam_lidar, points_lidar)
+    return transform_points(invert_transform(T_world_cam) @ sweep.T_world_lidar, points_lidar)
 
 
 def scatter_depth(points_cam: np.ndarray, camera: Camera) -> np.ndarray:
@@ -67,7 +120,7 @@ def scatter_depth(points_cam: np.ndarray, camera: Camera) -> np.ndarray:
     pixels, depth = project(points_cam[points_cam[:, 2] > 0], camera.K)
     columns, rows = np.floor(pixels).astype(np.int64).T
     inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
-    far_first = np.argsort(-depth[inside])
+    far_first = np.argsort(-depth[inside], kind="stable")
     image = np.zeros((camera.height, camera.width), np.float32)
     image[rows[inside][far_first], columns[inside][far_first]] = depth[inside][far_first]
     return image

@@ -28,6 +28,7 @@ from fsmde_ros.conversions import ns_to_stamp
 from fsmde_ros.interrupts import StartUpError, ros_process
 
 MESSAGE_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
+COMPRESSED_TYPE, INFO_TYPE = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
 NAP_S = 0.1
 GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")
 LINGER_S = 1.0  # after the last message, for readers that still fetch it from shared memory
@@ -62,6 +63,7 @@ class BagPlayer(Node):
         super().__init__("bag_player")
         self._reader = reader
         self._outputs: dict[int, Publisher] = {}
+        self._types = {connection.id: connection.msgtype for connection in reader.connections}
         for connection in reader.connections:
             msg_type = message_class(connection.msgtype)
             if msg_type is None:
@@ -77,8 +79,9 @@ class BagPlayer(Node):
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
 
     def wait_for_subscribers(self, timeout_s: float) -> None:
-        """Wait until every replayed topic but the latched ones has a subscriber.
+        """Wait until the images and CameraInfo of every camera have a subscriber.
 
+        (Compressed images where the bag has any.) LiDAR, poses and ground truth may go unheard.
         BagError names the topics that nobody subscribed to within timeout_s seconds.
         """
         deadline = time.monotonic() + timeout_s
@@ -105,11 +108,12 @@ class BagPlayer(Node):
         progress.close()
 
     def _without_subscriber(self) -> list[str]:
-        latched = DurabilityPolicy.TRANSIENT_LOCAL
+        types = {self._types[number] for number in self._outputs}
+        image = COMPRESSED_TYPE if COMPRESSED_TYPE in types else "sensor_msgs/msg/Image"
         return [
             output.topic_name
-            for output in self._outputs.values()
-            if output.qos_profile.durability != latched and not output.get_subscription_count()
+            for number, output in self._outputs.items()
+            if self._types[number] in (image, INFO_TYPE) and not output.get_subscription_count()
         ]
 
 

@@ -1,13 +1,17 @@
-"""Samples of a dataset as a rosbag2: JPEGs untouched, CameraInfo, tf_static, stamps as recorded."""
+"""Samples of a dataset as a rosbag2: images untouched, calibration, poses, LiDAR, own stamps.
+
+A bag appears whole or not at all.
+"""
 
 from __future__ import annotations
 
-import argparse
 import array
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,33 +26,51 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from tqdm import tqdm
 
-from fsmde_core.data.nuscenes import read_keyframes
-from fsmde_core.data.sample import DatasetError, Sample
-from fsmde_core.geometry import rotation_to_quaternion
+from fsmde_core.data.sample import (
+    DatasetError,
+    LidarSweep,
+    Sample,
+    lidar_points_cam,
+    scatter_depth,
+)
+from fsmde_core.geometry import invert_transform, rotation_to_quaternion
 from fsmde_core.rig import Rig, save_rig
-from fsmde_ros.conversions import camera_info_msg, ns_to_stamp
+from fsmde_ros.bags.topics import BagTopics
+from fsmde_ros.conversions import camera_info_msg, depth_msg, lidar_msg, ns_to_stamp
 
 BAG_VERSION = 9  # rosbag2's metadata version since Iron
 RIG_FILE = "rig.yaml"
 FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 TYPESTORE = get_typestore(Stores.ROS2_JAZZY)
+TF_TYPE = "tf2_msgs/msg/TFMessage"  # not on PyPI; rosbags knows it
+LATEST_NS = 2**31 * 1_000_000_000  # ROS counts seconds in 32 bits
 
 
-def write_bag(samples: Sequence[Sample], bag: Path) -> None:
+def write_bag(
+    samples: Sequence[Sample],
+    bag: Path,
+    *,
+    topics: BagTopics | None = None,
+    read_points: Callable[[LidarSweep], np.ndarray] | None = None,
+    depth_gt: bool = False,
+) -> None:
     """Write the samples of one scene to the folder `bag`, with the rig file rig.yaml in it.
 
-    Topics: NAME/image_raw/compressed, NAME/camera_info for every camera, /tf_static. Messages lie
-    in the order of their stamps. DatasetError if the folder exists, an image is missing, or the
-    rig changes between samples; the folder appears whole or not at all.
+    Images and CameraInfo of every camera, /tf_static and /tf (world to vehicle at every image);
+    with read_points (of the dataset's module) the LiDAR too, and with depth_gt the depth images of
+    the LiDAR projected to each camera. Messages lie in the order of their stamps; one file is read
+    at a time. DatasetError if the folder exists, a file is missing, or the rig changes between
+    samples; the folder appears whole or not at all.
     """
     if bag.exists():
         raise DatasetError(f"bag {bag} exists already")
-    if not samples:
+    if not len(samples):
         raise DatasetError(f"no samples for bag {bag}")
+    samples = list(samples)
     rig = samples[0].rig
     for sample in samples:
         if sample.rig.names != rig.names or not np.array_equal(sample.rig.T_ego_cam, rig.T_ego_cam):
@@ -57,53 +79,131 @@ def write_bag(samples: Sequence[Sample], bag: Path) -> None:
     with tempfile.TemporaryDirectory(dir=bag.parent, suffix=".part") as folder:
         beside = Path(folder) / bag.name  # the writer names its file after the folder
         with Writer(beside, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
-            _write_messages(writer, samples, rig)
+            scene = _SceneWriter(writer, samples, topics or BagTopics(), read_points)
+            scene.write(bag.name, depth_gt=depth_gt)
         save_rig(rig, beside / RIG_FILE)
         os.replace(beside, bag)
 
 
-def _write_messages(writer: Writer, samples: Sequence[Sample], rig: Rig) -> None:
-    image_type, info_type = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
-    images = [_connect(writer, f"/{name}/image_raw/compressed", image_type) for name in rig.names]
-    infos = [_connect(writer, f"/{name}/camera_info", info_type) for name in rig.names]
-    views = [
-        (stamp_ns, i, sample) for sample in samples for i, stamp_ns in enumerate(sample.stamps_ns)
-    ]
-    views.sort(key=lambda view: view[:2])
-    _write_tf_static(writer, rig, views[0][0])
-    for stamp_ns, i, sample in tqdm(views, desc="bag", unit="image", disable=None):
-        camera, file = sample.rig.cameras[i], sample.image_files[i]
+@dataclass(frozen=True, order=True)
+class _Shot:
+    """One file of one sensor: camera `index` of a sample, or its LiDAR (-1)."""
+
+    stamp_ns: int
+    index: int
+    sample: int
+
+
+class _SceneWriter:
+    """Writes the messages of one scene in the order of their stamps."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        samples: Sequence[Sample],
+        topics: BagTopics,
+        read_points: Callable[[LidarSweep], np.ndarray] | None,
+    ):
+        self._writer, self._samples, self._topics = writer, samples, topics
+        self._points = lru_cache(maxsize=2)(lambda i: read_points(samples[i].lidar))
+        self._lidar = read_points is not None and any(sample.lidar for sample in samples)
+        self._connections = {}
+        shots = {}
+        for i, sample in enumerate(samples):
+            for index, stamp_ns in enumerate(sample.stamps_ns):
+                shots.setdefault((stamp_ns, index), _Shot(stamp_ns, index, i))
+            if self._lidar and sample.lidar:
+                stamp_ns = sample.lidar.stamp_ns
+                shots.setdefault((stamp_ns, -1), _Shot(stamp_ns, -1, i))
+        self._shots = sorted(shots.values())  # sets of sweeps may share one, hence the keys
+        self._shift_ns = 0
+        if self._shots[-1].stamp_ns >= LATEST_NS:
+            self._shift_ns = self._shots[0].stamp_ns
+            print("stamps after 2038 do not fit ROS: the bag starts at 0 s", file=sys.stderr)
+
+    def write(self, title: str, *, depth_gt: bool) -> None:
+        self._write_tf_static(self._shots[0].stamp_ns - self._shift_ns)
+        for shot in tqdm(self._shots, desc=title, unit="file", disable=None):
+            stamp_ns = shot.stamp_ns - self._shift_ns
+            if shot.index < 0:
+                self._write_lidar(shot, stamp_ns)
+                continue
+            self._write_image(shot, stamp_ns)
+            if depth_gt and self._samples[shot.sample].lidar:
+                self._write_depth_gt(shot, stamp_ns)
+
+    def _write_image(self, shot: _Shot, stamp_ns: int) -> None:
+        sample = self._samples[shot.sample]
+        camera, file = sample.rig.cameras[shot.index], sample.image_files[shot.index]
         header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=camera.frame_id)
-        info: CameraInfo = camera_info_msg(camera, header)
         image = CompressedImage(header=header, format=_format(file), data=_read_bytes(file))
-        writer.write(infos[i], stamp_ns, serialize_message(info))
-        writer.write(images[i], stamp_ns, serialize_message(image))
+        self._write_pose(sample.T_world_ego[shot.index], sample.rig.base_frame, stamp_ns)
+        info_topic = self._topics.camera_info_topic.format(camera=camera.name)
+        self._write(info_topic, camera_info_msg(camera, header), stamp_ns)
+        image_topic = self._topics.image_topic.format(camera=camera.name)
+        self._write(f"{image_topic}/compressed", image, stamp_ns)
+
+    def _write_lidar(self, shot: _Shot, stamp_ns: int) -> None:
+        sample = self._samples[shot.sample]
+        T_world_ego = sample.lidar.T_world_lidar @ invert_transform(sample.lidar.T_ego_lidar)
+        self._write_pose(T_world_ego, sample.rig.base_frame, stamp_ns)
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=self._topics.lidar_frame)
+        cloud = lidar_msg(self._points(shot.sample), header)
+        self._write(self._topics.lidar_topic, cloud, stamp_ns)
+
+    def _write_depth_gt(self, shot: _Shot, stamp_ns: int) -> None:
+        sample = self._samples[shot.sample]
+        camera = sample.rig.cameras[shot.index]
+        points_cam = lidar_points_cam(sample, shot.index, self._points(shot.sample))
+        depth = scatter_depth(points_cam, camera)
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=camera.frame_id)
+        topic = self._topics.depth_gt_topic.format(camera=camera.name)
+        self._write(topic, depth_msg(depth, depth > 0, header), stamp_ns)
+
+    def _write_pose(self, T_world_ego: np.ndarray, base_frame: str, stamp_ns: int) -> None:
+        transform = _transform(T_world_ego, self._topics.world_frame, base_frame, stamp_ns)
+        self._write_transforms("/tf", [transform], stamp_ns, qos=[])
+
+    def _write_tf_static(self, stamp_ns: int) -> None:
+        rig: Rig = self._samples[0].rig
+        transforms = [
+            _transform(camera.T_ego_cam, rig.base_frame, camera.frame_id, stamp_ns)
+            for camera in rig.cameras
+        ]
+        if self._lidar:
+            lidar = next(sample.lidar for sample in self._samples if sample.lidar)
+            frame = self._topics.lidar_frame
+            transforms.append(_transform(lidar.T_ego_lidar, rig.base_frame, frame, stamp_ns))
+        self._write_transforms("/tf_static", transforms, stamp_ns, qos=[_latched()])
+
+    def _write_transforms(self, topic: str, transforms: list, stamp_ns: int, *, qos: list) -> None:
+        connection = self._connection(topic, TF_TYPE, qos)
+        message = TYPESTORE.types[TF_TYPE](transforms=transforms)
+        self._writer.write(connection, stamp_ns, TYPESTORE.serialize_cdr(message, TF_TYPE))
+
+    def _write(self, topic: str, message, stamp_ns: int) -> None:
+        package, name = type(message).__module__.split(".")[0], type(message).__name__
+        connection = self._connection(f"/{topic.lstrip('/')}", f"{package}/msg/{name}", [])
+        self._writer.write(connection, stamp_ns, serialize_message(message))
+
+    def _connection(self, topic: str, msg_type: str, qos: list):
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(
+                topic, msg_type, typestore=TYPESTORE, offered_qos_profiles=qos
+            )
+        return self._connections[topic]
 
 
-def _connect(writer: Writer, topic: str, msg_type: str):
-    return writer.add_connection(topic, msg_type, typestore=TYPESTORE)
-
-
-def _write_tf_static(writer: Writer, rig: Rig, stamp_ns: int) -> None:
-    """The extrinsics as one latched TFMessage; tf2_msgs is not on PyPI, rosbags knows it."""
+def _transform(T_parent_child: np.ndarray, parent: str, child: str, stamp_ns: int):
     types = TYPESTORE.types
     stamp = types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 1_000_000_000))
-    transforms = []
-    for camera in rig.cameras:
-        quaternion = rotation_to_quaternion(camera.T_ego_cam[:3, :3])
-        transform = types["geometry_msgs/msg/Transform"](
-            translation=types["geometry_msgs/msg/Vector3"](*camera.T_ego_cam[:3, 3]),
-            rotation=types["geometry_msgs/msg/Quaternion"](*quaternion),
-        )
-        header = types["std_msgs/msg/Header"](stamp=stamp, frame_id=rig.base_frame)
-        stamped = types["geometry_msgs/msg/TransformStamped"]
-        transforms.append(stamped(header, camera.frame_id, transform))
-    msg_type = "tf2_msgs/msg/TFMessage"
-    connection = writer.add_connection(
-        "/tf_static", msg_type, typestore=TYPESTORE, offered_qos_profiles=[_latched()]
+    quaternion = rotation_to_quaternion(T_parent_child[:3, :3])
+    transform = types["geometry_msgs/msg/Transform"](
+        translation=types["geometry_msgs/msg/Vector3"](*T_parent_child[:3, 3]),
+        rotation=types["geometry_msgs/msg/Quaternion"](*quaternion),
     )
-    message = types[msg_type](transforms=transforms)
-    writer.write(connection, stamp_ns, TYPESTORE.serialize_cdr(message, msg_type))
+    header = types["std_msgs/msg/Header"](stamp=stamp, frame_id=parent)
+    return types["geometry_msgs/msg/TransformStamped"](header, child, transform)
 
 
 def _latched() -> Qos:
@@ -132,34 +232,3 @@ def _read_bytes(file: Path) -> array.array:
         return array.array("B", file.read_bytes())
     except OSError as error:
         raise DatasetError(f"image {file}: {error.strerror or error}") from error
-
-
-def scene_samples(samples: Sequence[Sample], scene: str | None) -> list[Sample]:
-    """Samples of one scene, the first if None; DatasetError if there is none of that name."""
-    names = list(dict.fromkeys(sample.scene for sample in samples))
-    scene = names[0] if scene is None and names else scene
-    if scene not in names:
-        raise DatasetError(f"no scene {scene!r}; known: {', '.join(names) or 'none'}")
-    return [sample for sample in samples if sample.scene == scene]
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Command line; exit code 2 with one sentence for a dataset that cannot be read."""
-    parser = argparse.ArgumentParser(description="Keyframes of a nuScenes scene as a rosbag2.")
-    parser.add_argument("root", type=Path, help="nuScenes root")
-    parser.add_argument("bag", type=Path, help="folder to write")
-    parser.add_argument("--version", default="v1.0-mini", help="folder of tables in the root")
-    parser.add_argument("--scene", help="scene name; the first if not given")
-    arguments = parser.parse_args(argv)
-    try:
-        samples = read_keyframes(arguments.root, arguments.version)
-        write_bag(scene_samples(samples, arguments.scene), arguments.bag)
-    except DatasetError as error:
-        print(f"fsmde-nuscenes-to-bag: {error}", file=sys.stderr)
-        return 2
-    print(f"wrote {arguments.bag}, rig file {arguments.bag / RIG_FILE}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

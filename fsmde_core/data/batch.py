@@ -1,0 +1,187 @@
+"""What networks, losses and metrics get: images, calibration and sparse depth as arrays."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fsmde_core.data.sample import (
+    DatasetError,
+    LidarSweep,
+    Sample,
+    lidar_points_cam,
+    read_image,
+    scatter_depth,
+)
+
+CLOSE_M = 1.0  # points of past sweeps this near to the sensor in x and y are the vehicle itself
+BODY_BELOW = 128  # levels of a mask image: 0 is the vehicle's own body, 255 is the world
+
+
+@dataclass(frozen=True)
+class RigBatch:
+    """B samples of N cameras of one size; one sample of a dataset is the same without axis B.
+
+    Arrays are numpy as a dataset gives them; mapped(torch.from_numpy) makes them tensors.
+    """
+
+    images: Any
+    """[B, N, H, W, 3] uint8 RGB."""
+    K: Any
+    """[B, N, 3, 3] float64 in pixels, pixel centres at integer + 0.5."""
+    T_ego_cam: Any
+    """[B, N, 4, 4] float64, metres; ego is REP 105 base_link."""
+    depth_gt: Any
+    """[B, N, H, W] float32, metres along the optical axis, 0 where there is none."""
+    valid: Any
+    """[B, N, H, W] bool, where depth_gt is known."""
+    mask: Any
+    """[B, N, H, W] bool, self-occlusion: True where the camera sees its own vehicle."""
+    stamps_ns: tuple
+    """B x N ints: DGP's test scene is dated beyond what int64 holds."""
+    names: tuple
+    """N camera names, the same for all of the batch."""
+    tokens: tuple
+    """B sample tokens; of one sample the token itself."""
+
+    def mapped(self, convert: Callable[[np.ndarray], Any]) -> RigBatch:
+        """The batch with every array converted, by torch.from_numpy say."""
+        return replace(self, **{name: convert(getattr(self, name)) for name in ARRAYS})
+
+
+ARRAYS = tuple(f.name for f in fields(RigBatch) if f.type == "Any")
+
+
+def collate(items: Sequence[RigBatch]) -> RigBatch:
+    """Stack samples (without axis B) to a batch; ValueError if their cameras differ."""
+    names = {item.names for item in items}
+    if len(names) != 1:
+        raise ValueError(f"samples of different cameras do not stack: {sorted(names)}")
+    return RigBatch(
+        **{name: np.stack([getattr(item, name) for item in items]) for name in ARRAYS},
+        stamps_ns=tuple(item.stamps_ns for item in items),
+        names=names.pop(),
+        tokens=tuple(item.tokens for item in items),
+    )
+
+
+class BodyMasks:
+    """Self-occlusion masks of a folder: where each camera sees its own vehicle.
+
+    Either CAMERA_mask.png for all scenes, or GROUP/CAMERA_mask.png with mask_idx_dict.json, which
+    names the group of each scene by its number (the layout of VFDepth). DatasetError names a
+    folder, scene or file that is missing.
+    """
+
+    def __init__(self, folder: Path | str):
+        self._folder, self._groups = Path(folder), None
+        groups = self._folder / "mask_idx_dict.json"
+        if not self._folder.is_dir():
+            raise DatasetError(f"mask folder {folder} is not a folder")
+        try:
+            self._groups = json.loads(groups.read_text()) if groups.exists() else None
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{groups}: {error}") from error
+
+    def __call__(self, scene: str, camera: str) -> np.ndarray:
+        """[H, W] bool, True where the vehicle is."""
+        file = self._group(scene) / f"{camera}_mask.png"
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) if file.is_file() else None
+        if image is None:
+            raise DatasetError(f"mask {file} is missing or does not decode")
+        level = image if image.ndim == 2 else image[..., :3].min(axis=2)
+        return level < BODY_BELOW
+
+    def _group(self, scene: str) -> Path:
+        if self._groups is None:
+            return self._folder
+        digits = re.search(r"(\d+)$", scene)
+        number = str(int(digits[1])) if digits else None
+        if number not in self._groups:
+            raise DatasetError(f"mask_idx_dict.json of {self._folder} knows no scene {scene!r}")
+        return self._folder / str(int(self._groups[number]))
+
+
+class RigDataset:
+    """Samples as arrays, read from disk when indexed; made for torch's DataLoader with `collate`.
+
+    samples: a sequence of Sample; read_points: of the dataset's module; size: (width, height) of
+    the images, their own if None; masks: (scene, camera name) -> [H, W] bool, all False if None.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        read_points: Callable[[LidarSweep], np.ndarray],
+        *,
+        size: tuple[int, int] | None = None,
+        masks: Callable[[str, str], np.ndarray] | None = None,
+    ):
+        self.samples, self.size = samples, size
+        self._read_points, self._masks = read_points, masks
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> RigBatch:
+        return self.load(self.samples[index])
+
+    def load(self, sample: Sample) -> RigBatch:
+        """The arrays of one sample, without axis B; DatasetError names the file at fault."""
+        rig = sample.rig if self.size is None else sample.rig.resized(*self.size)
+        sizes = {(camera.width, camera.height) for camera in rig.cameras}
+        if len(sizes) != 1:
+            raise DatasetError(f"sample {sample.token}: cameras of different sizes need a size")
+        (size,) = sizes
+        clouds = self._clouds(sample)
+        depth_gt = np.zeros((len(rig.cameras), size[1], size[0]), np.float32)
+        for i, camera in enumerate(rig.cameras):
+            points = [lidar_points_cam(sample, i, cloud, sweep=sweep) for sweep, cloud in clouds]
+            if points:
+                depth_gt[i] = scatter_depth(np.concatenate(points), camera)
+        return RigBatch(
+            images=np.stack([self._image(sample, i, size) for i in range(len(rig.cameras))]),
+            K=rig.K,
+            T_ego_cam=rig.T_ego_cam,
+            depth_gt=depth_gt,
+            valid=depth_gt > 0,
+            mask=np.stack([self._mask(sample.scene, name, size) for name in rig.names]),
+            stamps_ns=sample.stamps_ns,
+            names=rig.names,
+            tokens=sample.token,
+        )
+
+    def _clouds(self, sample: Sample) -> list[tuple[LidarSweep, np.ndarray]]:
+        """Each sweep with its points in its own sensor's frame."""
+        if sample.lidar is None:
+            return []
+        clouds = [(sample.lidar, self._read_points(sample.lidar))]
+        for sweep in sample.past_sweeps:
+            points = self._read_points(sweep)
+            far = np.abs(points[:, :2]).max(axis=1) >= CLOSE_M
+            clouds.append((sweep, points[far]))
+        return clouds
+
+    def _image(self, sample: Sample, index: int, size: tuple[int, int]) -> np.ndarray:
+        image, camera = read_image(sample.image_files[index]), sample.rig.cameras[index]
+        if image.shape[:2] != (camera.height, camera.width):
+            raise DatasetError(
+                f"image {sample.image_files[index]} is {image.shape[1]}x{image.shape[0]}, its "
+                f"calibration says {camera.width}x{camera.height}"
+            )
+        if size == (camera.width, camera.height):
+            return image
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+    def _mask(self, scene: str, camera: str, size: tuple[int, int]) -> np.ndarray:
+        if self._masks is None:
+            return np.zeros(size[::-1], bool)
+        mask = self._masks(scene, camera).astype(np.uint8)
+        return cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(bool)

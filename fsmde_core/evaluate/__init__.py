@@ -1,0 +1,1 @@
+"""How good depths are: protocols, metrics, overlap consistency, reports."""

@@ -1,0 +1,203 @@
+"""fsmde-evaluate: score a model, or somebody's files, on nuScenes or DDAD; compare two reports."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fsmde_core.card import ModelError
+from fsmde_core.data import ddad, nuscenes
+from fsmde_core.data.batch import BodyMasks, RigDataset
+from fsmde_core.data.sample import DatasetError, Samples
+from fsmde_core.evaluate.compare import compare, comparison_table
+from fsmde_core.evaluate.evaluation import Evaluation, evaluate, score_sample
+from fsmde_core.evaluate.protocols import PROTOCOLS, RANGES, Protocol
+from fsmde_core.evaluate.report import ReportError, load_report, report, save_report, screen
+from fsmde_core.evaluate.sources import (
+    Predict,
+    PredictionError,
+    folder_source,
+    onnx_source,
+    torch_source,
+)
+from fsmde_core.predictor import ProviderError
+from fsmde_core.visualize import evaluation_panel, line_chart
+
+BACKENDS = ("onnx", "torch")
+READ_POINTS = {"nuscenes": nuscenes.read_points, "ddad": ddad.read_points}
+REFUSALS = (DatasetError, PredictionError, ModelError, ProviderError, ReportError)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; exit code 2 with one sentence for what cannot be read, or a fault if strict."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.compare:
+            return _compare(*arguments.compare)
+        if not arguments.data or not (arguments.model or arguments.predictions):
+            parser.error("--data and one of --model and --predictions are needed, or --compare")
+        return _evaluate(arguments, command=shlex.join(["fsmde-evaluate", *argv]))
+    except REFUSALS as error:
+        print(f"fsmde-evaluate: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fsmde-evaluate", description=__doc__)
+    add = parser.add_argument
+    add("--data", type=Path, metavar="ROOT", help="root of the dataset")
+    add("--dataset", choices=sorted(RANGES), default="nuscenes")
+    add("--version", default="v1.0-trainval", help="nuScenes: folder of tables in the root")
+    add("--split", default="val", help="train, val, test; nuScenes: mini_train, mini_val, all too")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model", type=Path, metavar="CARD", help="models/NAME.json")
+    source.add_argument(
+        "--predictions", type=Path, metavar="FOLDER", help="TOKEN/CAMERA.npy or .png, see the docs"
+    )
+    add("--backend", choices=BACKENDS, default="onnx", help="what runs the model")
+    add("--device", default="cpu", help="cpu or cuda")
+    add("--protocol", choices=sorted(PROTOCOLS), default="surrounddepth")
+    add("--masks", type=Path, help="self-occlusion masks, for protocols that leave the body out")
+    add("--past-sweeps", type=int, default=0, help="LiDAR sweeps before the keyframe's (nuScenes)")
+    add("--limit", type=int, help="only so many samples, spread over the split")
+    add("--out", type=Path, default=Path("out/evaluation"), help="folder for report and pictures")
+    add("--panels", type=int, default=1, help="pictures each of best, median and worst samples")
+    add("--strict", action="store_true", help="stop at the first fault")
+    add("--compare", nargs=2, type=Path, metavar=("A.json", "B.json"), help="compare two reports")
+    return parser
+
+
+def _compare(path_a: Path, path_b: Path) -> int:
+    a, b = load_report(path_a), load_report(path_b)
+    differences, samples = compare(a, b)
+    print(comparison_table(differences, (f"{path_a}", f"{path_b}"), samples))
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace, *, command: str) -> int:
+    protocol, limits = PROTOCOLS[arguments.protocol], RANGES[arguments.dataset]
+    samples = _samples(arguments)
+    dataset = RigDataset(
+        samples,
+        READ_POINTS[arguments.dataset],
+        size=None if protocol.native_ground_truth else limits.network_size,
+        masks=_masks(arguments, protocol),
+    )
+    predict = _source(arguments)
+    evaluation, faults = evaluate(
+        samples,
+        dataset,
+        predict,
+        protocol=protocol,
+        max_depth_m=limits.max_depth_m,
+        strict=arguments.strict,
+    )
+    about = {
+        "command": command,
+        "model": str(arguments.model or arguments.predictions),
+        "device": f"{arguments.backend} on {arguments.device}" if arguments.model else "files",
+        "dataset": arguments.dataset,
+        "version": arguments.version if arguments.dataset == "nuscenes" else "",
+        "split": arguments.split,
+    }
+    document = report(evaluation, faults, about)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    save_report(document, arguments.out)
+    _save_picture(arguments.out / "error_by_distance.png", error_chart(document))
+    print(screen(document))
+    if evaluation.per_sample:
+        _save_panels(arguments, samples, dataset, predict, evaluation)
+    print(f"\nreport and pictures: {arguments.out}")
+    return 0 if evaluation.per_sample else 1
+
+
+def _samples(arguments: argparse.Namespace) -> Samples:
+    if arguments.dataset == "ddad":
+        if arguments.past_sweeps:
+            raise DatasetError("--past-sweeps is for nuScenes: DDAD has one sweep a sample")
+        samples = ddad.read_dataset(arguments.data, split=arguments.split)
+    else:
+        samples = nuscenes.read_keyframes(
+            arguments.data,
+            arguments.version,
+            split=arguments.split,
+            past_sweeps=arguments.past_sweeps,
+        )
+    if arguments.limit and arguments.limit < len(samples):
+        samples = samples[:: -(-len(samples) // arguments.limit)]
+    return samples
+
+
+def _masks(arguments: argparse.Namespace, protocol: Protocol) -> BodyMasks | None:
+    if not protocol.body_masks:
+        return None
+    if arguments.masks is None:
+        raise DatasetError(f"protocol {protocol.name} leaves out the own vehicle: give --masks")
+    return BodyMasks(arguments.masks)
+
+
+def _source(arguments: argparse.Namespace) -> Predict:
+    if arguments.predictions:
+        return folder_source(arguments.predictions)
+    if arguments.backend == "torch":
+        return torch_source(arguments.model, arguments.device)
+    return onnx_source(arguments.model, [f"{arguments.device.upper()}ExecutionProvider"])
+
+
+def error_chart(document: dict) -> np.ndarray:
+    """Abs Rel against true depth, as a picture."""
+    distances = document["error_by_distance"]
+    edges = np.array(distances["edges_m"])
+    abs_rel = np.array(distances["abs_rel"], np.float64)  # None becomes NaN
+    title = f"Abs Rel, {document['model']}, {document['protocol']['name']}"
+    return line_chart((edges[:-1] + edges[1:]) / 2, abs_rel, title=title, x_label="depth in metres")
+
+
+def _save_panels(
+    arguments: argparse.Namespace,
+    samples: Samples,
+    dataset: RigDataset,
+    predict: Predict,
+    evaluation: Evaluation,
+) -> None:
+    """Pictures of the best, median and worst samples, which are read and predicted once more."""
+    index_of = {samples.label(i): i for i in range(len(samples))}
+    ranked = sorted(evaluation.per_sample, key=lambda label: evaluation.per_sample[label][0])
+    count = min(arguments.panels, len(ranked))
+    middle = max(0, (len(ranked) - count) // 2)
+    chosen = {"best": ranked[:count], "median": ranked[middle : middle + count]}
+    chosen["worst"] = ranked[::-1][:count]
+    for kind, labels in chosen.items():
+        for number, label in enumerate(labels, start=1):
+            sample = samples[index_of[label]]
+            scored = score_sample(
+                sample,
+                dataset,
+                predict,
+                protocol=evaluation.protocol,
+                max_depth_m=evaluation.max_depth_m,
+            )
+            panel = evaluation_panel(
+                scored.item.images,
+                scored.predictions,
+                np.where(scored.counted, scored.item.depth_gt, 0),
+                scored.item.names,
+                caption=f"{kind} {number}: {label}, Abs Rel {evaluation.per_sample[label][0]:.3f}",
+            )
+            _save_picture(arguments.out / f"{kind}_{number}.jpg", panel)
+
+
+def _save_picture(path: Path, picture: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise ReportError(f"picture {path} cannot be written")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
