@@ -13,8 +13,7 @@ for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FIL
     os.environ[variable] = str(ROOT / "config" / "fastdds.xml")
 
 import pytest  # noqa: E402
-
-from fsmde_core.blocks import blocks_rig, render_blocks  # noqa: E402
+from blocks import blocks_rig, render_blocks  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 import rclpy
+from blocks import write_blocks
 from conftest import ROOT
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from fsmde_core.blocks import write_blocks
 from fsmde_core.data.nuscenes import read_keyframes, read_points
 from fsmde_core.data.sample import DatasetError, lidar_points_cam
 from fsmde_core.geometry import invert_transform, transform_points

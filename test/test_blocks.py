@@ -1,6 +1,6 @@
 import numpy as np
+from blocks import render_blocks, write_blocks
 
-from fsmde_core.blocks import render_blocks, write_blocks
 from fsmde_core.data.sample import read_image
 
 

@@ -32,7 +32,7 @@ def test_a_real_keyframe_comes_out_as_depth_and_cloud(nuscenes_root, tmp_path):
     assert str(tmp_path / "out" / "surround.png") in result.stdout
 
 
-def test_without_data_the_stand_in_is_replayed(tmp_path):
+def test_without_data_a_street_is_rendered_and_replayed(tmp_path):
     result = demo("--out", tmp_path)
     assert result.returncode == 0, result.stderr
     assert "sets played 4" in result.stdout

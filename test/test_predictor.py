@@ -2,8 +2,8 @@ import shutil
 
 import numpy as np
 import pytest
+from blocks import blocks_rig
 
-from fsmde_core.blocks import blocks_rig
 from fsmde_core.card import ModelError, add_file, load_card
 from fsmde_core.predictor import Predictor, ProviderError
 from fsmde_core.rig import Rig

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import yaml
+from blocks import blocks_rig
 
-from fsmde_core.blocks import blocks_rig
 from fsmde_core.geometry import make_transform
 from fsmde_core.rig import Camera, K_to_opencv, Rig, RigError, load_rig, opencv_to_K, save_rig
 

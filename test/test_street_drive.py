@@ -1,4 +1,4 @@
-"""Drives: stamps, poses, LiDAR against depth, rigs and the dataset."""
+"""Drives: stamps, poses, LiDAR against depth, rigs."""
 
 import numpy as np
 import pytest
@@ -79,6 +79,13 @@ def test_ego_moves_between_frames():
     assert first.decoded().shape == (18, 32, 3)
 
 
+def test_a_slower_rate_moves_further():
+    rig = make_rig("nuscenes").resized(32, 18)
+    config = DriveConfig(frames=2, rate_hz=2.0, render=DRAFT)
+    first, second = (frames.cameras[0] for frames in render_drive(2, rig, config))
+    assert second.stamp_ns - first.stamp_ns == pytest.approx(0.5e9, abs=1e6)
+
+
 @pytest.mark.parametrize("name", RIG_NAMES)
 def test_rigs_have_square_pixels_and_look_around(name):
     rig = make_rig(name, seed=5, jitter=1.0)
@@ -91,23 +98,6 @@ def test_rigs_have_square_pixels_and_look_around(name):
 def test_unknown_rig():
     with pytest.raises(ValueError, match="known: nuscenes, ddad, random"):
         make_rig("waymo")
-
-
-def test_dataset_samples():
-    pytest.importorskip("torch", reason="the dataset is the street's only use of torch")
-    from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
-
-    data = StreetDataset("val", 1, StreetDatasetConfig(size=(64, 36), poses=2))
-    sample, other = data[0], data[1]
-    cameras = len(sample.names)
-    assert len(data) == 2
-    assert sample.images.shape == (cameras, 36, 64, 3)
-    assert sample.depth_gt.shape == sample.valid.shape == sample.mask.shape == (cameras, 36, 64)
-    assert not (sample.valid & sample.mask).any()
-    assert (sample.depth_gt[~sample.valid] == 0).all()
-    assert other.stamps_ns[0] > sample.stamps_ns[0]
-    with pytest.raises(ValueError, match="unknown split"):
-        StreetDataset("exam", 1)
 
 
 def test_stress_weather_never_occurs_in_training():

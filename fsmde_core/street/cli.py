@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from fsmde_core.street import ddad_writer, nuscenes_writer
 from fsmde_core.street.camera_view import RenderConfig
 from fsmde_core.street.drive import DriveConfig
+from fsmde_core.street.pool import for_all
 from fsmde_core.street.rigs import RIG_NAMES, make_rig
 from fsmde_core.street.sensor import LIDAR_64, LidarConfig
 
@@ -79,25 +77,8 @@ def _run(arguments: argparse.Namespace) -> int:
     probe.write_bytes(b"")
     probe.unlink()
     seeds = range(arguments.seed, arguments.seed + arguments.scenes)
-    workers = min(arguments.workers, arguments.scenes)
+    for_all(partial(_render, arguments), seeds, workers=arguments.workers, unit="scene")
     writer = _writer(arguments)
-    bar = tqdm(total=len(seeds), unit="scene", desc="rendering")
-    with bar:
-        if workers == 1:
-            for seed in seeds:
-                _render(arguments, seed)
-                bar.update()
-        else:
-            # Fresh processes: numba's threads do not survive a fork.
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                jobs = [pool.submit(_render, arguments, seed, workers) for seed in seeds]
-                try:
-                    for job in as_completed(jobs):
-                        job.result()
-                        bar.update()
-                except OSError:
-                    pool.shutdown(cancel_futures=True)
-                    raise
     count = writer.write_tables(root)
     print(f"{root}: {count} scenes")
     return 0
@@ -108,11 +89,8 @@ def _writer(arguments: argparse.Namespace):
     return ddad_writer if layout == "ddad" else nuscenes_writer
 
 
-def _render(arguments: argparse.Namespace, seed: int, workers: int = 1) -> None:
-    """Render one drive; shares the cores between the workers."""
-    import numba
-
-    numba.set_num_threads(max(1, numba.config.NUMBA_NUM_THREADS // workers))
+def _render(arguments: argparse.Namespace, seed: int) -> None:
+    """Render one drive."""
     rig = make_rig(arguments.rig, seed=seed, jitter=arguments.jitter)
     camera = rig.cameras[0]
     size = [

@@ -23,7 +23,6 @@ from fsmde_core.street.sensor import (
     scan,
 )
 
-CAMERA_HZ = 12.0
 SWEEP_S = 0.05  # nuScenes: the LiDAR turns at 20 Hz and triggers a camera as it sweeps past it
 FIRST_STAMP_NS = 1_600_000_000_000_000_000
 
@@ -33,7 +32,9 @@ class DriveConfig:
     """How a drive is recorded."""
 
     frames: int = 12
-    """Frames of every camera, 12 a second."""
+    """Frames of every camera."""
+    rate_hz: float = 12.0
+    """Frames of a camera per second; nuScenes' rate."""
     staggered: bool = True
     """Cameras trigger as the LiDAR sweeps past them; else all at once (DDAD)."""
     render: RenderConfig = field(default_factory=RenderConfig)
@@ -105,7 +106,7 @@ def drive_scene(seed: int, rig: Rig, config: DriveConfig) -> Scene:
     """The street of a drive: long enough for its frames, the ego body below the rig's cameras."""
     lowest = float(rig.T_ego_cam[:, 2, 3].min())
     roof = float(np.clip(lowest - 0.16, 0.5, 1.42))
-    length = 15.0 * config.frames / CAMERA_HZ
+    length = 15.0 * config.frames / config.rate_hz
     return build_scene(
         seed, SceneConfig(drive_m=max(30.0, length), stress=config.stress, ego_roof_m=roof)
     )
@@ -135,7 +136,7 @@ def render_frame_set(
     views, poses, times = {}, {}, {}
     worlds: dict[float, object] = {}
     for i, camera in enumerate(rig.cameras):
-        time_s = index / CAMERA_HZ + float(offsets[i])
+        time_s = index / config.rate_hz + float(offsets[i])
         if time_s not in worlds:
             worlds = {time_s: stage.world(time_s)}  # one at a time: they are large
         pose = scene.ego_pose(time_s)
@@ -156,7 +157,7 @@ def render_frame_set(
         _develop(views[i], rig.cameras[i], gain, poses[i], times[i], (seed, index, i), config)
         for i in views
     )
-    end_s = index / CAMERA_HZ + float(offsets.max())
+    end_s = index / config.rate_hz + float(offsets.max())
     lidar = sectors.sweep(scene.ego_pose(end_s), stamp_ns(end_s)) if sectors else None
     return FrameSet(index, frames, lidar)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fsmde_core.geometry import rotation_to_quaternion
 from fsmde_core.rig import K_to_opencv, Rig
-from fsmde_core.street.drive import CAMERA_HZ, DriveConfig, FrameSet, render_drive
+from fsmde_core.street.drive import DriveConfig, FrameSet, render_drive
 from fsmde_core.street.files import write_arrays, write_bytes, write_json
 
 VERSION = "v1.0-mini"
@@ -35,8 +35,9 @@ def write_scene(root: Path, seed: int, rig: Rig, config: DriveConfig) -> None:
     if _fragment_path(root, seed).exists():
         return
     scene = _SceneTables(seed, rig)
+    key_every = max(1, round(config.rate_hz / KEYFRAME_HZ))
     for frames in render_drive(seed, rig, config):
-        _write_frame_set(root, scene, frames)
+        _write_frame_set(root, scene, frames, key=frames.index % key_every == 0)
     write_json(_fragment_path(root, seed), scene.finish())
 
 
@@ -171,9 +172,8 @@ class _SceneTables:
         return self.rows
 
 
-def _write_frame_set(root: Path, scene: _SceneTables, frames: FrameSet) -> None:
+def _write_frame_set(root: Path, scene: _SceneTables, frames: FrameSet, *, key: bool) -> None:
     """Write the files of one frame set, then their rows."""
-    key = frames.index % round(CAMERA_HZ / KEYFRAME_HZ) == 0
     folder = "samples" if key else "sweeps"
     stamps = [f.stamp_ns for f in frames.cameras]
     if key:

@@ -1,6 +1,6 @@
 """A stand-in world of grey blocks on a plane, seen by a six-camera rig, with exact depth.
 
-It lets the demo and the tests run without any dataset. It is no street and trains nothing.
+It lets tests of geometry, bags and the node run fast, without any dataset and without rendering.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from fsmde_core.data.sample import Sample
 from fsmde_core.geometry import make_transform, pixel_centres, pixel_rays
@@ -75,7 +74,7 @@ def write_blocks(folder: Path, *, frames: int) -> list[Sample]:
     """A drive of 2 m a frame at 2 Hz as Samples whose JPEGs lie in folder."""
     rig, samples = blocks_rig(), []
     first_ns = 1_700_000_000_000_000_000
-    for frame in tqdm(range(frames), desc="blocks", unit="frame", disable=None):
+    for frame in range(frames):
         files = []
         for camera in rig.cameras:
             image, _ = render_blocks(camera, travelled_m=2.0 * frame)

@@ -1,0 +1,66 @@
+"""Street samples for training: on the fly and kept on disk."""
+
+import numpy as np
+import pytest
+
+from fsmde_core.data.sample import DatasetError
+from fsmde_core.street import cache
+from fsmde_core.street.cache import CachedStreet
+from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
+
+SMALL = StreetDatasetConfig(rigs=("nuscenes", "random"), size=(64, 36), poses=2)
+
+
+def test_samples_on_the_fly():
+    data = StreetDataset("val", 1, SMALL)
+    sample, other = data[0], data[1]
+    cameras = len(sample.names)
+    assert len(data) == 2
+    assert sample.images.shape == (cameras, 36, 64, 3)
+    assert sample.depth_gt.shape == sample.valid.shape == sample.mask.shape == (cameras, 36, 64)
+    assert not (sample.valid & sample.mask).any()
+    assert (sample.depth_gt[~sample.valid] == 0).all()
+    assert other.stamps_ns[0] > sample.stamps_ns[0]
+    assert sample.tokens != other.tokens
+
+
+def test_streets_take_the_rigs_in_turn():
+    data = StreetDataset("train", 4, SMALL)
+    assert data.rig(0).names == data.rig(1).names == data.rig(4).names
+    assert data.rig(2).names[0] == "CAM_0"
+
+
+@pytest.mark.parametrize("split, streets", [("exam", 1), ("val", 0), ("val", 10_001)])
+def test_what_is_no_split(split, streets):
+    with pytest.raises(ValueError, match="split"):
+        StreetDataset(split, streets)
+
+
+def test_kept_samples_are_the_same(tmp_path):
+    arguments = "--split val --streets 1 --poses 2 --rigs nuscenes random --width 64 --height 36"
+    assert cache.main([*arguments.split(), "--out", str(tmp_path)]) == 0
+    kept, fresh = (
+        CachedStreet(StreetDataset("val", 1, SMALL), tmp_path),
+        StreetDataset("val", 1, SMALL),
+    )
+    assert kept.cached() == [0, 1]
+    for index in range(2):
+        ours, theirs = kept[index], fresh[index]
+        np.testing.assert_allclose(ours.depth_gt, theirs.depth_gt, rtol=5e-4)
+        np.testing.assert_array_equal(ours.mask, theirs.mask)
+        np.testing.assert_array_equal(ours.K, theirs.K)
+        assert np.abs(ours.images.astype(int) - theirs.images).mean() < 2
+        assert (ours.stamps_ns, ours.tokens) == (theirs.stamps_ns, theirs.tokens)
+
+
+def test_a_folder_of_another_config_is_refused(tmp_path):
+    CachedStreet(StreetDataset("val", 1, SMALL), tmp_path)
+    with pytest.raises(DatasetError, match="another config"):
+        CachedStreet(StreetDataset("val", 1, StreetDatasetConfig(size=(96, 64))), tmp_path)
+
+
+def test_a_truncated_sample_is_named(tmp_path):
+    kept = CachedStreet(StreetDataset("val", 1, SMALL), tmp_path)
+    kept.file(0).write_bytes(b"PK")
+    with pytest.raises(DatasetError, match=str(kept.file(0))):
+        kept[0]
