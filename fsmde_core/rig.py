@@ -142,7 +142,10 @@ class Rig:
         Next to each other: consecutive in azimuth, with fields of view that overlap or miss each
         other by at most RING_GAP_DEG. A full ring of N > 2 cameras has N pairs.
         """
-        pairs = ring_pairs([camera.azimuth_rad for camera in self.cameras])
+        ring = sorted(range(len(self.cameras)), key=lambda i: self.cameras[i].azimuth_rad)
+        pairs = list(zip(ring, ring[1:] + ring[:1]))
+        if len(ring) <= 2:
+            pairs = pairs[: len(ring) - 1]
         return tuple(pair for pair in pairs if self._touch(*pair))
 
     def _touch(self, i: int, j: int) -> bool:
@@ -150,13 +153,6 @@ class Rig:
         between = abs((b.azimuth_rad - a.azimuth_rad + np.pi) % (2 * np.pi) - np.pi)
         half_views = (a.horizontal_fov_rad + b.horizontal_fov_rad) / 2
         return bool(between <= half_views + np.deg2rad(RING_GAP_DEG))
-
-
-def ring_pairs(azimuths_rad: Sequence[float]) -> tuple[tuple[int, int], ...]:
-    """Pairs (i, j) of cameras consecutive in azimuth, j left of i; N > 2 cameras have N pairs."""
-    ring = sorted(range(len(azimuths_rad)), key=lambda i: azimuths_rad[i])
-    pairs = tuple(zip(ring, ring[1:] + ring[:1]))
-    return pairs if len(ring) > 2 else pairs[: len(ring) - 1]
 
 
 def opencv_to_K(K_opencv: np.ndarray) -> np.ndarray:
