@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fsmde_core.distill.allocator import keep_freed_memory
+from fsmde_core.distill.processor import prepare_processor
 
-keep_freed_memory()  # before torch takes its first large block
+prepare_processor()  # before torch is imported
 
 from lightning_fabric import Fabric  # noqa: E402
 
