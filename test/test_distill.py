@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -242,3 +243,18 @@ def test_a_loss_that_is_nan_keeps_the_last_good_checkpoint(
     error = capsys.readouterr().err
     assert "silog is nan at step 3" in error and "last.pt holds the last good step" in error
     assert (out / CHECKPOINT).read_bytes() == good
+
+
+def test_ctrl_c_finishes_the_step_and_saves_it(config_file, tmp_path):
+    data = yaml.safe_load(config_file().read_text())["data"]
+    config = config_file(steps=100_000, validate_steps=100_000, data={**data, "workers": 1})
+    command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config)]
+    command += ["--out", str(tmp_path / "out"), "--accelerator", "cpu"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    for text in process.stderr:
+        if "silog=" in text:
+            break
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130 and "the same command goes on" in error
+    assert torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["step"] >= 1

@@ -7,6 +7,7 @@ there with torchrun.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -46,7 +47,14 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(config, out, _fabric(arguments, config))
         if trainer.resumed and trainer.fabric.is_global_zero:
             print(f"goes on at step {trainer.state.step} of {out}")
+        for number in (signal.SIGINT, signal.SIGTERM):  # the step is finished and saved
+            signal.signal(number, lambda *_: setattr(trainer, "interrupted", True))
         trainer.run(until=arguments.until)
+        if trainer.interrupted:
+            print(
+                f"stopped at step {trainer.state.step}; the same command goes on", file=sys.stderr
+            )
+            return 130
     except ERRORS as error:
         print(f"fsmde-distill: {error}", file=sys.stderr)
         return 2

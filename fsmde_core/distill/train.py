@@ -39,6 +39,7 @@ class Trainer:
 
     def __init__(self, config: DistillConfig, out: Path, fabric: Fabric):
         self.config, self.out, self.fabric = config, out, fabric
+        self.interrupted = False
         self.samples = open_split(config.data, train=True)
         self.validation = None
         if config.data.kind != "street" or config.data.val:
@@ -54,7 +55,7 @@ class Trainer:
         self.step, self.optimizer = fabric.setup(step, self.state.optimizer)
 
     def run(self, *, until: int | None = None) -> None:
-        """Train to the end, or to step `until` as if interrupted there; then write the model.
+        """Train to the end, to step `until`, or until `interrupted` is set; then write the model.
 
         TrainingError at a loss or gradient that is not finite; the checkpoint before it stays.
         """
@@ -69,7 +70,7 @@ class Trainer:
         saved = begun = time.monotonic()
         before = state.seconds
         for groups in batches:
-            if state.step >= last:
+            if state.step >= last or self._any_interrupted():
                 break
             losses = self.train_step(groups)
             state.seconds = before + time.monotonic() - begun
@@ -118,6 +119,12 @@ class Trainer:
             taught = (output.bin_logits, output.bin_centers)
         return self.step(*tensors, *taught)
 
+    def _any_interrupted(self) -> bool:
+        if self.fabric.world_size == 1:
+            return self.interrupted
+        flag = torch.tensor(float(self.interrupted), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flag, reduce_op="max"))
+
     def _check_finite(self, values: dict[str, float]) -> None:
         for name, value in values.items():
             if not math.isfinite(value):
@@ -126,10 +133,9 @@ class Trainer:
                 raise TrainingError(f"{name} is {value} at step {self.state.step + 1}; {where}")
 
     def save(self) -> None:
-        """Write the checkpoint, from one process."""
+        """Write the checkpoint, from one process; the others, whose clocks differ, do not wait."""
         if self.fabric.is_global_zero:
             save_state(self.state, self.config, self.out)
-        self.fabric.barrier()
 
     def write_model(self, report: Report) -> None:
         """Validate the averaged weights and write them with their card; ONNX at the end."""
