@@ -85,6 +85,7 @@ setup(
             "fsmde-demo = fsmde_ros.demo:main",
             "fsmde-export = fsmde_core.export:main",
             "fsmde-distill = fsmde_core.distill.main:main",
+            "fsmde-teacher = fsmde_core.distill.teacher_main:main",
             "fsmde-street = fsmde_core.street.cli:main",
             "fsmde-evaluate = fsmde_core.evaluate.main:main",
         ],

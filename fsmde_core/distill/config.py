@@ -11,6 +11,7 @@ import yaml
 
 from fsmde_core.data.augment import AugmentConfig
 from fsmde_core.student import PRESETS, StudentConfig
+from fsmde_core.teacher import FoundationConfig
 
 
 class ConfigError(ValueError):
@@ -80,8 +81,13 @@ class DistillConfig:
     """Overrides of the preset; its input size is the size of training images."""
     initial: str = ""
     """Card of a model to start from; empty: ImageNet's encoder weights, the rest random."""
+    foundation: FoundationConfig = field(default_factory=FoundationConfig)
+    """Instead of a student a teacher's bin head is trained, on a frozen foundation model."""
     teacher: str = ""
     """Card of the teacher; needed where a loss with it has a weight."""
+    teacher_cache: str = ""
+    """Folder of the teacher's outputs, computed by fsmde-teacher cache; empty: it is asked anew at
+    every step, about images as augmented."""
     data: DataConfig = field(default_factory=DataConfig)
     """What is learnt from."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)

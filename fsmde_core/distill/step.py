@@ -15,16 +15,16 @@ from fsmde_core.losses import (
     silog_loss,
     view_relational_loss,
 )
-from fsmde_core.student import StudentConfig, StudentDepthNet
+from fsmde_core.student import StudentConfig
 
 
 class DistillStep(nn.Module):
-    """The student with the losses behind it.
+    """The student (or a teacher to be trained) with the losses behind it.
 
     A module of its own, so that precision and gradient averaging over processes see one forward.
     """
 
-    def __init__(self, student: StudentDepthNet, losses: LossConfig, config: StudentConfig):
+    def __init__(self, student: nn.Module, losses: LossConfig, config: StudentConfig):
         super().__init__()
         self.student, self.losses = student, losses
         self.reach = config.max_depth_m / config.canonical_focal_px
@@ -88,7 +88,7 @@ def ring_pairs(T_ego_cam: Tensor) -> Tensor:
     return pairs if ring.shape[-1] > 2 else pairs[:, : ring.shape[-1] - 1]
 
 
-def freeze_norms(student: StudentDepthNet, frozen: str) -> None:
+def freeze_norms(student: nn.Module, frozen: str) -> None:
     """Training mode, but for the batch norms whose statistics are to stay.
 
     frozen: "encoder", "all" or "none"; scale and offset of frozen norms are trained all the same.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from fsmde_core.card import add_file
 from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.state import (
     CHECKPOINT,
@@ -46,7 +47,9 @@ class Trainer:
             samples = open_split(config.data, train=False)
             self.validation = ValidationSamples(samples, config)
         self.teacher = None
-        if config.losses.needs_teacher:
+        if config.losses.needs_teacher and config.teacher_cache:
+            self.samples = CachedTeacher(self.samples, config.teacher_cache, config)
+        elif config.losses.needs_teacher:
             self.teacher = load_teacher(config.teacher).to(fabric.device)
         out.mkdir(parents=True, exist_ok=True)
         self.state = new_state(config, fabric.device)
@@ -110,14 +113,14 @@ class Trainer:
     def losses_of(self, batch: RigBatch) -> dict[str, torch.Tensor]:
         """The step's losses on one batch, the teacher asked where there is one."""
         device = self.fabric.device
-        names = ("images", "K", "T_ego_cam", "depth_gt", "valid", "mask")
-        tensors = [getattr(batch, name).to(device, non_blocking=True) for name in names]
-        taught = ()
+        tensors = {name: t.to(device, non_blocking=True) for name, t in batch.arrays.items()}
         if self.teacher is not None:
+            views = (tensors[name] for name in ("images", "K", "T_ego_cam"))
             with torch.no_grad(), self.fabric.autocast():
-                output = self.teacher(*tensors[:3])
-            taught = (output.bin_logits, output.bin_centers)
-        return self.step(*tensors, *taught)
+                output = self.teacher(*views)
+            tensors["teacher_logits"] = output.bin_logits
+            tensors["teacher_centers"] = output.bin_centers
+        return self.step(**tensors)
 
     def _any_interrupted(self) -> bool:
         if self.fabric.world_size == 1:
@@ -155,9 +158,10 @@ class Trainer:
                 provisional=not finished,
                 licence=config.licence,
                 description=self._description(),
+                foundation=asdict(config.foundation) if config.foundation.checkpoint else None,
                 metrics=metrics,
             )
-            if finished:
+            if finished and not config.foundation.checkpoint:
                 average = state.average.cpu()
                 export_onnx(average, config.student, card.with_suffix(".onnx"))
                 add_file(card, card.with_suffix(".onnx"))
