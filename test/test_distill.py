@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,19 @@ def test_what_cannot_be_read_ends_with_one_sentence(
     assert run(config_file(), tmp_path / "out", override) == 2
     error = capsys.readouterr().err.strip().split("\n")[-1]
     assert error.startswith("fsmde-distill: ") and message in error
+
+
+def test_a_sample_that_does_not_read_is_one_sentence_from_a_worker_too(
+    config_file, street, tmp_path, capsys
+):
+    data = yaml.safe_load(config_file().read_text())["data"]
+    broken = shutil.copytree(street / "train", tmp_path / "train")
+    for file in broken.glob("*.npz"):
+        file.write_bytes(b"PK")
+    config = config_file(data={**data, "train": str(broken), "workers": 1})
+    assert run(config, tmp_path / "out") == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith(f"fsmde-distill: sample {broken}/street-")
 
 
 def test_a_root_without_samples_is_named(nuscenes_root, config_file, tmp_path, capsys):

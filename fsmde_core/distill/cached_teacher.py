@@ -49,12 +49,14 @@ class CachedTeacher:
     def __getitem__(self, index: int) -> RigBatch:
         item = self.samples[index]
         file = self._file(item.tokens)
+        if not file.exists():
+            raise DatasetError(f"teacher output {file} is missing; fsmde-teacher cache makes it")
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 logits = arrays["levels"].astype(np.float32) / -STEPS
                 return replace(item, teacher_logits=logits, teacher_centers=arrays["centers"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"teacher output {file}: {error}") from error
+            raise DatasetError(f"teacher output {file} does not read: {error}") from error
 
     def fill(self, teacher: nn.Module, device: torch.device) -> None:
         """Ask the teacher for all samples that are not there yet."""

@@ -56,9 +56,15 @@ def main(argv: list[str] | None = None) -> int:
             )
             return 130
     except ERRORS as error:
-        print(f"fsmde-distill: {error}", file=sys.stderr)
+        print(f"fsmde-distill: {_sentence(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    """What was said where it went wrong; a process that reads data adds a traceback around it."""
+    lines = str(error).strip().split("\n")
+    return lines[0] if len(lines) == 1 else lines[-1].split("Error: ", 1)[-1]
 
 
 def _fabric(arguments: argparse.Namespace, config: DistillConfig) -> Fabric:
