@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -69,7 +71,15 @@ class Trainer:
             rank=self.fabric.global_rank, processes=self.fabric.world_size,
         )  # fmt: skip
         freeze_norms(state.student, config.frozen_norm)
-        report = Report(self)
+        with closing(Report(self)) as report:
+            self._steps(batches, last, report)
+            self.save()
+            if state.step == config.steps:
+                self.write_model(report)
+
+    def _steps(self, batches: Iterable[list[RigBatch]], last: int, report: Report) -> None:
+        """Steps up to `last`, with validations and checkpoints between them."""
+        config, state = self.config, self.state
         saved = begun = time.monotonic()
         before = state.seconds
         for groups in batches:
@@ -83,10 +93,6 @@ class Trainer:
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 saved = time.monotonic()
                 self.save()
-        self.save()
-        if state.step == config.steps:
-            self.write_model(report)
-        report.close()
 
     def train_step(self, groups: list[RigBatch]) -> dict[str, float]:
         """One optimizer step on the rigs of this process, grouped by their number of cameras."""
