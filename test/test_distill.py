@@ -166,6 +166,20 @@ def test_the_average_forgets_the_first_weights_soon():
     assert average.weight.item() == pytest.approx(1 / 11)
 
 
+def test_methods_are_the_rows_of_the_ablation(config_file):
+    path = config_file(teacher="t.json", method="ckd_vrkd")
+    assert load_config(path).losses == LossConfig(kd=1.0, cross=1.0, vrkd=10.0)
+    assert load_config(path, ["losses.vrkd=5"]).losses.vrkd == 5
+    assert load_config(path, ["method=kd"]).losses == LossConfig(kd=1.0)
+    assert not load_config(path, ["method=supervised"]).losses.needs_teacher
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "distill").glob("*.yaml")), ids=str)
+def test_shipped_configs_hold(path):
+    config = load_config(path)
+    assert config.data.kind in path.stem or config.data.kind == "street"
+
+
 def test_defaults_presets_and_overrides(config_file):
     path = config_file(preset="m", losses={"silog": 2})
     config = load_config(path, ["losses.kd=0.5", "teacher=models/t.json", "data.size=[320, 192]"])

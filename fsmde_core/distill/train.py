@@ -186,6 +186,8 @@ class Trainer:
         names = [f.name for f in fields(config.losses) if f.type == "float"]
         weights = {n: getattr(config.losses, n) for n in names if n != "temperature"}
         losses = ", ".join(f"{n} {w:g}" for n, w in weights.items() if w)
+        if config.losses.needs_teacher:
+            losses += f", teacher {Path(config.teacher).stem}"
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
             f"{len(self.samples)} samples of {config.data.kind}, losses {losses}, seed "
