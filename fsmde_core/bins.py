@@ -7,6 +7,7 @@ the same rank in both networks, which is what cross-interaction distillation com
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,16 @@ class BinOutput:
     """[V, h, w] in (0, 1]: exp(-s), s the standard deviation of log depth under the bins."""
 
 
+def full_precision(device_type: str) -> AbstractContextManager:
+    """Switches autocast off, as sums over bins and losses need; nothing where it is off already.
+
+    The distinction keeps autocast out of exported graphs.
+    """
+    if torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
+
+
 def expected_depth(bin_logits: Tensor, bin_centers: Tensor) -> tuple[Tensor, Tensor]:
     """Depth and confidence of every pixel from its bin probabilities.
 
@@ -36,7 +47,7 @@ def expected_depth(bin_logits: Tensor, bin_centers: Tensor) -> tuple[Tensor, Ten
     confidence [V, h, w] in (0, 1]. Channels last and one matrix product for all three moments:
     a softmax over the channel axis followed by a weighted sum takes a third longer on a CPU.
     """
-    views, bins, height, width = bin_logits.shape
+    views, _, height, width = bin_logits.shape
     bin_probs = bin_logits.flatten(2).transpose(1, 2).softmax(dim=-1)
     log_centers = bin_centers.log()
     log_centers = log_centers - log_centers.mean(dim=-1, keepdim=True)  # keeps fp16 moments small
@@ -85,10 +96,11 @@ class BinHead(nn.Module):
         pixel_features [V, C, h, w]; pooled_features [V, C']; focal_px [V], the horizontal focal
         length in pixels of the network's input.
         """
-        bin_widths = self.widths(pooled_features).softmax(dim=-1)
-        bin_widths = (1 - WIDTH_FLOOR) * bin_widths + WIDTH_FLOOR / bin_widths.shape[-1]
-        log_centers = self.log_min + self.log_range * (bin_widths @ self.to_centers)
-        bin_centers = log_centers.exp() * (focal_px / self.canonical_focal_px)[:, None]
         bin_logits = self.logits(pixel_features)
-        depth, confidence = expected_depth(bin_logits, bin_centers)
+        with full_precision(pooled_features.device.type):
+            bin_widths = self.widths(pooled_features.float()).softmax(dim=-1)
+            bin_widths = (1 - WIDTH_FLOOR) * bin_widths + WIDTH_FLOOR / bin_widths.shape[-1]
+            log_centers = self.log_min + self.log_range * (bin_widths @ self.to_centers)
+            bin_centers = log_centers.exp() * (focal_px / self.canonical_focal_px)[:, None]
+            depth, confidence = expected_depth(bin_logits.float(), bin_centers)
         return BinOutput(bin_logits, bin_centers, depth, confidence)

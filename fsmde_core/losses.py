@@ -1,21 +1,140 @@
-"""Training losses as pure functions of tensors and masks."""
+"""Training losses as pure functions of tensors and masks.
+
+Leading axes [..., N, H, W] are rigs of N cameras; each loss is a mean over rigs, so that batches
+split over several processes have the same mean gradient. All compute in float32 inside autocast;
+a rig without a single pixel to learn from counts as 0 with a zero gradient.
+
+Published (Hwang et al., RA-L 2026): bin probabilities of a scale-invariant teacher are distilled
+while ground truth makes the student's bin centres metric, and relations between adjacent views are
+distilled as well. The formulas are this project's own reading.
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from fsmde_core.bins import full_precision
 
-def silog_loss(depth: Tensor, depth_gt: Tensor, valid: Tensor) -> Tensor:
-    """Scale-invariant log error over all valid pixels of the batch (Eigen et al. 2014, AdaBins).
+MEAN_WEIGHT = 0.15  # AdaBins' share of a common scale in SILog; 0 would forgive any scale
 
-    10 sqrt(Var g + 0.15 mean(g)^2) with g = log depth - log depth_gt; depth and depth_gt [...] in
-    metres, valid [...] bool. The rig shares one mean: one scale for all cameras. No valid pixel
-    gives 0 with a zero gradient.
+
+def silog_loss(
+    depth: Tensor, depth_gt: Tensor, valid: Tensor, *, mean_weight: float = MEAN_WEIGHT
+) -> Tensor:
+    """Scale-invariant log error (Eigen et al. 2014, in the form of AdaBins).
+
+    10 sqrt(Var g + mean_weight mean(g)^2) with g = log depth - log depth_gt over the valid pixels
+    of a rig: one scale for all its cameras. depth and depth_gt [..., N, H, W] in metres, valid
+    likewise, bool.
     """
-    if not valid.any():
-        return 0.0 * depth.float().sum()
-    g = depth[valid].float().log() - depth_gt[valid].float().log()
-    mean = g.mean()
-    variance = (g - mean).square().mean()
-    return 10.0 * torch.sqrt(variance + 0.15 * mean.square() + 1e-8)
+    with full_precision(depth.device.type):
+        ones = torch.ones((), device=depth.device)
+        g = torch.where(valid, depth.float(), ones).log()
+        g = (g - torch.where(valid, depth_gt.float(), ones).log()).flatten(-3)
+        weight = valid.flatten(-3).float()
+        count = weight.sum(dim=-1).clamp_min(1)
+        mean = (weight * g).sum(dim=-1) / count
+        variance = (weight * (g - mean[..., None]).square()).sum(dim=-1) / count
+        loss = 10.0 * torch.sqrt(variance + mean_weight * mean.square() + 1e-8)
+        return torch.where(valid.flatten(-3).any(dim=-1), loss, 0.0 * mean).mean()
+
+
+def bin_distillation_loss(
+    bin_logits: Tensor, teacher_logits: Tensor, mask: Tensor, *, temperature: float = 1.0
+) -> Tensor:
+    """tau^2 KL(teacher || student) between bin probabilities, the first part of CKD.
+
+    bin_logits and teacher_logits [..., N, Z, h, w], bins of equal rank compared; mask
+    [..., N, h, w] bool, the pixels that count. No gradient reaches the teacher.
+    """
+    with full_precision(bin_logits.device.type):
+        student = (bin_logits.float() / temperature).log_softmax(dim=-3)
+        teacher = (teacher_logits.detach().float() / temperature).log_softmax(dim=-3)
+        divergence = (teacher.exp() * (teacher - student)).sum(dim=-3).flatten(-3)
+        return temperature**2 * _masked_mean(divergence, mask.flatten(-3)).mean()
+
+
+def cross_interaction_loss(
+    bin_centers: Tensor, teacher_logits: Tensor, depth_gt: Tensor, valid: Tensor
+) -> Tensor:
+    """SILog of the teacher's probabilities times the student's centres, the second part of CKD.
+
+    bin_centers [..., N, Z] in metres; teacher_logits [..., N, Z, h, w]; depth_gt and valid
+    [..., N, H, W], to whose size the depth is upsampled. The gradient reaches the student's centres
+    only: what the teacher calls bin k must be where the ground truth is.
+    """
+    with full_precision(bin_centers.device.type):
+        teacher_probs = teacher_logits.detach().float().softmax(dim=-3)
+        depth = _expected(teacher_probs, bin_centers.float())
+        return silog_loss(_resized(depth, depth_gt.shape[-2:]), depth_gt, valid)
+
+
+def relative_depth_loss(
+    bin_logits: Tensor, teacher_logits: Tensor, teacher_centers: Tensor, mask: Tensor
+) -> Tensor:
+    """Affine-invariant distance to the teacher's relative depth, CKD's optional third part.
+
+    The student's probabilities times the teacher's centres [..., N, Z], against the teacher's own
+    depth; both, in logs, shifted to zero mean and scaled to unit mean deviation over the mask
+    [..., N, h, w] of each camera. The gradient reaches the student's probabilities only.
+    """
+    with full_precision(bin_logits.device.type):
+        centers, mask = teacher_centers.detach().float(), mask.flatten(-2)
+        depths = [
+            _expected(logits.float().softmax(dim=-3), centers).log().flatten(-2)
+            for logits in (bin_logits, teacher_logits.detach())
+        ]
+        student, teacher = (_standardised(depth, mask) for depth in depths)
+        return _masked_mean((student - teacher).abs(), mask).mean()
+
+
+def view_relational_loss(
+    bin_logits: Tensor, teacher_logits: Tensor, pairs: Tensor, *, cells: tuple[int, int] = (4, 8)
+) -> Tensor:
+    """VRKD: do cells of adjacent views resemble each other as they do for the teacher?
+
+    bin_logits and teacher_logits [..., N, Z, h, w]; pairs [..., P, 2], the cameras next to each
+    other; cells (rows, columns) of the grid to which bin probabilities are averaged. Mean squared
+    difference of the two networks' matrices of cosine similarities. No gradient to the teacher.
+    """
+    with full_precision(bin_logits.device.type):
+        student = _relations(bin_logits, pairs, cells)
+        teacher = _relations(teacher_logits.detach(), pairs, cells)
+        difference = (student - teacher).square()
+        return difference.mean() if difference.numel() else 0.0 * bin_logits.float().sum()
+
+
+def _relations(bin_logits: Tensor, pairs: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Cosine similarities [..., P, cells, cells] between the cells of both views of each pair."""
+    bin_probs = bin_logits.float().softmax(dim=-3)
+    leading, shape = bin_probs.shape[:-3], bin_probs.shape[-3:]
+    pooled = F.adaptive_avg_pool2d(bin_probs.reshape(-1, *shape), cells)
+    unit = F.normalize(pooled.flatten(2).transpose(1, 2), dim=-1)
+    unit = unit.reshape(-1, leading[-1], *unit.shape[1:])
+    rigs = torch.arange(len(unit), device=unit.device)[:, None]
+    first, second = pairs.reshape(len(unit), -1, 2).unbind(dim=-1)
+    return unit[rigs, first] @ unit[rigs, second].transpose(-1, -2)
+
+
+def _expected(bin_probs: Tensor, bin_centers: Tensor) -> Tensor:
+    return (bin_probs * bin_centers[..., None, None]).sum(dim=-3)
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """[..., h, w] to [..., H, W], as the student upsamples its depth."""
+    flat = maps.reshape(-1, 1, *maps.shape[-2:])
+    flat = F.interpolate(flat, size=tuple(size), mode="bilinear", align_corners=False)
+    return flat.reshape(*maps.shape[:-2], *size)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the last axis where mask, 0 where there is nothing."""
+    kept = torch.where(mask, values, torch.zeros((), device=values.device))
+    return kept.sum(dim=-1) / mask.sum(dim=-1).clamp_min(1)
+
+
+def _standardised(values: Tensor, mask: Tensor) -> Tensor:
+    values = values - _masked_mean(values, mask)[..., None]
+    return values / _masked_mean(values.abs(), mask)[..., None].clamp_min(1e-3)

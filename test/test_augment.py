@@ -152,3 +152,24 @@ def test_a_rig_that_is_not_alike_on_both_sides_mirrors_too(item):
     mirror = augmented(part, config, size=(320, 180), rng=np.random.default_rng(0))
     assert mirror.stamps_ns == (0, 5, 4)  # every view once
     assert np.array_equal(mirror.images[1], part.images[1][:, ::-1])
+
+
+def test_dense_depth_is_resampled_without_holes_and_stays_in_the_world(item, views):
+    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
+    dense = replace(item, depth_gt=depth_gt, valid=depth_gt > 0)
+    config = replace(NOTHING, smallest_crop=0.5, mirror_probability=1.0)
+    cut = augmented(dense, config, size=(320, 180), rng=np.random.default_rng(3), dense=True)
+    ground = cut.valid[:, -60:]
+    assert ground.mean() > 0.999  # a scatter would leave every other row empty
+    points = points_ego(cut, "front")
+    on_ground = points[(points[:, 2] < 0.1) & (np.linalg.norm(points, axis=1) < 10)]
+    assert len(on_ground) > 1000 and np.abs(on_ground[:, 2]).max() < 0.1
+
+
+def test_a_turn_moves_all_cameras_alike(item):
+    config = replace(NOTHING, turn_deg=180.0)
+    turn = augmented(item, config, size=(320, 180), rng=np.random.default_rng(0))
+    assert np.array_equal(turn.images, item.images)
+    change = turn.T_ego_cam @ invert_transform(item.T_ego_cam)
+    assert np.allclose(change, change[0]) and not np.allclose(change[0], np.eye(4))
+    assert np.allclose(change[0][2], [0, 0, 1, 0])

@@ -1,42 +1,183 @@
+import math
+
 import pytest
 import torch
 
-from fsmde_core.losses import silog_loss
+from fsmde_core.losses import (
+    bin_distillation_loss,
+    cross_interaction_loss,
+    relative_depth_loss,
+    silog_loss,
+    view_relational_loss,
+)
+
+ONE_PIXEL = torch.ones(1, 1, 1, dtype=torch.bool)
+
+
+def one_row(*values):
+    """One camera whose image is one row."""
+    return torch.tensor(values)[None, None]
+
+
+def logits_of(*probabilities):
+    """One camera of one pixel with these bin probabilities."""
+    return torch.tensor(probabilities).log()[None, :, None, None]
 
 
 def test_silog_by_hand():
     # g = log 2 and 0: mean = variance of halves: Var = (log 2 / 2)^2, mean = log 2 / 2
-    depth, depth_gt = torch.tensor([2.0, 5.0]), torch.tensor([1.0, 5.0])
+    depth, depth_gt = one_row(2.0, 5.0), one_row(1.0, 5.0)
     half = torch.log(torch.tensor(2.0)) / 2
     expected = 10 * torch.sqrt(half**2 * 1.15)
     assert torch.allclose(silog_loss(depth, depth_gt, depth_gt > 0), expected, atol=1e-5)
 
 
 def test_a_common_scale_costs_less_than_scatter():
-    depth_gt = torch.tensor([1.0, 5.0, 20.0])
+    depth_gt = one_row(1.0, 5.0, 20.0)
     valid = depth_gt > 0
     scaled = silog_loss(2 * depth_gt, depth_gt, valid)
     scattered = silog_loss(depth_gt * torch.tensor([2.0, 0.5, 2.0]), depth_gt, valid)
     assert scaled < 0.5 * scattered
+    free = silog_loss(2 * depth_gt, depth_gt, valid, mean_weight=0.0)
+    assert free.item() == pytest.approx(0, abs=2e-3)
 
 
 def test_pixels_that_are_not_valid_do_not_count():
-    depth = torch.tensor([2.0, 5.0, 123.0])
-    depth_gt = torch.tensor([1.0, 5.0, 0.0])
+    depth, depth_gt = one_row(2.0, 5.0, 123.0), one_row(1.0, 5.0, 0.0)
     with_third = silog_loss(depth, depth_gt, depth_gt > 0)
-    assert torch.equal(with_third, silog_loss(depth[:2], depth_gt[:2], depth_gt[:2] > 0))
+    two = depth[..., :2], depth_gt[..., :2]
+    assert torch.equal(with_third, silog_loss(*two, two[1] > 0))
+
+
+def test_rigs_have_a_scale_each_and_count_alike():
+    depth_gt = one_row(1.0, 5.0).expand(2, 1, 1, 2)
+    depth = depth_gt * torch.tensor([2.0, 0.5])[:, None, None, None]
+    each = 10 * math.sqrt(0.15) * math.log(2)
+    loss = silog_loss(depth, depth_gt, depth_gt > 0)
+    assert loss.item() == pytest.approx(each, rel=1e-4)
+    nothing = torch.stack([depth_gt[0] > 0, depth_gt[1] < 0])
+    assert silog_loss(depth, depth_gt, nothing).item() == pytest.approx(each / 2, rel=1e-4)
 
 
 def test_no_valid_pixel_gives_zero_and_a_zero_gradient():
-    depth = torch.tensor([2.0, 5.0], requires_grad=True)
-    loss = silog_loss(depth, torch.zeros(2), torch.zeros(2, dtype=torch.bool))
+    depth = one_row(2.0, 5.0).requires_grad_()
+    loss = silog_loss(depth, torch.zeros(1, 1, 2), torch.zeros(1, 1, 2, dtype=torch.bool))
     loss.backward()
     assert loss.item() == 0
-    assert depth.grad.tolist() == [0, 0]
+    assert depth.grad.tolist() == [[[0, 0]]]
 
 
 def test_a_perfect_prediction_has_a_finite_gradient():
-    depth = torch.tensor([2.0, 5.0], requires_grad=True)
+    depth = one_row(2.0, 5.0).requires_grad_()
     silog_loss(depth, depth.detach(), depth > 0).backward()
     assert depth.grad.isfinite().all()
     assert silog_loss(depth, depth.detach(), depth > 0).item() == pytest.approx(0, abs=1e-2)
+
+
+def test_bin_distillation_by_hand():
+    student, teacher = logits_of(0.5, 0.5), logits_of(0.25, 0.75)
+    expected = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    loss = bin_distillation_loss(student, teacher, ONE_PIXEL)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    same = bin_distillation_loss(teacher + 3.0, teacher, ONE_PIXEL)
+    assert same.item() == pytest.approx(0, abs=1e-6)  # logits are known up to a constant
+    # at temperature 2 the teacher's odds of 3 become sqrt(3)
+    p = math.sqrt(3) / (1 + math.sqrt(3))
+    expected = 4 * (p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p)))
+    loss = bin_distillation_loss(student, teacher, ONE_PIXEL, temperature=2.0)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_bin_distillation_teaches_the_student_only_and_only_where_it_may():
+    student = torch.randn(2, 8, 3, 4, requires_grad=True)
+    teacher = torch.randn(2, 8, 3, 4, requires_grad=True)
+    mask = torch.ones(2, 3, 4, dtype=torch.bool)
+    mask[1, 0] = False
+    bin_distillation_loss(student, teacher, mask).backward()
+    assert teacher.grad is None
+    assert (student.grad[1, :, 0] == 0).all() and (student.grad[0] != 0).any()
+    nothing = bin_distillation_loss(student, teacher, torch.zeros_like(mask))
+    assert nothing.item() == 0
+
+
+def test_cross_interaction_by_hand():
+    # the teacher's halves of 2 m and 6 m make 4 m where 8 m is true: g = -log 2
+    bin_centers = torch.tensor([[2.0, 6.0]], requires_grad=True)
+    teacher = logits_of(0.5, 0.5).requires_grad_()
+    loss = cross_interaction_loss(bin_centers, teacher, torch.full((1, 1, 1), 8.0), ONE_PIXEL)
+    assert loss.item() == pytest.approx(10 * math.sqrt(0.15) * math.log(2), rel=1e-4)
+    loss.backward()
+    assert teacher.grad is None
+    assert (bin_centers.grad < 0).all()  # further out, and both alike
+    assert bin_centers.grad[0, 0].item() == pytest.approx(bin_centers.grad[0, 1].item())
+
+
+def test_cross_interaction_leaves_the_students_probabilities_alone():
+    student, teacher = torch.randn(2, 8, 3, 4, requires_grad=True), torch.randn(2, 8, 3, 4)
+    bin_centers = torch.arange(1.0, 9.0).expand(2, 8).clone().requires_grad_()
+    valid = torch.ones(2, 12, 16, dtype=torch.bool)
+    depth_gt = torch.full((2, 12, 16), 5.0)
+    cross = cross_interaction_loss(bin_centers, teacher, depth_gt, valid)
+    (cross + 0.0 * student.sum()).backward()
+    assert (student.grad == 0).all() and (bin_centers.grad != 0).any()
+
+
+def test_relative_depth_forgives_scale_and_spread():
+    centers = torch.tensor([[1.0, math.e**2]])
+    share = torch.tensor([0.1, 0.3, 0.9])
+    teacher = torch.stack([1 - share, share]).log()[None, :, None]
+    mask = torch.ones(1, 1, 3, dtype=torch.bool)
+    same = relative_depth_loss(teacher, teacher, centers, mask)
+    assert same.item() == pytest.approx(0, abs=1e-6)
+    flipped = relative_depth_loss(teacher.flip(1), teacher, centers, mask)
+    assert flipped.item() > 1
+    student = torch.zeros(1, 2, 1, 3, requires_grad=True)
+    relative_depth_loss(student, teacher.requires_grad_(), centers, mask).backward()
+    assert teacher.grad is None and student.grad.isfinite().all()
+
+
+def test_view_relations_by_hand():
+    # two views of one cell: the student sees one and the same bin (cosine 1), the teacher two
+    student = torch.tensor([[50.0, 0.0], [50.0, 0.0]])[:, :, None, None].requires_grad_()
+    teacher = torch.tensor([[50.0, 0.0], [0.0, 50.0]])[:, :, None, None].requires_grad_()
+    pairs = torch.tensor([[0, 1]])
+    loss = view_relational_loss(student, teacher, pairs, cells=(1, 1))
+    assert loss.item() == pytest.approx(1.0)
+    assert view_relational_loss(teacher, teacher, pairs, cells=(1, 1)).item() == 0
+    view_relational_loss(torch.randn_like(student) + student, teacher, pairs).backward()
+    assert teacher.grad is None and student.grad.isfinite().all()
+
+
+def test_view_relations_see_neither_scale_nor_other_pairs():
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 4, 8, 6, 10), torch.randn(2, 4, 8, 6, 10)
+    pairs = torch.tensor([[0, 1], [1, 2]]).expand(2, 2, 2)
+    loss = view_relational_loss(student, teacher, pairs, cells=(2, 3))
+    changed = teacher.clone()
+    changed[:, 3] = 0
+    assert torch.equal(loss, view_relational_loss(student, changed, pairs, cells=(2, 3)))
+    alone = [view_relational_loss(student[i], teacher[i], pairs[i], cells=(2, 3)) for i in range(2)]
+    assert torch.allclose(loss, sum(alone) / 2)
+    no_pairs = view_relational_loss(student, teacher, torch.zeros(2, 0, 2, dtype=torch.int64))
+    assert no_pairs.item() == 0
+
+
+def test_losses_stay_in_float32_inside_autocast():
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 8, 3, 4), torch.randn(2, 8, 3, 4)
+    bin_centers = torch.arange(1.0, 9.0).expand(2, 8)
+    depth_gt = torch.full((2, 3, 4), 5.0)
+    pairs, mask = torch.tensor([[0, 1]]), depth_gt > 0
+
+    def losses():
+        return (
+            bin_distillation_loss(student, teacher, mask),
+            cross_interaction_loss(bin_centers, teacher, depth_gt, mask),
+            relative_depth_loss(student, teacher, bin_centers, mask),
+            view_relational_loss(student, teacher, pairs),
+        )
+
+    outside = losses()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = losses()
+    assert all(torch.equal(a, b) and b.dtype == torch.float32 for a, b in zip(outside, inside))

@@ -64,3 +64,13 @@ def test_a_truncated_sample_is_named(tmp_path):
     kept.file(0).write_bytes(b"PK")
     with pytest.raises(DatasetError, match=str(kept.file(0))):
         kept[0]
+
+
+def test_a_folder_says_itself_what_it_holds(tmp_path):
+    kept = CachedStreet(StreetDataset("val", 2, SMALL), tmp_path)
+    kept[3]
+    samples, there = cache.open_cache(tmp_path)
+    assert there == [3] and samples.street.config == SMALL
+    assert samples[3].tokens == "street-1000001-1"
+    with pytest.raises(DatasetError, match="holds no rendered street samples"):
+        cache.open_cache(tmp_path / "elsewhere")

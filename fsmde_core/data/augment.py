@@ -32,15 +32,24 @@ class AugmentConfig:
     keep_cameras: int = 0
     """Cameras left after others are dropped; 0 keeps all. A number, not a chance: samples of one
     batch need equally many."""
+    turn_deg: float = 0.0
+    """Largest turn of the whole rig under the same scene; for data with few headings, as the road
+    lies ahead in all others."""
 
 
 def augmented(
-    item: RigBatch, config: AugmentConfig, *, size: tuple[int, int], rng: np.random.Generator
+    item: RigBatch,
+    config: AugmentConfig,
+    *,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    dense: bool = False,
 ) -> RigBatch:
     """One sample (without axis B), mirrored, dropped, cropped, coloured, at size (width, height).
 
-    K, T_ego_cam, depth_gt and mask follow the pixels; a point of depth_gt that is no longer in view
-    is gone, and of two on one pixel the nearer stays.
+    K, T_ego_cam, depth_gt and mask follow the pixels; a depth that is no longer in view is gone.
+    Where depth_gt is sparse its pixels move as points, and of two on one pixel the nearer stays;
+    where it is dense it is resampled as the mask is, each pixel from the nearest.
     """
     views = [_View.of(item, i) for i in range(len(item.names))]
     if rng.random() < config.mirror_probability:
@@ -49,9 +58,12 @@ def augmented(
         kept = np.sort(rng.permutation(len(views))[: config.keep_cameras])
         views = [views[i] for i in kept]
     rig_seed = rng.integers(2**32)
+    yaw_rad = np.deg2rad(config.turn_deg) * rng.uniform(-1, 1) if config.turn_deg else 0.0
     for i, view in enumerate(views):
         window = random_window(view.camera, smallest=config.smallest_crop, rng=rng)
-        views[i] = view.cropped(window, size)
+        views[i] = view.cropped(window, size, dense=dense)
+        if yaw_rad:
+            views[i] = replace(views[i], camera=turned(views[i].camera, yaw_rad))
         colours = rng if config.colour_per_camera else np.random.default_rng(rig_seed)
         image = colour_jitter(views[i].image, colours, strength=config.colour_strength)
         views[i] = replace(views[i], image=image)
@@ -60,11 +72,11 @@ def augmented(
 
 @dataclass(frozen=True)
 class _View:
-    """What one camera of a sample sees, its LiDAR as points so that no resampling harms it."""
+    """What one camera of a sample sees."""
 
     camera: Camera
     image: np.ndarray
-    points_cam: np.ndarray
+    depth_gt: np.ndarray
     mask: np.ndarray
     stamp_ns: int
 
@@ -72,25 +84,34 @@ class _View:
     def of(cls, item: RigBatch, index: int) -> _View:
         height, width = item.depth_gt.shape[1:]
         name, K, T_ego_cam = item.names[index], item.K[index], item.T_ego_cam[index]
-        rows, columns = np.nonzero(item.valid[index])
-        rays = pixel_rays(K, np.stack([columns + 0.5, rows + 0.5], axis=-1))
-        points_cam = rays * item.depth_gt[index][rows, columns, None]
         camera = Camera(name, name, width, height, K, T_ego_cam)
-        return cls(camera, item.images[index], points_cam, item.mask[index], item.stamps_ns[index])
+        depth_gt = np.where(item.valid[index], item.depth_gt[index], np.float32(0))
+        return cls(camera, item.images[index], depth_gt, item.mask[index], item.stamps_ns[index])
 
     def mirrored(self) -> _View:
         camera, image = mirrored(self.camera, self.image)
-        points_cam = self.points_cam * [-1, 1, 1]
-        return replace(
-            self, camera=camera, image=image, points_cam=points_cam, mask=self.mask[:, ::-1]
-        )
+        depth_gt, mask = self.depth_gt[:, ::-1], self.mask[:, ::-1]
+        return replace(self, camera=camera, image=image, depth_gt=depth_gt, mask=mask)
 
-    def cropped(self, window: tuple[int, ...], size: tuple[int, int]) -> _View:
+    def cropped(self, window: tuple[int, ...], size: tuple[int, int], *, dense: bool) -> _View:
         camera, image = crop_and_resize(self.camera, self.image, window=window, size=size)
         left, top, width, height = window
-        cut = self.mask[top : top + height, left : left + width].astype(np.uint8)
-        mask = cv2.resize(cut, size, interpolation=cv2.INTER_NEAREST).astype(bool)
-        return replace(self, camera=camera, image=image, mask=mask)
+        inside = np.s_[top : top + height, left : left + width]
+        depth_gt, mask = self.depth_gt[inside], self.mask[inside].astype(np.uint8)
+        if dense:
+            depth_gt = cv2.resize(depth_gt, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        else:
+            seen = self.camera.cropped(*window)
+            depth_gt = scatter_depth(_points(depth_gt, seen.K), camera)
+        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
+        return replace(self, camera=camera, image=image, depth_gt=depth_gt, mask=mask)
+
+
+def _points(depth: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """Points [P, 3] in the camera frame of the pixels [H, W] that have a depth."""
+    rows, columns = np.nonzero(depth)
+    rays = pixel_rays(K, np.stack([columns + 0.5, rows + 0.5], axis=-1))
+    return rays * depth[rows, columns, None]
 
 
 def _mirrored_rig(views: Sequence[_View]) -> list[_View]:
@@ -114,7 +135,7 @@ def _mirrored_rig(views: Sequence[_View]) -> list[_View]:
 
 
 def _stacked(item: RigBatch, views: Sequence[_View]) -> RigBatch:
-    depth_gt = np.stack([scatter_depth(view.points_cam, view.camera) for view in views])
+    depth_gt = np.stack([view.depth_gt for view in views])
     return replace(
         item,
         images=np.stack([view.image for view in views]),

@@ -19,6 +19,7 @@ import numpy as np
 
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
+from fsmde_core.street.camera_view import RenderConfig
 from fsmde_core.street.dataset import SPLIT_SEEDS, StreetDataset, StreetDatasetConfig
 from fsmde_core.street.files import write_arrays, write_json
 from fsmde_core.street.pool import for_all
@@ -86,6 +87,31 @@ class CachedStreet:
             names=rig.names,
             tokens=self.street.tokens[index],
         )
+
+
+def open_cache(folder: Path | str) -> tuple[CachedStreet, list[int]]:
+    """The samples that lie in a folder: their dataset, and the indices of those that are there.
+
+    DatasetError if there is none, or they are of several splits.
+    """
+    folder = Path(folder)
+    seeds = {int(file.name.split("-")[1]) for file in folder.glob("street-*-*.npz")}
+    note = folder / CONFIG_FILE
+    if not seeds or not note.is_file():
+        raise DatasetError(f"folder {folder} holds no rendered street samples")
+    splits = [s for s, of_split in SPLIT_SEEDS.items() if all(seed in of_split for seed in seeds)]
+    if not splits:
+        raise DatasetError(f"folder {folder} holds samples of several splits")
+    try:
+        config = json.loads(note.read_text())
+        lists = {key: tuple(config[key]) for key in ("rigs", "size")}
+        config = {**config, **lists, "render": RenderConfig(**config["render"])}
+        streets = max(seeds) - SPLIT_SEEDS[splits[0]].start + 1
+        street = StreetDataset(splits[0], streets, StreetDatasetConfig(**config))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{note} is no config of street samples: {error}") from error
+    samples = CachedStreet(street, folder)
+    return samples, samples.cached()
 
 
 def _packed(sample: RigBatch) -> dict[str, np.ndarray]:

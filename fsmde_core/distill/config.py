@@ -1,0 +1,221 @@
+"""What a training run is: dataclasses with the defaults, YAML that overrides them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+from fsmde_core.data.augment import AugmentConfig
+from fsmde_core.student import PRESETS, StudentConfig
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which samples are learnt from and which are validated on."""
+
+    kind: Literal["street", "nuscenes", "ddad"] = "street"
+    """street: folders of samples rendered ahead by python -m fsmde_core.street.cache."""
+    train: str = ""
+    """Folder of rendered samples, nuScenes root, or DDAD's ddad.json or its folder."""
+    val: str = ""
+    """The same for validation; empty: no validation for the street, the same root else."""
+    train_split: str = "train"
+    """Split of nuScenes or DDAD; rendered samples know theirs."""
+    val_split: str = "val"
+    """Split of nuScenes or DDAD."""
+    version: str = "v1.0-trainval"
+    """nuScenes' folder of tables."""
+    past_sweeps: int = 0
+    """LiDAR sweeps before the keyframe's own that are accumulated; nuScenes only."""
+    masks: str = ""
+    """Folder of self-occlusion masks (see BodyMasks); empty: none. The street has its own."""
+    size: tuple[int, int] = (896, 504)
+    """Width and height in pixels to which images of nuScenes and DDAD are read, before crops."""
+    workers: int = 1
+    """Processes that read and augment; one keeps two cores of training busy."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses; a loss of weight 0 is not computed."""
+
+    silog: float = 1.0
+    """Of the student's depth against ground truth."""
+    kd: float = 0.0
+    """Of the divergence between the teacher's and the student's bin probabilities."""
+    cross: float = 0.0
+    """Of the student's centres under the teacher's probabilities; with kd it makes CKD."""
+    relative: float = 0.0
+    """Of the student's probabilities under the teacher's centres; an optional third part of CKD."""
+    vrkd: float = 0.0
+    """Of the relations between adjacent views; about 0.01 at the start, so it needs a large one."""
+    temperature: float = 1.0
+    """Of kd; above 1 the tails of the probabilities count for more."""
+    scale_invariant: bool = False
+    """True: silog forgives a scale common to the rig, and validation takes it out; for teachers."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any weight asks for a teacher."""
+        return max(self.kd, self.cross, self.relative, self.vrkd) > 0
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """A whole run; what is fixed here fixes the result, on however many processes."""
+
+    name: str = "student"
+    """Of the model card, NAME.json in the output folder."""
+    preset: Literal["s", "m"] = "s"
+    """Where the student's defaults come from."""
+    student: StudentConfig = field(default_factory=StudentConfig)
+    """Overrides of the preset; its input size is the size of training images."""
+    initial: str = ""
+    """Card of a model to start from; empty: ImageNet's encoder weights, the rest random."""
+    teacher: str = ""
+    """Card of the teacher; needed where a loss with it has a weight."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """What is learnt from."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """What happens to training samples."""
+    losses: LossConfig = field(default_factory=LossConfig)
+    """What is minimised."""
+    steps: int = 10_000
+    """Optimizer steps."""
+    rigs_per_step: int = 2
+    """Samples of one step over all processes: twelve images of six cameras, as AdaBins' 16."""
+    learning_rate: float = 4e-4
+    """Peak of the one-cycle schedule for decoder and head; AdaBins has 3.57e-4."""
+    encoder_rate_share: float = 0.1
+    """Of the encoder's learning rate, which starts from ImageNet weights."""
+    weight_decay: float = 0.05
+    """AdamW's; half of AdaBins' 0.1."""
+    gradient_norm: float = 1.0
+    """Gradients are clipped to it; AdaBins' 0.1 halves the speed of the first steps here."""
+    average_decay: float = 0.999
+    """Of the moving average of weights, which is what is validated and exported."""
+    frozen_norm: Literal["encoder", "all", "none"] = "encoder"
+    """Batch norms that keep their statistics. The encoder's are ImageNet's, hence independent of
+    the few images of a step, and rendered colours do not move them away from real ones'."""
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    """Of activations; the losses and sums over bins are always float32."""
+    seed: int = 0
+    """Of weights, order and augmentation."""
+    checkpoint_minutes: float = 5.0
+    """Between two checkpoints."""
+    validate_steps: int = 1000
+    """Between two validations, each of which also writes card and weights."""
+    val_samples: int = 64
+    """Samples of a validation, evenly spread over the split."""
+    val_depth_m: float = 80.0
+    """Ground truth beyond is not validated on; nuScenes' usual limit, metres."""
+    log_steps: int = 20
+    """Between two points of the curves."""
+    licence: str = "Apache-2.0"
+    """Of the trained weights: what data, initial weights and teacher permit."""
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfig:
+    """The config of a YAML file with overrides like losses.kd=0.5 on top.
+
+    Everything the file leaves out keeps its default. ConfigError names the file and an unknown key,
+    or a value of the wrong type.
+    """
+    path = Path(path)
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise ConfigError(f"config {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"config {path} is not a mapping of keys to values")
+    for override in overrides:
+        _override(document, override)
+    preset = document.get("preset", DistillConfig.preset)
+    if preset not in PRESETS:
+        raise ConfigError(f"config {path}: preset is {preset!r}, not one of {', '.join(PRESETS)}")
+    try:
+        config = configured(DistillConfig(student=PRESETS[preset]), document)
+        _check(config)
+    except ConfigError as error:
+        raise ConfigError(f"config {path}: {error}") from error
+    return config
+
+
+def configured(base: Any, document: dict, *, where: str = "") -> Any:
+    """The dataclass instance `base` with the values of a mapping, nested ones alike.
+
+    ConfigError names an unknown key with its path, or a value of the wrong type.
+    """
+    hints, known = get_type_hints(type(base)), [f.name for f in fields(base)]
+    values = {}
+    for key, value in document.items():
+        if key not in known:
+            raise ConfigError(f"unknown key {where + str(key)!r}; known: {', '.join(known)}")
+        old = getattr(base, key)
+        if is_dataclass(old):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}{key} is {value!r}, not a mapping")
+            values[key] = configured(old, value, where=f"{where}{key}.")
+        else:
+            values[key] = _typed(value, hints[key], f"{where}{key}")
+    return replace(base, **values)
+
+
+def _typed(value: Any, hint: Any, key: str) -> Any:
+    """The value as the annotated type; ConfigError if it is none."""
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ConfigError(f"{key} is {value!r}, not one of {', '.join(get_args(hint))}")
+        return value
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if not isinstance(value, list | tuple) or len(value) != len(kinds):
+            raise ConfigError(f"{key} is {value!r}, not a list of {len(kinds)}")
+        return tuple(_typed(v, kind, key) for v, kind in zip(value, kinds))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float and number:
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"{key} is {value!r}, not of type {hint.__name__}")
+    return value
+
+
+def _override(document: dict, override: str) -> None:
+    """Set one KEY=VALUE, the key's parts separated by dots."""
+    path, equals, text = override.partition("=")
+    *parts, last = path.split(".")
+    if not equals or not last:
+        raise ConfigError(f"override {override!r} is not of the form key=value")
+    for part in parts:
+        document = document.setdefault(part, {})
+        if not isinstance(document, dict):
+            raise ConfigError(f"override {override!r}: {part} has no keys of its own")
+    try:
+        document[last] = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r} has no YAML value") from error
+
+
+def _check(config: DistillConfig) -> None:
+    """What single values cannot tell."""
+    if not config.data.train:
+        raise ConfigError("data.train names no folder to learn from")
+    if config.losses.needs_teacher and not config.teacher:
+        raise ConfigError("losses with a teacher have a weight, but teacher names no card")
+    for key in ("input_width", "input_height"):
+        size = getattr(config.student, key)
+        if size <= 0 or size % 32:
+            raise ConfigError(f"student.{key} is {size}, not a positive multiple of 32")
+    for key in ("steps", "rigs_per_step", "validate_steps", "val_samples", "log_steps"):
+        if getattr(config, key) < 1:
+            raise ConfigError(f"{key} is {getattr(config, key)}, not positive")

@@ -1,0 +1,136 @@
+"""Everything that changes while training, and how it comes back from disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fsmde_core.card import load_card
+from fsmde_core.checkpoint import load_student, student_config
+from fsmde_core.distill.config import ConfigError, DistillConfig
+from fsmde_core.encoder import load_imagenet_weights
+from fsmde_core.student import StudentDepthNet
+
+FREE_TO_CHANGE = ("checkpoint_minutes", "validate_steps", "val_samples", "val_depth_m", "log_steps")
+CHECKPOINT = "last.pt"
+
+
+class CheckpointError(ValueError):
+    """A training checkpoint that cannot be used; the message names the file."""
+
+
+@dataclass
+class TrainState:
+    """A run in progress."""
+
+    student: StudentDepthNet
+    average: StudentDepthNet
+    """Moving average of the student's weights; what is validated and exported."""
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.OneCycleLR
+    step: int = 0
+    """Steps done."""
+    seconds: float = 0.0
+    """Wall-clock time of these steps, over all sessions."""
+
+
+def new_state(config: DistillConfig, device: torch.device) -> TrainState:
+    """A student with its initial weights, and everything that trains it.
+
+    ModelError or ConfigError if `initial` names no model of this shape.
+    """
+    torch.manual_seed(config.seed)
+    student = StudentDepthNet(config.student)
+    if config.initial:
+        _load_initial(student, config)
+    else:
+        load_imagenet_weights(student.encoder, config.student.encoder)
+    student = student.to(device, memory_format=torch.channels_last)
+    encoder = list(student.encoder.parameters())
+    rest = [p for name, p in student.named_parameters() if not name.startswith("encoder.")]
+    rates = [config.learning_rate * config.encoder_rate_share, config.learning_rate]
+    optimizer = torch.optim.AdamW(
+        [{"params": encoder}, {"params": rest}], lr=rates[1], weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=rates, total_steps=config.steps
+    )
+    average = deepcopy(student).eval().requires_grad_(False)
+    return TrainState(student, average, optimizer, schedule)
+
+
+def _load_initial(student: StudentDepthNet, config: DistillConfig) -> None:
+    theirs = load_student(config.initial)
+    shape = asdict(student_config(load_card(config.initial)))
+    free = ("input_width", "input_height")
+    different = [k for k, v in asdict(config.student).items() if shape[k] != v and k not in free]
+    if different:
+        raise ConfigError(f"initial {config.initial} has another student.{different[0]}")
+    student.load_state_dict(theirs.state_dict())
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, student: nn.Module, step: int, *, decay: float) -> None:
+    """Move the average of weights and norm statistics towards the student's.
+
+    The decay grows from 0.1 over the first steps, so that the initial weights are soon forgotten.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    ours, theirs = list(average.parameters()), list(student.parameters())
+    for old, new in zip(average.buffers(), student.buffers()):
+        if old.is_floating_point():
+            ours.append(old)
+            theirs.append(new)
+        else:
+            old.copy_(new)
+    torch._foreach_lerp_(ours, theirs, 1 - decay)
+
+
+def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:
+    """Write the checkpoint; it replaces the one before only when it is whole."""
+    document = {
+        "config": json.dumps(asdict(config)),
+        "step": state.step,
+        "seconds": state.seconds,
+        **{name: getattr(state, name).state_dict() for name in STATEFUL},
+    }
+    beside = folder / f"{CHECKPOINT}.part"
+    torch.save(document, beside)
+    os.replace(beside, folder / CHECKPOINT)
+
+
+STATEFUL = ("student", "average", "optimizer", "schedule")
+
+
+def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
+    """Go on where the folder's checkpoint stopped; False if there is none.
+
+    CheckpointError for a file that does not read, or of a run with another config.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return False
+    try:
+        document = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = json.loads(document["config"])
+        ours = json.loads(json.dumps(asdict(config)))
+    except Exception as error:  # torch.load raises whatever the broken bytes lead to
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(
+            f"checkpoint {path} does not read ({reason}); delete it to start anew"
+        ) from error
+    for key in ours:
+        if key not in FREE_TO_CHANGE and theirs.get(key) != ours[key]:
+            raise CheckpointError(
+                f"checkpoint {path} is of a run with another {key}; choose another --out"
+            )
+    for name in STATEFUL:
+        getattr(state, name).load_state_dict(document[name])
+    state.step, state.seconds = document["step"], document["seconds"]
+    return True

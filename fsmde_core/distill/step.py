@@ -1,0 +1,100 @@
+"""One training step as a module: images and ground truth in, every loss by its name out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fsmde_core.bins import BinOutput
+from fsmde_core.distill.config import LossConfig
+from fsmde_core.losses import (
+    MEAN_WEIGHT,
+    bin_distillation_loss,
+    cross_interaction_loss,
+    relative_depth_loss,
+    silog_loss,
+    view_relational_loss,
+)
+from fsmde_core.student import StudentConfig, StudentDepthNet
+
+
+class DistillStep(nn.Module):
+    """The student with the losses behind it.
+
+    A module of its own, so that precision and gradient averaging over processes see one forward.
+    """
+
+    def __init__(self, student: StudentDepthNet, losses: LossConfig, config: StudentConfig):
+        super().__init__()
+        self.student, self.losses = student, losses
+        self.reach = config.max_depth_m / config.canonical_focal_px
+
+    def forward(
+        self,
+        images: Tensor,
+        K: Tensor,
+        T_ego_cam: Tensor,
+        depth_gt: Tensor,
+        valid: Tensor,
+        mask: Tensor,
+        teacher_logits: Tensor | None = None,
+        teacher_centers: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of B rigs of N cameras, unweighted, and their weighted sum as `total`.
+
+        images, K, T_ego_cam, depth_gt, valid and mask as in RigBatch; teacher_logits
+        [B, N, Z, h, w] and teacher_centers [B, N, Z] of the teacher's BinOutput for these images.
+        """
+        output = self.student(images, K, T_ego_cam)
+        valid = valid & (depth_gt < self.reach * K[..., 0, 0, None, None])  # the last bin's edge
+        losses = {}
+        if self.losses.silog:
+            mean_weight = 0.0 if self.losses.scale_invariant else MEAN_WEIGHT
+            losses["silog"] = silog_loss(output.depth, depth_gt, valid, mean_weight=mean_weight)
+        if teacher_logits is not None:
+            losses |= self._distillation(
+                output, (teacher_logits, teacher_centers), (depth_gt, valid, mask), T_ego_cam
+            )
+        total = sum(getattr(self.losses, name) * loss for name, loss in losses.items())
+        return {**losses, "total": total}
+
+    def _distillation(self, output: BinOutput, teacher, truth, T_ego_cam) -> dict[str, Tensor]:
+        """CKD's parts and VRKD, those that have a weight."""
+        (logits, centers), (depth_gt, valid, mask), weights = teacher, truth, self.losses
+        stride = mask.shape[-1] // output.bin_logits.shape[-1]
+        seen = ~mask[..., stride // 2 :: stride, stride // 2 :: stride]  # not the vehicle's body
+        losses = {}
+        if weights.kd:
+            losses["kd"] = bin_distillation_loss(
+                output.bin_logits, logits, seen, temperature=weights.temperature
+            )
+        if weights.cross:
+            losses["cross"] = cross_interaction_loss(output.bin_centers, logits, depth_gt, valid)
+        if weights.relative:
+            losses["relative"] = relative_depth_loss(output.bin_logits, logits, centers, seen)
+        if weights.vrkd:
+            pairs = ring_pairs(T_ego_cam)
+            losses["vrkd"] = view_relational_loss(output.bin_logits, logits, pairs)
+        return losses
+
+
+def ring_pairs(T_ego_cam: Tensor) -> Tensor:
+    """Cameras consecutive in azimuth around the vehicle, [B, P, 2]; P = N for N > 2 cameras.
+
+    T_ego_cam [B, N, 4, 4]. Unlike Rig.neighbours it asks for no overlap, which crops would undo.
+    """
+    ring = torch.atan2(T_ego_cam[..., 1, 2], T_ego_cam[..., 0, 2]).argsort(dim=-1)
+    pairs = torch.stack([ring, ring.roll(-1, dims=-1)], dim=-1)
+    return pairs if ring.shape[-1] > 2 else pairs[:, : ring.shape[-1] - 1]
+
+
+def freeze_norms(student: StudentDepthNet, frozen: str) -> None:
+    """Training mode, but for the batch norms whose statistics are to stay.
+
+    frozen: "encoder", "all" or "none"; scale and offset of frozen norms are trained all the same.
+    """
+    student.train()
+    for name, module in student.named_modules():
+        chosen = frozen == "all" or (frozen == "encoder" and name.startswith("encoder."))
+        if chosen and isinstance(module, nn.BatchNorm2d):
+            module.eval()

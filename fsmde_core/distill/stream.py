@@ -1,0 +1,137 @@
+"""The endless stream of training samples: item k is always the same, on however many processes.
+
+The order is a permutation per pass, and each item's augmentation draws from its own seed. A run
+that goes on at step s therefore sees exactly what it would have seen, and no state has to be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from fsmde_core.data import ddad, nuscenes
+from fsmde_core.data.augment import AugmentConfig, augmented
+from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
+from fsmde_core.data.sample import DatasetError
+from fsmde_core.distill.config import DataConfig, DistillConfig
+
+UNCHANGED = AugmentConfig(mirror_probability=0.0, smallest_crop=1.0, colour_strength=0.0)
+
+
+def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
+    """The samples of the training or validation split; DatasetError if there are none."""
+    root = config.train if train else config.val
+    if config.kind == "street":
+        from fsmde_core.street.cache import open_cache  # numba, which real data does not need
+
+        samples, there = open_cache(root)
+        return Subset(samples, there)
+    root, split = root or config.train, config.train_split if train else config.val_split
+    if config.kind == "nuscenes":
+        read_points = nuscenes.read_points
+        samples = nuscenes.read_keyframes(
+            root, config.version, split=split, past_sweeps=config.past_sweeps
+        )
+    else:
+        read_points, samples = ddad.read_points, ddad.read_dataset(root, split=split)
+    if not len(samples):
+        raise DatasetError(f"{config.kind} root {root} has no sample in split {split}")
+    masks = BodyMasks(config.masks) if config.masks else None
+    return RigDataset(samples, read_points, size=config.size, masks=masks)
+
+
+class SampleStream(Dataset):
+    """Items 0, 1, 2, ... without end: samples in random order, augmented."""
+
+    def __init__(self, samples: Sequence[RigBatch], config: DistillConfig):
+        self._samples, self._config = samples, config
+        self._size = (config.student.input_width, config.student.input_height)
+        self._order = (-1, np.empty(0, np.int64))  # pass over the samples, its permutation
+
+    def __len__(self) -> int:
+        return self._config.steps * self._config.rigs_per_step
+
+    def __getitem__(self, k: int) -> RigBatch:
+        seed, (turn, place) = self._config.seed, divmod(k, len(self._samples))
+        if self._order[0] != turn:
+            order = np.random.default_rng([seed, 0, turn]).permutation(len(self._samples))
+            self._order = (turn, order)
+        return augmented(
+            self._samples[int(self._order[1][place])],
+            self._config.augment,
+            size=self._size,
+            rng=np.random.default_rng([seed, 1, k]),
+            dense=self._config.data.kind == "street",
+        )
+
+
+class ValidationSamples(Dataset):
+    """At most `val_samples` of the validation split, evenly spread, at the student's input size."""
+
+    def __init__(self, samples: Sequence[RigBatch], config: DistillConfig):
+        count = min(config.val_samples, len(samples))
+        self._indices = np.linspace(0, len(samples) - 1, count).round().astype(int)
+        self._samples, self._dense = samples, config.data.kind == "street"
+        self._size = (config.student.input_width, config.student.input_height)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, i: int) -> RigBatch:
+        rng = np.random.default_rng(0)  # draws nothing
+        item = self._samples[int(self._indices[i])]
+        return augmented(item, UNCHANGED, size=self._size, rng=rng, dense=self._dense)
+
+
+def training_batches(
+    stream: SampleStream, config: DistillConfig, *, first_step: int, rank: int, processes: int
+) -> DataLoader:
+    """Steps first_step, first_step + 1, ... as lists of batches, one batch for each camera count.
+
+    Of the rigs of a step this process gets every processes-th.
+    """
+    each = config.rigs_per_step
+    if each % processes:
+        raise ValueError(f"rigs_per_step {each} does not split over {processes} processes")
+    own = [
+        list(range(step * each + rank, (step + 1) * each, processes))
+        for step in range(first_step, config.steps)
+    ]
+    return DataLoader(
+        stream,
+        batch_sampler=own,
+        collate_fn=by_camera_count,
+        num_workers=config.data.workers,
+        prefetch_factor=4 if config.data.workers else None,
+        worker_init_fn=_single_threaded,
+        multiprocessing_context="fork" if config.data.workers else None,  # readers hold closures
+    )
+
+
+def by_camera_count(items: Sequence[RigBatch]) -> list[RigBatch]:
+    """Samples stacked with those of as many cameras, as tensors of float32 where they were float64.
+
+    Camera names are lost: within a batch of random rigs they differ.
+    """
+    counts = dict.fromkeys(len(item.names) for item in items)
+    groups = [[item for item in items if len(item.names) == count] for count in counts]
+    return [_tensors(collate([_unnamed(item) for item in group])) for group in groups]
+
+
+def _unnamed(item: RigBatch) -> RigBatch:
+    return replace(item, names=tuple(str(i) for i in range(len(item.names))))
+
+
+def _tensors(batch: RigBatch) -> RigBatch:
+    batch = batch.mapped(torch.from_numpy)
+    return batch.mapped(lambda t: t.float() if t.dtype == torch.float64 else t)
+
+
+def _single_threaded(_: int) -> None:
+    cv2.setNumThreads(0)  # the cores are the training's
+    torch.set_num_threads(1)

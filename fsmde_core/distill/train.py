@@ -1,0 +1,229 @@
+"""The training loop: one for a CPU, a GPU, and many of them, through Lightning Fabric."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from fsmde_core.card import add_file
+from fsmde_core.checkpoint import save_student
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.distill.config import DistillConfig
+from fsmde_core.distill.state import (
+    CHECKPOINT,
+    new_state,
+    restore,
+    save_state,
+    update_average,
+)
+from fsmde_core.distill.step import DistillStep, freeze_norms
+from fsmde_core.distill.stream import SampleStream, ValidationSamples, open_split, training_batches
+from fsmde_core.distill.validate import validate
+from fsmde_core.export import export_onnx
+from fsmde_core.teacher import load_teacher
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot go on; the message names the step."""
+
+
+class Trainer:
+    """A run: what it learns from, what it changes, and where it reports."""
+
+    def __init__(self, config: DistillConfig, out: Path, fabric: Fabric):
+        self.config, self.out, self.fabric = config, out, fabric
+        self.samples = open_split(config.data, train=True)
+        self.validation = None
+        if config.data.kind != "street" or config.data.val:
+            samples = open_split(config.data, train=False)
+            self.validation = ValidationSamples(samples, config)
+        self.teacher = None
+        if config.losses.needs_teacher:
+            self.teacher = load_teacher(config.teacher).to(fabric.device)
+        out.mkdir(parents=True, exist_ok=True)
+        self.state = new_state(config, fabric.device)
+        self.resumed = restore(self.state, config, out)
+        step = DistillStep(self.state.student, config.losses, config.student)
+        self.step, self.optimizer = fabric.setup(step, self.state.optimizer)
+
+    def run(self, *, until: int | None = None) -> None:
+        """Train to the end, or to step `until` as if interrupted there; then write the model.
+
+        TrainingError at a loss or gradient that is not finite; the checkpoint before it stays.
+        """
+        config, state = self.config, self.state
+        last = min(config.steps, until or config.steps)
+        batches = training_batches(
+            SampleStream(self.samples, config), config, first_step=state.step,
+            rank=self.fabric.global_rank, processes=self.fabric.world_size,
+        )  # fmt: skip
+        freeze_norms(state.student, config.frozen_norm)
+        report = Report(self)
+        saved = begun = time.monotonic()
+        before = state.seconds
+        for groups in batches:
+            if state.step >= last:
+                break
+            losses = self.train_step(groups)
+            state.seconds = before + time.monotonic() - begun
+            report.losses(losses)
+            if state.step % config.validate_steps == 0 and state.step < config.steps:
+                self.write_model(report)
+            if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                saved = time.monotonic()
+                self.save()
+        self.save()
+        if state.step == config.steps:
+            self.write_model(report)
+        report.close()
+
+    def train_step(self, groups: list[RigBatch]) -> dict[str, float]:
+        """One optimizer step on the rigs of this process, grouped by their number of cameras."""
+        config, state = self.config, self.state
+        rigs, sums = sum(len(batch.images) for batch in groups), {}
+        for i, batch in enumerate(groups):
+            share = len(batch.images) / rigs
+            with self.fabric.no_backward_sync(self.step, enabled=i < len(groups) - 1):
+                losses = self.losses_of(batch)
+                self.fabric.backward(share * losses["total"])
+            for name, loss in losses.items():
+                sums[name] = sums.get(name, 0.0) + share * loss.item()
+        norm = self.fabric.clip_gradients(
+            self.step, self.optimizer, max_norm=config.gradient_norm, error_if_nonfinite=False
+        )
+        self._check_finite({**sums, "gradient": norm.item()})
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        state.schedule.step()
+        state.step += 1
+        update_average(state.average, state.student, state.step, decay=config.average_decay)
+        return {**sums, "gradient": norm.item()}
+
+    def losses_of(self, batch: RigBatch) -> dict[str, torch.Tensor]:
+        """The step's losses on one batch, the teacher asked where there is one."""
+        device = self.fabric.device
+        names = ("images", "K", "T_ego_cam", "depth_gt", "valid", "mask")
+        tensors = [getattr(batch, name).to(device, non_blocking=True) for name in names]
+        taught = ()
+        if self.teacher is not None:
+            with torch.no_grad(), self.fabric.autocast():
+                output = self.teacher(*tensors[:3])
+            taught = (output.bin_logits, output.bin_centers)
+        return self.step(*tensors, *taught)
+
+    def _check_finite(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            if not math.isfinite(value):
+                kept = self.out / CHECKPOINT
+                where = f"{kept} holds the last good step" if kept.exists() else "nothing is saved"
+                raise TrainingError(f"{name} is {value} at step {self.state.step + 1}; {where}")
+
+    def save(self) -> None:
+        """Write the checkpoint, from one process."""
+        if self.fabric.is_global_zero:
+            save_state(self.state, self.config, self.out)
+        self.fabric.barrier()
+
+    def write_model(self, report: Report) -> None:
+        """Validate the averaged weights and write them with their card; ONNX at the end."""
+        config, state = self.config, self.state
+        if self.fabric.is_global_zero:
+            metrics = {}
+            if self.validation is not None:
+                result = validate(state.average, self.validation, config)
+                report.validation(result)
+                metrics = {self._validation_title(): result.metrics}
+            finished = state.step == config.steps
+            card = self.out / f"{config.name}.json"
+            save_student(
+                state.average,
+                card,
+                config=config.student,
+                provisional=not finished,
+                licence=config.licence,
+                description=self._description(),
+                metrics=metrics,
+            )
+            if finished:
+                average = state.average.cpu()
+                export_onnx(average, config.student, card.with_suffix(".onnx"))
+                add_file(card, card.with_suffix(".onnx"))
+        self.fabric.barrier()
+
+    def _validation_title(self) -> str:
+        config = self.config
+        scale = "rig's median scale" if config.losses.scale_invariant else "metric"
+        return (
+            f"fsmde-distill: {len(self.validation)} samples of {config.data.kind} val, "
+            f"to {config.val_depth_m:g} m, {scale}"
+        )
+
+    def _description(self) -> str:
+        config, state = self.config, self.state
+        names = [f.name for f in fields(config.losses) if f.type == "float"]
+        weights = {n: getattr(config.losses, n) for n in names if n != "temperature"}
+        losses = ", ".join(f"{n} {w:g}" for n, w in weights.items() if w)
+        return (
+            f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
+            f"{len(self.samples)} samples of {config.data.kind}, losses {losses}, seed "
+            f"{config.seed}, {state.seconds / 3600:.2f} h on {_machine(self.fabric)}."
+        )
+
+
+def _machine(fabric: Fabric) -> str:
+    if fabric.device.type == "cuda":
+        return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
+    return f"{fabric.world_size} x {torch.get_num_threads()} CPU threads"
+
+
+class Report:
+    """Progress bar and TensorBoard curves, from the first process only."""
+
+    def __init__(self, trainer: Trainer):
+        config, state = trainer.config, trainer.state
+        self.state, self.every = state, config.log_steps
+        self.quiet = not trainer.fabric.is_global_zero
+        self.bar = tqdm(
+            total=config.steps, initial=state.step, unit="step", desc=config.name,
+            disable=self.quiet,
+        )  # fmt: skip
+        self.recent: list[dict[str, float]] = []
+        self.writer = None
+        if not self.quiet:
+            self.writer = SummaryWriter(str(trainer.out / "tensorboard"), purge_step=state.step)
+
+    def losses(self, losses: dict[str, float]) -> None:
+        """Note a step; every log_steps the means go to bar and curves."""
+        self.bar.update()
+        self.recent.append(losses)
+        if self.quiet or len(self.recent) < self.every:
+            return
+        means = {n: sum(r[n] for r in self.recent) / len(self.recent) for n in losses}
+        self.recent.clear()
+        for name, value in means.items():
+            self.writer.add_scalar(f"train/{name}", value, self.state.step)
+        rate = self.state.schedule.get_last_lr()[-1]
+        self.writer.add_scalar("train/learning_rate", rate, self.state.step)
+        self.bar.set_postfix({n: f"{v:.3f}" for n, v in means.items()})
+
+    def validation(self, result) -> None:
+        """Numbers and picture of a validation."""
+        for name, value in result.metrics.items():
+            self.writer.add_scalar(f"val/{name}", value, self.state.step)
+        if result.panel is not None:
+            self.writer.add_image("val/images", result.panel, self.state.step, dataformats="HWC")
+        shown = ", ".join(f"{n} {result.metrics[n]:.4f}" for n in ("abs_rel", "delta_1"))
+        self.bar.write(f"step {self.state.step}: {shown}")
+
+    def close(self) -> None:
+        """Flush the curves."""
+        self.bar.close()
+        if self.writer is not None:
+            self.writer.close()

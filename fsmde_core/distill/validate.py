@@ -1,0 +1,64 @@
+"""How good the student is at this moment, in numbers and as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.distill.config import DistillConfig
+from fsmde_core.distill.stream import ValidationSamples, by_camera_count
+from fsmde_core.evaluate.metrics import METRICS, error_sums, median_scale
+from fsmde_core.student import StudentDepthNet
+from fsmde_core.visualize import colour_depth
+
+MIN_DEPTH_M = 1e-3
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Means over the images of the validation samples."""
+
+    metrics: dict[str, float]
+    """By the names of evaluate.metrics.METRICS."""
+    panel: np.ndarray
+    """[3 h, N w, 3] uint8: images, predicted and true depths of the first sample."""
+
+
+@torch.inference_mode()
+def validate(
+    student: StudentDepthNet, samples: ValidationSamples, config: DistillConfig
+) -> Validation:
+    """Per-image errors at the network's resolution, up to val_depth_m.
+
+    Without any scaling, but for a scale-invariant student: then with the ratio of medians, one for
+    the rig.
+    """
+    device = next(student.parameters()).device
+    rows, panel = [], None
+    for i in range(len(samples)):
+        (batch,) = by_camera_count([samples[i]])
+        views = (batch.images, batch.K, batch.T_ego_cam)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision != "32-true"):
+            depth = student(*(t.to(device) for t in views)).depth[0].float().cpu().numpy()
+        rows += _image_metrics(depth, batch, config)
+        panel = _panel(batch, depth) if panel is None else panel
+    means = np.mean(rows, axis=0) if rows else np.full(len(METRICS), np.nan)
+    return Validation({m: round(float(v), 4) for m, v in zip(METRICS, means)}, panel)
+
+
+def _image_metrics(depth: np.ndarray, batch: RigBatch, config: DistillConfig) -> list[np.ndarray]:
+    depth_gt, valid = batch.depth_gt[0].numpy(), batch.valid[0].numpy()
+    valid = valid & (depth_gt > MIN_DEPTH_M) & (depth_gt <= config.val_depth_m)
+    if config.losses.scale_invariant and valid.any():
+        depth = depth * median_scale(depth[valid], depth_gt[valid])
+    depth = np.clip(depth, MIN_DEPTH_M, config.val_depth_m)
+    return [error_sums(d[v], gt[v]).metrics for d, gt, v in zip(depth, depth_gt, valid) if v.any()]
+
+
+def _panel(batch: RigBatch, depth: np.ndarray) -> np.ndarray:
+    images = np.concatenate(list(batch.images[0].numpy()), axis=1)
+    rows = [[colour_depth(d) for d in maps] for maps in (depth, batch.depth_gt[0].numpy())]
+    return np.concatenate([images, *(np.concatenate(row, axis=1) for row in rows)], axis=0)
