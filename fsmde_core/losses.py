@@ -41,6 +41,17 @@ def silog_loss(
         return torch.where(valid.flatten(-3).any(dim=-1), loss, 0.0 * mean).mean()
 
 
+def sky_loss(depth: Tensor, sky: Tensor, far_m: Tensor) -> Tensor:
+    """How far below far_m the sky's depth is, in logs; nothing at or beyond it.
+
+    depth and sky [..., N, H, W], metres and bool; far_m broadcasts to depth. The sky has no depth,
+    so ground truth says nothing of it: without this, it comes out as near as its surroundings.
+    """
+    with full_precision(depth.device.type):
+        short = torch.relu(far_m.log() - depth.float().log()).flatten(-3)
+        return _masked_mean(short, sky.flatten(-3)).mean()
+
+
 def bin_distillation_loss(
     bin_logits: Tensor, teacher_logits: Tensor, mask: Tensor, *, temperature: float = 1.0
 ) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fsmde_core.geometry import project
 from fsmde_core.rig import Rig
 
 NEAR_M, FAR_M = 2.0, 80.0  # ends of the colour scale, logarithmic in between
@@ -14,6 +15,10 @@ BACKGROUND = 24
 TOP_VIEW_HEIGHT_M = 4.0  # points above would hide the street
 ERROR_SCALE = 0.5  # relative error shown as white
 BLUE = (31, 95, 180)
+ORANGE = (255, 170, 0)
+VEHICLE = ((-1.0, -0.95, 0.1), (3.7, 0.95, 1.5))  # corners of a box in the ego frame, metres
+DRONE_M, DRONE_PITCH_RAD = (-12.0, 0.0, 7.0), np.deg2rad(19)
+DRONE_DOT_M, DRONE_DOT_PX = 0.05, 4  # half the side of a point, at most so many pixels
 
 
 def colour_depth(depth: np.ndarray) -> np.ndarray:
@@ -55,9 +60,32 @@ def view_from_above(
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):  # two pixels a point, so that it is seen
         at = np.minimum(row + down, height - 1), np.minimum(column + right, width - 1)
         picture[at] = rgb
-    nose, tail, half = round(3.7 * scale), round(1.0 * scale), round(0.95 * scale)
-    corners = ((centre[0] - tail, centre[1] - half), (centre[0] + nose, centre[1] + half))
-    cv2.rectangle(picture, *corners, (255, 170, 0), 2, cv2.LINE_AA)
+    (tail, right, _), (nose, left, _) = (np.round(np.array(c) * scale).astype(int) for c in VEHICLE)
+    corners = ((centre[0] + tail, centre[1] - left), (centre[0] + nose, centre[1] - right))
+    cv2.rectangle(picture, *corners, ORANGE, 2, cv2.LINE_AA)
+    return picture
+
+
+def view_from_behind(xyz: np.ndarray, rgb: np.ndarray, *, width: int, height: int) -> np.ndarray:
+    """The cloud as a drone 12 m behind and 7 m up sees it, as uint8 RGB [height, width, 3].
+
+    xyz [P, 3] in the ego frame, metres; rgb [P, 3] uint8. Nearer points are larger and cover
+    further ones.
+    """
+    picture = np.full((height, width, 3), BACKGROUND, np.uint8)
+    nearest = np.full((height, width), np.inf)
+    pixels, depth = _chase(xyz, width, height)
+    shown = (depth > 2.0) & (pixels >= 0).all(axis=1) & (pixels < (width, height)).all(axis=1)
+    depth, rgb, (column, row) = depth[shown], rgb[shown], pixels[shown].astype(int).T
+    half_px = np.minimum(DRONE_DOT_M * width / depth, DRONE_DOT_PX).astype(int)
+    steps = range(-DRONE_DOT_PX, DRONE_DOT_PX + 1)
+    for down, right in ((d, r) for d in steps for r in steps):
+        large = np.flatnonzero(half_px >= max(abs(down), abs(right)))
+        at = np.clip(row[large] + down, 0, height - 1), np.clip(column[large] + right, 0, width - 1)
+        np.minimum.at(nearest, at, depth[large])
+        first = depth[large] == nearest[at]
+        picture[at[0][first], at[1][first]] = rgb[large[first]]
+    _draw_vehicle(picture, width, height)
     return picture
 
 
@@ -71,7 +99,7 @@ def surround_panel(
     caption: str,
     width: int = 1920,
 ) -> np.ndarray:
-    """One picture of one set, uint8 RGB: N images over N depths, the cloud from above below.
+    """One picture of one set, uint8 RGB: N images over N depths, the cloud from behind and above.
 
     images N x [H, W, 3] uint8 RGB and depths N x [H, W] in metres, in the rig's order; shown from
     the left rear over the front to the right rear, so that neighbours stand side by side.
@@ -91,10 +119,34 @@ def surround_panel(
     tallest = max(column.shape[0] for column in columns)
     columns = [_padded(column, tallest, cell_width) for column in columns]
     panel = _padded(np.hstack(columns), tallest, width)
-    above = view_from_above(xyz, rgb, width=width, height=round(width * 0.42))
-    _write(above, caption, (12, 24), size=0.55, colour=(230, 230, 230))
+    split, below = round(width * 0.58), round(width * 0.34)
+    behind = view_from_behind(xyz, rgb, width=split, height=below)
+    above = view_from_above(
+        xyz, rgb, width=width - split, height=below, ahead_m=40.0, behind_m=22.0
+    )
+    _write(behind, caption, (12, 24), size=0.55, colour=(230, 230, 230))
     _draw_scale(above)
-    return np.vstack([panel, above])
+    return np.vstack([panel, np.hstack([behind, above])])
+
+
+def _chase(xyz: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels [P, 2] and depth [P] of points in the ego frame, as the drone sees them."""
+    sin, cos = np.sin(DRONE_PITCH_RAD), np.cos(DRONE_PITCH_RAD)
+    R_cam_ego = np.array([[0, -1, 0], [-sin, 0, -cos], [cos, 0, -sin]])
+    focal_px = 0.62 * width
+    K = np.array([[focal_px, 0, width / 2], [0, focal_px, height * 0.42], [0, 0, 1]])
+    return project((xyz - DRONE_M) @ R_cam_ego.T, K)
+
+
+def _draw_vehicle(picture: np.ndarray, width: int, height: int) -> None:
+    """The vehicle's box, as the drone sees it."""
+    corners = np.array(np.meshgrid(*zip(*VEHICLE), indexing="ij")).reshape(3, 8).T
+    pixels, _ = _chase(corners, width, height)
+    for a in range(8):
+        for axis in (1, 2, 4):
+            if not a & axis:
+                ends = (tuple(int(v) for v in pixels[i]) for i in (a, a | axis))
+                cv2.line(picture, *ends, ORANGE, 2, cv2.LINE_AA)
 
 
 def _padded(picture: np.ndarray, height: int, width: int) -> np.ndarray:

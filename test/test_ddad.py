@@ -40,6 +40,11 @@ def test_a_split_is_read_scene_by_scene(ddad_scene):
         read_dataset(root, split="test")
 
 
+def test_a_single_scene_is_a_dataset_of_no_split(ddad_scene):
+    samples = read_dataset(ddad_scene, split="val")
+    assert samples.scenes == ("scene_01",) and len(samples) == 3
+
+
 def test_a_scene_that_is_gone_is_said_when_it_is_asked_for(tmp_path):
     splits = {"scene_splits": {"1": {"filenames": ["000150/scene_x.json"]}}}
     (tmp_path / "ddad.json").write_text(json.dumps(splits))

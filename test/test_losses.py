@@ -8,6 +8,7 @@ from fsmde_core.losses import (
     cross_interaction_loss,
     relative_depth_loss,
     silog_loss,
+    sky_loss,
     view_relational_loss,
 )
 
@@ -47,6 +48,16 @@ def test_pixels_that_are_not_valid_do_not_count():
     with_third = silog_loss(depth, depth_gt, depth_gt > 0)
     two = depth[..., :2], depth_gt[..., :2]
     assert torch.equal(with_third, silog_loss(*two, two[1] > 0))
+
+
+def test_only_a_near_sky_costs():
+    depth = one_row(50.0, 300.0, 1.0).requires_grad_()
+    sky, far_m = one_row(True, True, False), torch.tensor(100.0)
+    loss = sky_loss(depth, sky, far_m)
+    assert loss.item() == pytest.approx(math.log(2) / 2, rel=1e-5)
+    loss.backward()
+    assert depth.grad[0, 0, 0] < 0 and (depth.grad[0, 0, 1:] == 0).all()
+    assert sky_loss(depth, ~(sky | True), far_m) == 0
 
 
 def test_rigs_have_a_scale_each_and_count_alike():

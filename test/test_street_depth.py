@@ -7,6 +7,7 @@ import pytest
 
 from fsmde_core.geometry import pixel_centres, pixel_rays
 from fsmde_core.street.camera_view import RenderConfig, Stage, render_view
+from fsmde_core.street.mesh import merge
 from fsmde_core.street.rigs import make_rig
 from fsmde_core.street.scene import SceneConfig, build_scene
 
@@ -19,17 +20,14 @@ def look(stage, world, camera):
     return render_view(world, camera, T_world_ego=pose, shutter_m=np.zeros(3), seed=1, config=DRAFT)
 
 
-def embree_depth(world, T_world_cam, camera):
+def embree_depth(mesh, T_world_cam, camera):
     """Depth [H, W] of the pixel centres' rays by Embree, 0 where they meet nothing."""
     trimesh = pytest.importorskip("trimesh", reason="trimesh casts the independent rays")
     pytest.importorskip("embreex", reason="embreex casts the independent rays")
     from trimesh.ray.ray_pyembree import RayMeshIntersector
 
-    corner, e1, e2 = np.split(world.triangles.astype(np.float64), 3, axis=1)
-    corners = np.stack([corner, corner + e1, corner + e2], axis=1)
-    mesh = trimesh.Trimesh(
-        corners.reshape(-1, 3), np.arange(len(corners) * 3).reshape(-1, 3), process=False
-    )
+    corners = mesh.corners.astype(np.float64).reshape(-1, 3)
+    mesh = trimesh.Trimesh(corners, np.arange(len(corners)).reshape(-1, 3), process=False)
     centres = pixel_centres(camera.width, camera.height)
     rays = pixel_rays(camera.K, centres).reshape(-1, 3)
     directions = rays @ T_world_cam[:3, :3].T
@@ -57,7 +55,10 @@ def test_depth_agrees_with_embree_on_ten_seeds():
         world = stage.world(0.0)
         camera = RIG.cameras[seed % len(RIG.cameras)]
         depth = look(stage, world, camera).depth
-        expected = embree_depth(world, stage.scene.ego_pose(0.0) @ camera.T_ego_cam, camera)
+        scene = stage.scene
+        bodies = [scene.static, scene.ego, *(actor.mesh for actor in scene.actors)]
+        placed = merge([mesh.transformed(T) for mesh, T in zip(bodies, stage.poses(0.0))])
+        expected = embree_depth(placed, stage.scene.ego_pose(0.0) @ camera.T_ego_cam, camera)
         both = (depth > 0) & (expected > 0)
         error = np.abs(depth - expected) / np.maximum(expected, 1e-6)
         errors.append(error[both])

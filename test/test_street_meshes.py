@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fsmde_core.street.bvh import build_bvh, join_bvhs
+from fsmde_core.street.bvh import build_bvh
 from fsmde_core.street.mesh import MeshBuilder, merge
 from fsmde_core.street.people import make_person
 from fsmde_core.street.road import make_road
@@ -31,21 +31,24 @@ def test_merged_meshes_keep_their_surfaces():
     assert (tones == np.repeat([0.25, 0.75], len(parts[0].corners)).astype(np.float32)).all()
 
 
-def test_every_leaf_of_joined_hierarchies_is_reached_once():
+def test_every_triangle_is_in_one_leaf_inside_its_boxes():
     rng = np.random.default_rng(0)
-    nodes = []
-    for count in (50, 9):
-        lower = rng.uniform(0, 10, (count, 3)).astype(np.float32)
-        nodes.append(build_bvh(lower, lower + np.float32(0.5))[0])
-    joined = join_bvhs(*nodes, 50)
-    reached, stack = [], [0]
+    corners = rng.uniform(0, 10, (500, 1, 3)) + rng.uniform(0, 0.5, (500, 3, 3))
+    corners = corners.astype(np.float32)
+    nodes, order = build_bvh(corners)
+    reached, stack = [], [(0, np.full(3, -np.inf), np.full(3, np.inf))]
     while stack:
-        first, count = joined[stack.pop(), 6:].astype(int)
+        node, low, high = stack.pop()
+        lower, upper = nodes[node, :3], nodes[node, 3:6]
+        assert (lower >= low).all() and (upper <= high).all()
+        first, count = nodes[node, 6:].astype(int)
         if count < 0:
-            stack += [first, first + 1]
+            stack += [(first, lower, upper), (first + 1, lower, upper)]
         else:
+            inside = corners[order[first : first + count]]
+            assert (inside >= lower).all() and (inside <= upper).all()
             reached += range(first, first + count)
-    assert sorted(reached) == list(range(59))
+    assert sorted(reached) == list(range(500))
 
 
 @pytest.mark.parametrize("kind", VEHICLE_KINDS)

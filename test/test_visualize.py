@@ -8,6 +8,7 @@ from fsmde_core.visualize import (
     line_chart,
     surround_panel,
     view_from_above,
+    view_from_behind,
 )
 
 
@@ -32,6 +33,18 @@ def test_a_roof_covers_the_street_below():
     assert picture[150, 550].tolist() == [250, 0, 0]
 
 
+def test_from_behind_the_near_point_is_large_and_covers_the_far_one():
+    # the second lies on the drone's ray through the first, four times as far
+    xyz = np.array([[-2.0, 0, 4], [28.0, 0, -5]])
+    rgb = np.array([[250, 0, 0], [0, 250, 0]], np.uint8)
+    near = view_from_behind(xyz, rgb, width=900, height=500)
+    far = view_from_behind(xyz[1:], rgb[1:], width=900, height=500)
+    reds = (near == [250, 0, 0]).all(axis=-1)
+    greens = (far == [0, 250, 0]).all(axis=-1)
+    assert reds.sum() > 4 * greens.sum() > 0
+    assert not (near[greens] == [0, 250, 0]).all()
+
+
 def test_the_panel_holds_all_cameras(rig, views):
     panel = surround_panel(
         [image for image, _ in views],
@@ -42,7 +55,7 @@ def test_the_panel_holds_all_cameras(rig, views):
         caption="test",
         width=1200,
     )
-    assert panel.shape == (2 * round(200 * 180 / 320) + 504, 1200, 3)
+    assert panel.shape == (2 * round(200 * 180 / 320) + 408, 1200, 3)
     assert panel.dtype == np.uint8
 
 

@@ -21,17 +21,13 @@ SPLITS = {"train": "0", "val": "1", "test": "2"}  # DGP numbers its splits
 def read_dataset(root: Path | str, *, split: str) -> Samples:
     """The samples of one split, scene after scene, in time order.
 
-    root is a scene_dataset JSON (ddad.json), or a folder with just one in it. DatasetError names a
-    missing file, key or datum: at once for the dataset, for a scene when its samples are asked for.
+    root is a scene_dataset JSON (ddad.json), a folder with just one in it, or the JSON of a single
+    scene, which is of no split. DatasetError names a missing file, key or datum: at once for the
+    dataset, for a scene when its samples are asked for.
     """
     path = _dataset_json(Path(root))
-    splits = _load_json(path).get("scene_splits", {})
-    if split not in SPLITS or SPLITS[split] not in splits:
-        known = ", ".join(name for name, number in SPLITS.items() if number in splits)
-        raise DatasetError(f"{path} has no split {split!r}; known: {known or 'none'}")
     entries, scenes = [], {}
-    for name in splits[SPLITS[split]]["filenames"]:
-        scene_json = inside_root(path.parent, name)
+    for scene_json in _scene_files(path, split):
         scenes[scene_json.parent.name] = scene_json
         entries += [(scene_json.parent.name, str(i)) for i in range(_sample_count(scene_json))]
     scene_of = lru_cache(maxsize=2)(read_scene)  # samples are asked for scene after scene
@@ -82,6 +78,17 @@ def _dataset_json(root: Path) -> Path:
     if len(found) != 1:
         raise DatasetError(f"folder {root} has {len(found)} scene_dataset JSON files, not one")
     return found[0]
+
+
+def _scene_files(path: Path, split: str) -> list[Path]:
+    document = _load_json(path)
+    if "samples" in document:
+        return [path.resolve()]
+    splits = document.get("scene_splits", {})
+    if split not in SPLITS or SPLITS[split] not in splits:
+        known = ", ".join(name for name, number in SPLITS.items() if number in splits)
+        raise DatasetError(f"{path} has no split {split!r}; known: {known or 'none'}")
+    return [inside_root(path.parent, name) for name in splits[SPLITS[split]]["filenames"]]
 
 
 def _sample_count(scene_json: Path) -> int:

@@ -50,6 +50,9 @@ class LossConfig:
 
     silog: float = 1.0
     """Of the student's depth against ground truth."""
+    sky: float = 0.0
+    """Of the sky being far; only for the street, whose depth is dense: elsewhere a pixel without
+    ground truth may be anything."""
     kd: float = 0.0
     """Of the divergence between the teacher's and the student's bin probabilities."""
     cross: float = 0.0
@@ -237,6 +240,8 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("data.train names no folder to learn from")
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
+    if config.losses.sky and config.data.kind != "street":
+        raise ConfigError(f"losses.sky needs dense depth, which data.kind {config.data.kind} lacks")
     for key in ("input_width", "input_height"):
         size = getattr(config.student, key)
         if size <= 0 or size % 32:

@@ -118,6 +118,18 @@ def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:
     os.replace(beside, folder / CHECKPOINT)
 
 
+def _different(theirs: dict, ours: dict, where: str = "") -> str:
+    """The first key whose values differ, with its path; keys that only one side knows may."""
+    for key in (theirs.keys() & ours.keys()) - set(FREE_TO_CHANGE):
+        if isinstance(ours[key], dict):
+            found = _different(theirs[key], ours[key], f"{where}{key}.")
+            if found:
+                return found
+        elif theirs[key] != ours[key]:
+            return where + key
+    return ""
+
+
 def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
     """Go on where the folder's checkpoint stopped; False if there is none.
 
@@ -135,11 +147,11 @@ def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
         raise CheckpointError(
             f"checkpoint {path} does not read ({reason}); delete it to start anew"
         ) from error
-    for key in ours:
-        if key not in FREE_TO_CHANGE and theirs.get(key) != ours[key]:
-            raise CheckpointError(
-                f"checkpoint {path} is of a run with another {key}; choose another --out"
-            )
+    different = _different(theirs, ours)
+    if different:
+        raise CheckpointError(
+            f"checkpoint {path} is of a run with another {different}; choose another --out"
+        )
     restore_weights(state.student, document["student"])
     restore_weights(state.average, document["average"])
     state.optimizer.load_state_dict(document["optimizer"])

@@ -13,9 +13,12 @@ from fsmde_core.losses import (
     cross_interaction_loss,
     relative_depth_loss,
     silog_loss,
+    sky_loss,
     view_relational_loss,
 )
 from fsmde_core.student import StudentConfig
+
+SKY_SHARE = 0.75  # of the last bin's edge: an expectation over bins never reaches the edge itself
 
 
 class DistillStep(nn.Module):
@@ -46,8 +49,12 @@ class DistillStep(nn.Module):
         [B, N, Z, h, w] and teacher_centers [B, N, Z] of the teacher's BinOutput for these images.
         """
         output = self.student(images, K, T_ego_cam)
-        valid = valid & (depth_gt < self.reach * K[..., 0, 0, None, None])  # the last bin's edge
+        sky = ~(valid | mask)
+        last_edge = self.reach * K[..., 0, 0, None, None]
+        valid = valid & (depth_gt < last_edge)
         losses = {}
+        if self.losses.sky:
+            losses["sky"] = sky_loss(output.depth, sky, SKY_SHARE * last_edge)
         if self.losses.silog:
             mean_weight = 0.0 if self.losses.scale_invariant else MEAN_WEIGHT
             losses["silog"] = silog_loss(output.depth, depth_gt, valid, mean_weight=mean_weight)

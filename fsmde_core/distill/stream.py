@@ -1,7 +1,7 @@
 """The endless stream of training samples: item k is always the same, on however many processes.
 
 The order is a permutation per pass, and each item's augmentation draws from its own seed. A run
-that goes on at step s therefore sees exactly what it would have seen, without any stored state.
+that goes on at step s sees exactly what it would have seen, and no state has to be stored.
 """
 
 from __future__ import annotations

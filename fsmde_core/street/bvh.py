@@ -1,4 +1,4 @@
-"""Bounding volume hierarchy over triangles: build on the CPU, traverse anywhere.
+"""Bounding volume hierarchy over triangles.
 
 A node is eight floats: lower corner, upper corner, then (first triangle, count) for a leaf or
 (left child, -1) for an inner node; the right child follows the left one. Indices up to 2^24 are
@@ -10,13 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fsmde_core.street.compile import device
-
 F = np.float32
 LEAF_TRIANGLES = 4
 BINS = 12
 STACK_DEPTH = 96
-MIN_HIT_M = F(1e-3)
 
 
 @njit(cache=True)
@@ -98,12 +95,17 @@ def _split(lower, upper, centre, order, first, last):
 
 
 @njit(cache=True)
-def build_bvh(lower, upper):
-    """Build the hierarchy over boxes lower, upper [T, 3] float32.
+def build_bvh(corners):
+    """Build the hierarchy over triangles of corners [T, 3, 3] float32.
 
     Returns nodes [M, 8] float32 and order [T] int32: leaf ranges index the reordered triangles.
     """
-    count = lower.shape[0]
+    count = corners.shape[0]
+    lower, upper = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    for i in range(count):
+        for k in range(3):
+            a, b, c = corners[i, 0, k], corners[i, 1, k], corners[i, 2, k]
+            lower[i, k], upper[i, k] = min(a, min(b, c)), max(a, max(b, c))
     centre = (lower + upper) * F(0.5)
     order = np.arange(count).astype(np.int32)
     nodes = np.zeros((2 * count, 8), np.float32)
@@ -129,116 +131,3 @@ def build_bvh(lower, upper):
         depth += 2
         used += 2
     return nodes[:used].copy(), order
-
-
-def join_bvhs(nodes_a: np.ndarray, nodes_b: np.ndarray, triangles_a: int) -> np.ndarray:
-    """One hierarchy over two, whose triangles are stacked a then b.
-
-    The static street is built once and joined with the moving actors of each moment.
-    nodes_a, nodes_b [M, 8]; triangles_a is the number of triangles of a; returns [Ma + Mb + 1, 8].
-    """
-    nodes = np.empty((len(nodes_a) + len(nodes_b) + 1, 8), np.float32)
-    # Children stand side by side, so the two roots come first and all others shift behind them.
-    nodes[1], nodes[2] = nodes_a[0], nodes_b[0]
-    nodes[3 : len(nodes_a) + 2] = nodes_a[1:]
-    nodes[len(nodes_a) + 2 :] = nodes_b[1:]
-    nodes[0, :3] = np.minimum(nodes_a[0, :3], nodes_b[0, :3])
-    nodes[0, 3:6] = np.maximum(nodes_a[0, 3:6], nodes_b[0, 3:6])
-    of_b = np.zeros(len(nodes), bool)
-    of_b[2], of_b[len(nodes_a) + 2 :] = True, True
-    inner = nodes[:, 7] < 0
-    inner[0] = False
-    nodes[0, 6:] = 1, -1
-    nodes[inner & ~of_b, 6] += 2
-    nodes[inner & of_b, 6] += len(nodes_a) + 1
-    nodes[~inner & of_b, 6] += triangles_a
-    return nodes
-
-
-@device
-def _hit_triangle(triangles, i, ox, oy, oz, dx, dy, dz):
-    """Moeller and Trumbore (1997): (t, u, v), t negative for a miss."""
-    e1x, e1y, e1z = triangles[i, 3], triangles[i, 4], triangles[i, 5]
-    e2x, e2y, e2z = triangles[i, 6], triangles[i, 7], triangles[i, 8]
-    px = dy * e2z - dz * e2y
-    py = dz * e2x - dx * e2z
-    pz = dx * e2y - dy * e2x
-    det = e1x * px + e1y * py + e1z * pz
-    if abs(det) < F(1e-14):
-        return F(-1), F(0), F(0)
-    inv = F(1) / det
-    sx = ox - triangles[i, 0]
-    sy = oy - triangles[i, 1]
-    sz = oz - triangles[i, 2]
-    u = (sx * px + sy * py + sz * pz) * inv
-    if u < F(0) or u > F(1):
-        return F(-1), F(0), F(0)
-    qx = sy * e1z - sz * e1y
-    qy = sz * e1x - sx * e1z
-    qz = sx * e1y - sy * e1x
-    v = (dx * qx + dy * qy + dz * qz) * inv
-    if v < F(0) or u + v > F(1):
-        return F(-1), F(0), F(0)
-    return (e2x * qx + e2y * qy + e2z * qz) * inv, u, v
-
-
-@device
-def _enter_box(nodes, k, ox, oy, oz, ix, iy, iz, t_max):
-    """Distance at which the ray enters a node's box, or 1e30 for a miss."""
-    x0 = (nodes[k, 0] - ox) * ix
-    x1 = (nodes[k, 3] - ox) * ix
-    y0 = (nodes[k, 1] - oy) * iy
-    y1 = (nodes[k, 4] - oy) * iy
-    z0 = (nodes[k, 2] - oz) * iz
-    z1 = (nodes[k, 5] - oz) * iz
-    near = max(max(min(x0, x1), min(y0, y1)), max(min(z0, z1), F(0)))
-    far = min(min(max(x0, x1), max(y0, y1)), min(max(z0, z1), t_max))
-    # The slack keeps rays that graze a flat box, such as the ground's, from slipping through.
-    if near <= far * F(1.000001) + F(1e-6):
-        return near
-    return F(1e30)
-
-
-@device
-def _inverse(d):
-    if abs(d) > F(1e-9):
-        return F(1) / d
-    return F(1e9)
-
-
-@device
-def trace(nodes, triangles, stack, ox, oy, oz, dx, dy, dz, t_max, any_hit):
-    """First hit of a ray: (t, triangle, u, v), triangle -1 for none; any_hit stops at any.
-
-    stack is scratch space [STACK_DEPTH] int32.
-    """
-    ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
-    best = F(t_max)
-    hit = -1
-    hit_u, hit_v = F(0), F(0)
-    stack[0] = 0
-    depth = 1
-    while depth > 0:
-        depth -= 1
-        node = stack[depth]
-        count = int(nodes[node, 7])
-        first = int(nodes[node, 6])
-        if count >= 0:
-            for i in range(first, first + count):
-                t, u, v = _hit_triangle(triangles, i, ox, oy, oz, dx, dy, dz)
-                if t > MIN_HIT_M and t < best:
-                    best, hit, hit_u, hit_v = t, i, u, v
-                    if any_hit:
-                        return best, hit, hit_u, hit_v
-            continue
-        left = _enter_box(nodes, first, ox, oy, oz, ix, iy, iz, best)
-        right = _enter_box(nodes, first + 1, ox, oy, oz, ix, iy, iz, best)
-        # The nearer child goes on top of the stack.
-        swap = 1 if left < right else 0
-        if max(left, right) < F(1e30):
-            stack[depth] = first + swap
-            depth += 1
-        if min(left, right) < F(1e30):
-            stack[depth] = first + 1 - swap
-            depth += 1
-    return best, hit, hit_u, hit_v

@@ -7,11 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from fsmde_core.rig import Camera
-from fsmde_core.street.bvh import build_bvh, join_bvhs
+from fsmde_core.street.bvh import build_bvh
+from fsmde_core.street.light import pack_light
 from fsmde_core.street.mesh import Mesh, merge
 from fsmde_core.street.scene import Scene
 from fsmde_core.street.surfaces import ObjectClass
-from fsmde_core.street.tracer import World, pack_light, render
+from fsmde_core.street.trace import (
+    BODY_COLUMNS,
+    BODY_INSTANCE,
+    LOWER,
+    POSITION,
+    ROOT,
+    ROTATION,
+    UPPER,
+    World,
+)
+from fsmde_core.street.tracer import render
 
 
 @dataclass(frozen=True)
@@ -38,67 +49,74 @@ class View:
     """[H, W] bool: the pixel shows the ego's own body."""
 
 
-@dataclass(frozen=True, eq=False)
-class Geometry:
-    """Flat triangles with their hierarchy; see tracer.World for the arrays."""
-
-    nodes: np.ndarray
-    triangles: np.ndarray
-    attributes: np.ndarray
-    surface_of: np.ndarray
-    surfaces: np.ndarray
-
-
-def index_mesh(mesh: Mesh) -> Geometry:
-    """Build the hierarchy over a mesh."""
-    corners = mesh.corners
-    nodes, order = build_bvh(corners.min(axis=1), corners.max(axis=1))
-    corners = corners[order]
-    edges = (corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    count = len(corners)
-    attributes = (mesh.normals[order].reshape(count, 9), mesh.uv[order].reshape(count, 6))
-    return Geometry(
-        nodes=nodes,
-        triangles=np.ascontiguousarray(np.concatenate([corners[:, 0], *edges], axis=1)),
-        attributes=np.ascontiguousarray(np.concatenate(attributes, axis=1)),
-        surface_of=mesh.surface[order],
-        surfaces=mesh.surfaces,
-    )
-
-
 class Stage:
-    """A scene ready to be rendered: what stands still is indexed once, what moves per moment."""
+    """A scene ready to be rendered: every mesh is indexed once, a moment only places them."""
 
     def __init__(self, scene: Scene):
         self.scene = scene
-        self._static = index_mesh(scene.static)
+        meshes = [scene.static, scene.ego]
+        which = {}
+        for actor in scene.actors:
+            if id(actor.mesh) not in which:
+                which[id(actor.mesh)] = len(meshes)
+                meshes.append(actor.mesh)
+        self._mesh_of = [0, 1, *(which[id(actor.mesh)] for actor in scene.actors)]
+        self._bounds = np.array([_bounds(mesh) for mesh in meshes])
+        self._roots, self._arrays = _index(meshes)
+        self._instances = [-1, int(ObjectClass.EGO), *(actor.instance for actor in scene.actors)]
+        self._light = pack_light(scene.light)
+
+    def poses(self, time_s: float) -> np.ndarray:
+        """T_world_body [B, 4, 4] of what stands still, of the ego and of the actors at a time."""
+        scene = self.scene
+        moving = (actor.pose(scene.road, time_s) for actor in scene.actors)
+        return np.stack([np.eye(4), scene.ego_pose(time_s), *moving])
 
     def world(self, time_s: float) -> World:
         """The scene's arrays at a time, the ego body and all actors in their places."""
-        scene = self.scene
-        T_world_ego = scene.ego_pose(time_s)
-        R, position = T_world_ego[:3, :3].astype(np.float32), T_world_ego[:3, 3].astype(np.float32)
-        body = scene.ego
-        ego = Mesh(
-            (body.corners @ R.T + position).astype(np.float32),
-            body.normals @ R.T,
-            body.uv,
-            body.surface,
-            body.surfaces,
-        )
-        moving = index_mesh(merge([ego, *(a.placed(scene.road, time_s) for a in scene.actors)]))
-        still = self._static
-        return World(
-            nodes=join_bvhs(still.nodes, moving.nodes, len(still.triangles)),
-            triangles=np.concatenate([still.triangles, moving.triangles]),
-            attributes=np.concatenate([still.attributes, moving.attributes]),
-            surface_of=np.concatenate(
-                [still.surface_of, moving.surface_of + np.int32(len(still.surfaces))]
-            ),
-            surfaces=np.concatenate([still.surfaces, moving.surfaces]),
-            lamps=scene.lamps_near(T_world_ego),
-            light=pack_light(scene.light),
-        )
+        poses = self.poses(time_s)
+        lower, upper = np.moveaxis(self._bounds[self._mesh_of], 1, 0)
+        R, position = poses[:, :3, :3], poses[:, :3, 3]
+        middle = np.einsum("bij,bj->bi", R, (lower + upper) / 2) + position
+        # The box around the turned box, a little larger for rounding.
+        half = np.einsum("bij,bj->bi", np.abs(R), (upper - lower) / 2) + 1e-3
+        bodies = np.empty((len(poses), BODY_COLUMNS), np.float32)
+        bodies[:, LOWER:UPPER] = middle - half
+        bodies[:, UPPER:ROTATION] = middle + half
+        bodies[:, ROTATION:POSITION] = R.reshape(-1, 9)
+        bodies[:, POSITION:ROOT] = position
+        bodies[:, ROOT] = self._roots[self._mesh_of]
+        bodies[:, BODY_INSTANCE] = self._instances
+        lamps = self.scene.lamps_near(poses[1])
+        return World(**self._arrays, bodies=bodies, lamps=lamps, light=self._light)
+
+
+def _bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    corners = mesh.corners.reshape(-1, 3)
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def _index(meshes: list[Mesh]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Hierarchies over each mesh, their roots [len(meshes)], and World's arrays of geometry."""
+    trees, orders = zip(*(build_bvh(mesh.corners) for mesh in meshes))
+    sizes = [len(order) for order in orders]
+    first_node = np.cumsum([0, *map(len, trees)])
+    first_triangle = np.cumsum([0, *sizes])
+    for tree, node, triangle in zip(trees, first_node, first_triangle):
+        tree[:, 6] += np.where(tree[:, 7] < 0, node, triangle)
+    joined = merge(meshes)
+    order = np.concatenate([o + k for o, k in zip(orders, first_triangle)])
+    corners = joined.corners[order]
+    first, edges = corners[:, :1], corners[:, 1:] - corners[:, :1]
+    count = len(order)
+    attributes = (joined.normals[order].reshape(count, 9), joined.uv[order].reshape(count, 6))
+    return first_node[:-1], {
+        "nodes": np.concatenate(trees),
+        "triangles": np.concatenate([first, edges], axis=1).reshape(count, 9),
+        "attributes": np.concatenate(attributes, axis=1),
+        "surface_of": joined.surface[order],
+        "surfaces": joined.surfaces,
+    }
 
 
 def render_view(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from fsmde_core.street.compile import device
 from fsmde_core.street.noise import fractal_noise, hash3, value_noise
 from fsmde_core.street.surfaces import (
@@ -43,10 +45,12 @@ from fsmde_core.street.surfaces import (
     ZEBRA,
 )
 
+F = np.float32
+
 
 @device
 def _fract(x):
-    return x - math.floor(x)
+    return x - F(math.floor(x))
 
 
 @device
@@ -56,7 +60,7 @@ def _asphalt(s, t, seed, footprint, shade):
     fine = fractal_noise(s * 9.0, t * 9.0, seed + 7, footprint * 9.0)
     grain = value_noise(s * 70.0, t * 70.0, seed + 9) if footprint < 0.02 else 0.5
     grey = shade * (0.7 + 0.6 * broad) * (0.72 + 0.3 * fine + 0.26 * grain)
-    patch = hash3(int(math.floor(s / 6.3)), int(math.floor(t / 2.6)), seed)
+    patch = hash3(math.floor(s / 6.3), math.floor(t / 2.6), seed)
     if patch > 0.9:
         grey *= 0.62 + 0.2 * fine
     crack = abs(fractal_noise(s * 0.55, t * 0.55, seed + 31, footprint) - 0.5)
@@ -81,7 +85,7 @@ def _road(row, s, t, footprint):
     yellow = False
     mark = abs(side - half + 0.25) < 0.07
     for k in range(1, 4):
-        if k < lanes and abs(side - lane * k) < 0.07 and _fract(s / 9.0) < 0.36:
+        if k < lanes and abs(side - lane * F(k)) < 0.07 and _fract(s / 9.0) < 0.36:
             mark = True
     if centre < 0.4:
         if abs(side - 0.14) < 0.06:
@@ -124,8 +128,8 @@ def _paving(row, s, t, footprint):
     """Slabs of P0 metres with joints; P1 staggers the rows like bricks."""
     seed = int(row[SEED] * 1e6)
     size = row[P0]
-    along = s / size + (0.5 * (math.floor(t / size) % 2) if row[P1] > 0.5 else 0.0)
-    tone = hash3(int(math.floor(along)), int(math.floor(t / size)), seed)
+    along = s / size + (0.5 * F(math.floor(t / size) % 2) if row[P1] > 0.5 else F(0))
+    tone = hash3(math.floor(along), math.floor(t / size), seed)
     broad = fractal_noise(s * 0.4, t * 0.4, seed, footprint)
     fine = fractal_noise(s * 11.0, t * 11.0, seed + 3, footprint * 11.0)
     k = (0.65 + 0.5 * broad) * (0.78 + 0.4 * fine) * (0.88 + 0.24 * tone)
@@ -161,9 +165,9 @@ def _wall_finish(row, u, v, footprint, seed):
     style = int(row[P3]) % 8
     if style == 0 and footprint < 0.08:
         course = math.floor(v / 0.075)
-        brick = u / 0.22 + 0.5 * (course % 2)
-        k *= 0.75 + 0.45 * hash3(int(math.floor(brick)), int(course), seed)
-        if v / 0.075 - course < 0.14 or _fract(brick) < 0.05:
+        brick = u / 0.22 + 0.5 * F(course % 2)
+        k *= 0.75 + 0.45 * hash3(math.floor(brick), int(course), seed)
+        if v / 0.075 - F(course) < 0.14 or _fract(brick) < 0.05:
             k *= 1.25
     elif style == 1:
         k *= 0.9 + 0.2 * fractal_noise(u * 12.0, v * 12.0, seed, footprint * 12.0)
@@ -175,7 +179,7 @@ def _wall_finish(row, u, v, footprint, seed):
 @device
 def _shop_front(row, u, v, storey, seed, lit):
     """Ground floor of a shop: (is window, red, green, blue, emission)."""
-    shop = int(math.floor(u / 9.0))
+    shop = math.floor(u / 9.0)
     if v < storey * 0.76:
         if v > 0.42 and _fract(u / 2.4) > 0.05:
             glow = 0.55 * lit if hash3(shop, 8, seed) < 0.7 else 0.0
@@ -200,7 +204,7 @@ def _window_pane(row, bay, floor, lu, lv, half, seed, lit):
     r, g, b = c, c, c * 1.05
     emission = 0.0
     if chance > 0.45 and abs(lu - 0.5) > half * (1.6 * chance - 0.7):
-        fold = 0.25 + 0.35 * value_noise(lu * 40.0, floor * 3.1, seed)
+        fold = 0.25 + 0.35 * value_noise(lu * 40.0, F(floor) * 3.1, seed)
         r, g, b = fold, fold * 0.96, fold * 0.88
     elif chance > 0.2 and lv > 1.1 - chance:
         slat = 0.3 if _fract(lv * 30.0) < 0.7 else 0.15
@@ -220,8 +224,8 @@ def _facade(row, u, v, footprint, lit):
     r, g, b = row[RED] * k, row[GREEN] * k, row[BLUE] * k
     if v < 0.0:
         return r, g, b, 0.0, 0.0
-    floor = int(math.floor(v / storey))
-    bay = int(math.floor(u / bay_m))
+    floor = math.floor(v / storey)
+    bay = math.floor(u / bay_m)
     lu, lv = _fract(u / bay_m), _fract(v / storey)
     if int(row[P3]) >= 8 and floor == 0:
         pane, r, g, b, glow = _shop_front(row, u, v, storey, seed, lit)
@@ -271,8 +275,8 @@ def _roof(row, u, v, footprint):
     """Rows of tiles with moss and age."""
     seed = int(row[SEED] * 1e6)
     course = math.floor(v / 0.3)
-    k = 0.8 + 0.35 * hash3(int(math.floor(u / 0.25)), int(course), seed)
-    if footprint < 0.1 and v / 0.3 - course < 0.12:
+    k = 0.8 + 0.35 * hash3(math.floor(u / 0.25), int(course), seed)
+    if footprint < 0.1 and v / 0.3 - F(course) < 0.12:
         k *= 0.6
     return k * (0.7 + 0.6 * fractal_noise(u * 0.7, v * 0.7, seed, footprint))
 
@@ -293,8 +297,8 @@ def albedo(row, u, v, footprint, lit):
     """Colour, gloss and emission of a surface at a point; lit is 1 at night, 0 by day."""
     kind = int(row[KIND])
     seed = int(row[SEED] * 1e6)
-    r, g, b = float(row[RED]), float(row[GREEN]), float(row[BLUE])
-    gloss, emission = float(row[GLOSS]), float(row[EMISSION])
+    r, g, b = row[RED], row[GREEN], row[BLUE]
+    gloss, emission = row[GLOSS], row[EMISSION]
     if kind == ROAD:
         r, g, b = _road(row, u, v, footprint)
     elif kind == ZEBRA:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fsmde_core.geometry import make_transform
 from fsmde_core.street.surfaces import INSTANCE, ROW, surface_row
 
 BOX_FACES = np.array([[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]])
@@ -26,11 +27,15 @@ class Mesh:
     surfaces: np.ndarray
     """[S, 16] float32, see the module surfaces."""
 
-    def moved(self, position, yaw: float, *, pitch: float = 0.0) -> Mesh:
-        """The mesh turned by pitch (nose down) and yaw in radians, then shifted by position [3]."""
-        R = (rotation_z(yaw) @ rotation_y(pitch)).astype(np.float32)
-        corners = self.corners @ R.T + np.asarray(position, np.float32)
+    def transformed(self, T: np.ndarray) -> Mesh:
+        """The mesh moved by T [4, 4]."""
+        R = T[:3, :3].astype(np.float32)
+        corners = self.corners @ R.T + T[:3, 3].astype(np.float32)
         return replace(self, corners=corners, normals=self.normals @ R.T)
+
+    def moved(self, position, yaw: float) -> Mesh:
+        """The mesh turned by yaw in radians, then shifted by position [3]."""
+        return self.transformed(make_transform(rotation_z(yaw), np.asarray(position)))
 
     def of_instance(self, instance: int) -> Mesh:
         """The mesh with every surface marked as one instance."""

@@ -9,6 +9,7 @@ import numpy as np
 from fsmde_core.street.compile import device
 
 U = np.uint32
+F = np.float32
 
 
 @device
@@ -26,16 +27,16 @@ def _mix(h):
 def hash3(x, y, z):
     """Uniform number in [0, 1) for three integers."""
     h = _mix(U(U(x) * U(0x9E3779B1) + U(y) * U(0x85EBCA77) + U(z) * U(0xC2B2AE3D)))
-    return float(h & U(0xFFFFFF)) / 16777216.0
+    return F(h & U(0xFFFFFF)) * F(1.0 / 16777216.0)
 
 
 @device
 def value_noise(x, y, seed):
     """Smooth noise in [0, 1) with one cell per unit."""
-    xi = int(math.floor(x))
-    yi = int(math.floor(y))
-    fx = x - xi
-    fy = y - yi
+    xi = math.floor(x)
+    yi = math.floor(y)
+    fx = x - F(xi)
+    fy = y - F(yi)
     fx = fx * fx * (3.0 - 2.0 * fx)
     fy = fy * fy * (3.0 - 2.0 * fy)
     low = hash3(xi, yi, seed) * (1.0 - fx) + hash3(xi + 1, yi, seed) * fx
@@ -46,9 +47,7 @@ def value_noise(x, y, seed):
 @device
 def fractal_noise(x, y, seed, footprint):
     """Four octaves of value noise in [0, 1); octaves finer than the pixel footprint stay grey."""
-    total = 0.0
-    weight = 0.5
-    scale = 1.0
+    total, weight, scale = F(0), F(0.5), F(1)
     for octave in range(4):
         if scale * footprint < 1.0:
             total += weight * value_noise(x * scale, y * scale, seed + octave)

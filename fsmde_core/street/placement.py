@@ -43,8 +43,8 @@ class Layout:
 
     def add_actor(self, mesh: Mesh, kind: ObjectClass, s, t, speed, lift=0.0) -> None:
         """Add something that moves."""
-        mesh = mesh.of_instance(self._new_instance(kind))
-        self.actors.append({"mesh": mesh, "s": s, "t": t, "speed_mps": speed, "lift_m": lift})
+        place = {"s": s, "t": t, "speed_mps": speed, "lift_m": lift}
+        self.actors.append({"mesh": mesh, "instance": self._new_instance(kind), **place})
 
     def take(self, s: float, t: float, half_s: float, half_t: float) -> bool:
         """Claim a rectangle of the street; False where something stands already."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from fsmde_core.geometry import make_transform
 from fsmde_core.street.layout import fill_street
+from fsmde_core.street.light import LAMP_COLUMNS, Light
 from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
 from fsmde_core.street.placement import Layout
 from fsmde_core.street.road import Road, make_road
 from fsmde_core.street.surfaces import ObjectClass
-from fsmde_core.street.tracer import LAMP_COLUMNS, Light
 from fsmde_core.street.vehicles import make_ego
 from fsmde_core.street.weather import Weather, draw_weather, make_light
 
@@ -40,6 +40,8 @@ class Actor:
     """Something that moves along the road at constant speed; the mesh is in its own frame."""
 
     mesh: Mesh
+    """Several actors may share one mesh."""
+    instance: int
     s: float
     t: float
     speed_mps: float
@@ -47,12 +49,15 @@ class Actor:
     lift_m: float
     """Height above the ground, for pavements."""
 
-    def placed(self, road: Road, time_s: float) -> Mesh:
-        """The mesh in the world at a time."""
+    def pose(self, road: Road, time_s: float) -> np.ndarray:
+        """T_world_actor [4, 4] at a time."""
         s = self.s + self.speed_mps * time_s
-        position = road.point(s, self.t, self.lift_m)
-        yaw = float(road.heading(s)) + (np.pi if self.speed_mps < 0 else 0.0)
-        return self.mesh.moved(position, yaw, pitch=_pitch(road, s, self.t, self.speed_mps < 0))
+        behind, here, ahead = road.point(s + np.array([-1.5, 0.0, 1.5]), self.t)
+        x, y, z = ahead - behind
+        slope, yaw = np.arctan2(z, np.hypot(x, y)), float(road.heading(s))
+        if self.speed_mps < 0:
+            slope, yaw = -slope, yaw + np.pi
+        return make_transform(rotation_z(yaw) @ rotation_y(-slope), here + (0, 0, self.lift_m))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +82,10 @@ class Scene:
         """T_world_ego [4, 4] at a time: on its lane, along the road, pitched with the slope."""
         s = self.ego_speed_mps * time_s
         t = self.ego_lane_t
-        ahead, behind = self.road.point(s + 1.4, t), self.road.point(s - 1.4, t)
+        behind, here, ahead = self.road.point(s + np.array([-1.4, 0.0, 1.4]), t)
         x, y, z = ahead - behind
         R = rotation_z(np.arctan2(y, x)) @ rotation_y(-np.arctan2(z, np.hypot(x, y)))
-        return make_transform(R, self.road.point(s, t))
+        return make_transform(R, here)
 
     def lamps_near(self, T_world_ego: np.ndarray) -> np.ndarray:
         """Lamps that light the surroundings of the ego, its own headlamps included."""
@@ -94,12 +99,6 @@ class Scene:
             direction = T_world_ego[:3, :3] @ (0.995, 0, -0.06)
             own.append([*origin, 26.0, 25.0, 22.0, *direction, 0.84])
         return np.concatenate([near, np.array(own)]).astype(np.float32)
-
-
-def _pitch(road: Road, s: float, t: float, backward: bool) -> float:
-    x, y, z = road.point(s + 1.5, t) - road.point(s - 1.5, t)
-    slope = np.arctan2(z, np.hypot(x, y))
-    return float(slope if backward else -slope)
 
 
 def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:

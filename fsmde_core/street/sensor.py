@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fsmde_core.street.tracer import World, cast_rays
+from fsmde_core.street.surfaces import BLUE, RED
+from fsmde_core.street.trace import World
+from fsmde_core.street.tracer import cast_rays
 
 
 @dataclass(frozen=True)
@@ -136,14 +138,14 @@ def scan(world: World, T_world_lidar: np.ndarray, directions: np.ndarray, rng, c
     the beam each came from.
     """
     rays = (directions @ T_world_lidar[:3, :3].T).astype(np.float32)
-    ranges, hits = np.zeros(len(rays), np.float32), np.zeros(len(rays), np.int32)
-    origin = T_world_lidar[:3, 3].copy()
-    cast_rays(world.nodes, world.triangles, origin, rays, config.max_range_m, ranges, hits)
+    origin = T_world_lidar[:3, 3].astype(np.float32)
+    ranges, facing = np.empty((2, len(rays)), np.float32)
+    surface = np.empty(len(rays), np.int32)
+    cast_rays(world, origin, rays, np.float32(config.max_range_m), ranges, surface, facing)
     lost = rng.random(len(rays)) < config.dropout * (ranges / config.max_range_m) ** 2
     noise = rng.normal(0, config.noise_m, len(rays))
-    kept = np.flatnonzero((hits >= 0) & ~lost & (ranges > 1.0))
+    kept = np.flatnonzero((surface >= 0) & ~lost & (ranges > 1.0))
     points = origin + rays[kept] * (ranges[kept] + noise[kept])[:, None]
-    colour = world.surfaces[world.surface_of[hits[kept]], 1:4].mean(axis=1)
-    facing = np.abs((world.attributes[hits[kept], :3] * rays[kept]).sum(axis=1))
-    intensity = np.clip(255 * colour * (0.15 + 0.6 * facing), 0, 255)
+    colour = world.surfaces[surface[kept], RED : BLUE + 1].mean(axis=1)
+    intensity = np.clip(255 * colour * (0.15 + 0.6 * facing[kept]), 0, 255)
     return points, intensity, kept

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fsmde_core.street.tracer import Light
+from fsmde_core.street.light import Light
 
 HOURS = ("day", "low sun", "dusk", "night")
 SKIES = ("clear", "cloudy", "overcast", "haze", "rain", "fog")
