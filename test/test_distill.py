@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from blocks import render_blocks
 from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fsmde_core.data.batch import RigBatch
 from fsmde_core.distill import main as distill
 from fsmde_core.distill import step
 from fsmde_core.distill.config import (
@@ -27,8 +29,9 @@ from fsmde_core.distill.state import CHECKPOINT, new_state, update_average
 from fsmde_core.distill.step import ring_pairs
 from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
 from fsmde_core.predictor import Predictor
-from fsmde_core.street.cache import CachedStreet
+from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
+from fsmde_core.street.files import write_arrays
 
 TINY = {
     "student": {"input_width": 64, "input_height": 32, "decoder_channels": 16, "n_bins": 8},
@@ -40,14 +43,26 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def street(tmp_path_factory):
-    """A folder with four rendered samples for training, two rigs, and one with a sample for val."""
+    """Folders as of rendered streets, with the world of blocks in them: four samples of two rigs to
+    learn from, two for validation."""
     root = tmp_path_factory.mktemp("street")
     config = StreetDatasetConfig(rigs=("nuscenes", "random"), size=(80, 45), poses=2)
     for split, streets in (("train", 2), ("val", 1)):
-        samples = CachedStreet(StreetDataset(split, streets, config), root / split)
+        samples = cache.CachedStreet(StreetDataset(split, streets, config), root / split)
         for index in range(len(samples)):
-            samples[index]
+            write_arrays(samples.file(index), **cache._packed(blocks_sample(samples, index)))
     return root
+
+
+def blocks_sample(samples, index):
+    rig = samples.street.rig(index)
+    views = [render_blocks(camera, travelled_m=float(index)) for camera in rig.cameras]
+    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
+    return RigBatch(
+        images=np.stack([image for image, _ in views]), K=rig.K, T_ego_cam=rig.T_ego_cam,
+        depth_gt=depth_gt, valid=depth_gt > 0, mask=np.zeros(depth_gt.shape, bool),
+        stamps_ns=(0,) * len(views), names=rig.names, tokens=samples.street.tokens[index],
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -191,7 +206,7 @@ def test_defaults_presets_and_overrides(config_file):
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, kd"),
+        ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, sky"),
         ("stepz=1", "unknown key 'stepz'"),
         ("steps=many", "steps is 'many', not of type int"),
         ("data.kind=kitti", "data.kind is 'kitti', not one of street, nuscenes, ddad"),
