@@ -26,7 +26,7 @@ from fsmde_core.distill.state import (
     save_state,
     update_average,
 )
-from fsmde_core.distill.step import DistillStep, freeze_norms
+from fsmde_core.distill.step import DistillStep, depthwise_in_float32, freeze_norms
 from fsmde_core.distill.stream import SampleStream, ValidationSamples, open_split, training_batches
 from fsmde_core.distill.validate import validate
 from fsmde_core.export import export_onnx
@@ -56,6 +56,8 @@ class Trainer:
         out.mkdir(parents=True, exist_ok=True)
         self.state = new_state(config, fabric.device)
         self.resumed = restore(self.state, config, out)
+        if fabric.device.type == "cpu" and config.precision == "bf16-mixed":
+            depthwise_in_float32(self.state.student)  # the average, a copy, stays as it is
         step = DistillStep(self.state.student, config.losses, config.student)
         self.step, self.optimizer = fabric.setup(step, self.state.optimizer)
 
