@@ -16,6 +16,7 @@ SHIPPED = [
     "config/surround_depth.yaml",
     "config/surround_depth.rviz",
     "config/rig_nuscenes.yaml",
+    "config/distill/street.yaml",
     "launch/surround_depth.launch.py",
     "models/student_s.json",
     "models/student_s.onnx",
