@@ -127,7 +127,7 @@ def _awnings(mesh: MeshBuilder, rng, half_x, half_y) -> None:
                     [x + 2 * wide, outer, 2.45],
                     [x, outer, 2.45],
                 ]
-                mesh.quads(
+                mesh.triangles(
                     cloth, np.array([corners]), uv=np.array([[[0, 0], [4, 0], [4, 1], [0, 1]]])
                 )
                 mesh.box(cloth, (x + wide, outer, 2.36), (wide, 0.012, 0.1))

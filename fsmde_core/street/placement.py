@@ -26,6 +26,7 @@ class Layout:
         self.lamps: list[list[float]] = []
         self.taken: list[tuple[float, float, float, float]] = []
         self._placed: list[Mesh] = []
+        self._path = road.point(np.arange(self.first_m, self.last_m, 1.5), ego_t).astype(np.float32)
 
     def put(self, mesh: Mesh, kind: ObjectClass, s: float, t: float, *, yaw=0.0, z=0.0) -> None:
         """Stand a mesh at (s, t), turned by yaw from the road's heading, as a new instance."""
@@ -56,17 +57,16 @@ class Layout:
 
     def clear_of_ego(self, mesh: Mesh) -> Mesh:
         """The mesh (in the world) without triangles that hang into the ego's way."""
-        middle = mesh.corners.mean(axis=1)
-        s = np.arange(self.first_m, self.last_m, 1.5)
-        path = self.road.point(s, self.ego_t)
-        near = path[np.abs(path[:, :2] - middle[:, :2].mean(axis=0)).max(axis=1) < 14]
-        keep = np.ones(len(middle), bool)
-        for p in near:
-            gap = np.hypot(*(middle[:, :2] - p[:2]).T)
-            keep &= (gap > CLEAR_M) | (middle[:, 2] > p[2] + CLEAR_UP_M)
-        return Mesh(
-            mesh.corners[keep], mesh.normals[keep], mesh.uv[keep], mesh.surface[keep], mesh.surfaces
-        )
+        x, y, z = mesh.corners[:, 0].T
+        middle = np.array([x.mean(), y.mean()])
+        near = self._path[np.abs(self._path[:, :2] - middle).max(axis=1) < 14]
+        if not len(near):
+            return mesh
+        low = np.flatnonzero(z < near[:, 2].max() + CLEAR_UP_M)
+        gap2 = (x[low, None] - near[:, 0]) ** 2 + (y[low, None] - near[:, 1]) ** 2
+        hanging = np.zeros(len(z), bool)
+        hanging[low] = ((gap2 < CLEAR_M**2) & (z[low, None] < near[:, 2] + CLEAR_UP_M)).any(axis=1)
+        return mesh.without(hanging)
 
     def finish(self) -> Mesh:
         """All that stands still as one mesh."""

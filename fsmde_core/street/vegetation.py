@@ -132,7 +132,7 @@ def _foliage(mesh, rng, leaf, centres, spread, count, share, size) -> None:
     normal = normal * 0.7 + offset * 0.5 + (0, 0, 0.3)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
     uv = np.broadcast_to(rng.random((count, 1, 2)), (count, 4, 2))
-    mesh.quads(leaf, corners, normals=np.repeat(normal[:, None], 4, axis=1), uv=uv)
+    mesh.triangles(leaf, corners, normals=np.repeat(normal[:, None], 4, axis=1), uv=uv)
 
 
 def make_bush(rng: np.random.Generator, share: float) -> Mesh:

@@ -206,7 +206,7 @@ def _lights(mesh: MeshBuilder, rng, length, width, front_z, rear_z, *, on: float
         uv = np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]])
         y, h = 0.26, 0.055
         corners = [[x, -y, z - h], [x, y, z - h], [x, y, z + h], [x, -y, z + h]]
-        mesh.quads(plate, np.array([corners]), uv=uv)
+        mesh.triangles(plate, np.array([corners]), uv=uv)
 
 
 def _car(rng: np.random.Generator, shape: Shape, *, seams: bool) -> tuple[Mesh, float]:
