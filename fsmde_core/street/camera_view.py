@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fsmde_core.rig import Camera
-from fsmde_core.street.bvh import build_bvh
+from fsmde_core.street.bvh import build_bvh, gather
 from fsmde_core.street.light import pack_light
-from fsmde_core.street.mesh import Mesh, merge
+from fsmde_core.street.mesh import Mesh
 from fsmde_core.street.scene import Scene
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.trace import (
@@ -98,24 +98,25 @@ def _bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
 
 def _index(meshes: list[Mesh]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Hierarchies over each mesh, their roots [len(meshes)], and World's arrays of geometry."""
-    trees, orders = zip(*(build_bvh(mesh.corners) for mesh in meshes))
-    sizes = [len(order) for order in orders]
-    first_node = np.cumsum([0, *map(len, trees)])
-    first_triangle = np.cumsum([0, *sizes])
-    for tree, node, triangle in zip(trees, first_node, first_triangle):
-        tree[:, 6] += np.where(tree[:, 7] < 0, node, triangle)
-    joined = merge(meshes)
-    order = np.concatenate([o + k for o, k in zip(orders, first_triangle)])
-    corners = joined.corners[order]
-    first, edges = corners[:, :1], corners[:, 1:] - corners[:, :1]
-    count = len(order)
-    attributes = (joined.normals[order].reshape(count, 9), joined.uv[order].reshape(count, 6))
-    return first_node[:-1], {
+    triangles = np.empty((sum(len(mesh.corners) for mesh in meshes), 9), np.float32)
+    attributes = np.empty((len(triangles), 15), np.float32)
+    surface_of = np.empty(len(triangles), np.int32)
+    trees, roots, done, nodes, surfaces = [], [], 0, 0, 0
+    for mesh in meshes:
+        tree, order = build_bvh(mesh.corners)
+        tree[:, 6] += np.where(tree[:, 7] < 0, nodes, done)
+        mine = slice(done, done + len(order))
+        gather(mesh.corners, mesh.normals, mesh.uv, order, triangles[mine], attributes[mine])
+        surface_of[mine] = mesh.surface[order] + surfaces
+        trees.append(tree)
+        roots.append(nodes)
+        done, nodes, surfaces = mine.stop, nodes + len(tree), surfaces + len(mesh.surfaces)
+    return np.array(roots), {
         "nodes": np.concatenate(trees),
-        "triangles": np.concatenate([first, edges], axis=1).reshape(count, 9),
-        "attributes": np.concatenate(attributes, axis=1),
-        "surface_of": joined.surface[order],
-        "surfaces": joined.surfaces,
+        "triangles": triangles,
+        "attributes": attributes,
+        "surface_of": surface_of,
+        "surfaces": np.concatenate([mesh.surfaces for mesh in meshes]),
     }
 
 
