@@ -103,7 +103,7 @@ def _place_row(layout: Layout, side: int, start: float, end: float, *, tall: boo
     while s < end:
         half_x = rng.uniform(5, 15) if tall else rng.uniform(4.5, 8)
         half_y = rng.uniform(5, 10) if tall else rng.uniform(4, 6)
-        setback = rng.uniform(0, 1.2) if tall else rng.uniform(3.5, 10)
+        setback = layout.front_m + (rng.uniform(0, 1.2) if tall else rng.uniform(3.5, 10))
         high = rng.uniform(6, 11) + layout.urban * rng.exponential(9) if tall else rng.uniform(3, 7)
         t = layout.edge_m + setback + half_y
         if road.clear(s + half_x, half_x + 0.35 * t + 2.0, side):
@@ -210,7 +210,7 @@ def _place_traffic(layout: Layout) -> None:
 
     parking = road.half_m - road.lanes * road.lane_m > 2.0
     for side in SIDES:
-        share = rng.choice([0.15, 0.5, 0.9]) if parking else 0.0
+        share = rng.choice([0.1, 0.4, 0.85]) if parking else 0.0
         for s in np.arange(layout.first_m, layout.last_m, 6.3):
             mesh, length = pool[rng.integers(len(pool))]
             t = side * (road.half_m - 1.12)
@@ -273,7 +273,7 @@ def _place_people(layout: Layout) -> None:
 
 def _place_trees(layout: Layout, side: int, tunnel) -> None:
     rng = layout.rng
-    step = rng.uniform(7, 30)
+    step = rng.uniform(9, 45)
     s = layout.first_m + rng.uniform(0, step)
     while s < layout.last_m:
         t = side * (layout.road.half_m + 0.95)

@@ -21,6 +21,8 @@ class Layout:
         self.first_m, self.last_m = -BEYOND_M, drive_m + BEYOND_M
         self.ego_t, self.ego_speed = ego_t, ego_speed
         self.edge_m = road.half_m + road.pavement_m
+        # Buildings stand back from the pavement by one line: none in old streets, far in wide ones.
+        self.front_m = min(20.0, rng.exponential(6.0))
         self.instance_class = [int(c) for c in ObjectClass]
         self.actors: list[dict] = []
         self.lamps: list[list[float]] = []
