@@ -6,6 +6,7 @@ import numpy as np
 
 from fsmde_core.street.mesh import Mesh, merge
 from fsmde_core.street.road import Road
+from fsmde_core.street.styles import Style
 from fsmde_core.street.surfaces import ObjectClass
 
 BEYOND_M = 130.0  # how far the street is furnished beyond the drive
@@ -16,8 +17,10 @@ CLEAR_UP_M = 3.0
 class Layout:
     """What has been placed so far on a road."""
 
-    def __init__(self, rng, road: Road, urban: float, drive_m, ego_t, ego_speed, lit: bool):
-        self.rng, self.road, self.urban, self.lit = rng, road, urban, lit
+    def __init__(
+        self, rng, road: Road, style: Style, *, urban: float, drive_m, ego_t, ego_speed, lit: bool
+    ):
+        self.rng, self.road, self.style, self.urban, self.lit = rng, road, style, urban, lit
         self.first_m, self.last_m = -BEYOND_M, drive_m + BEYOND_M
         self.ego_t, self.ego_speed = ego_t, ego_speed
         self.edge_m = road.half_m + road.pavement_m

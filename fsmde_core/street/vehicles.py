@@ -87,10 +87,7 @@ SHAPES = {
          (0.4, 0.68), (0.88, 0.62), (0.98, 0.52), (1, 0.42)),
         ((-0.22, -0.05), (-0.02, 0.15), (0.17, 0.28)), ((0.17, 0.39),)),
 }  # fmt: skip
-CAR_KINDS = tuple(SHAPES)
-CAR_SHARES = (0.25, 0.09, 0.2, 0.2, 0.05, 0.05, 0.08, 0.05, 0.03)
-TALL_KINDS = ("bus", "box truck", "tipper")
-VEHICLE_KINDS = (*CAR_KINDS, *TALL_KINDS)
+VEHICLE_KINDS = (*SHAPES, "bus", "box truck", "tipper")
 
 
 def make_vehicle(rng: np.random.Generator, kind: str) -> tuple[Mesh, float]:
