@@ -1,4 +1,4 @@
-"""What a split may draw: the stress split has walls, vehicles and trees that training never shows."""
+"""What a split may draw: stress has walls, vehicles and trees that training never shows."""
 
 from __future__ import annotations
 
