@@ -24,6 +24,8 @@ from fsmde_core.street.trace import (
 )
 from fsmde_core.street.tracer import render
 
+DEVICES = ("cpu", "cuda")
+
 
 @dataclass(frozen=True)
 class RenderConfig:
@@ -33,6 +35,12 @@ class RenderConfig:
     """Colour samples a pixel; the first is the pixel centre's ray, which gives the depth."""
     reflections: bool = True
     """Trace mirrored rays on glass and paint; otherwise they see the sky alone."""
+    device: str = "cpu"
+    """cpu or cuda; cuda needs the package numba-cuda and an NVIDIA GPU."""
+
+    def __post_init__(self):
+        if self.device not in DEVICES:
+            raise ValueError(f"device {self.device!r} is unknown; known: {', '.join(DEVICES)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,5 +153,17 @@ def render_view(
     radiance = np.empty((camera.height, camera.width, 3), np.float32)
     depth = np.empty((camera.height, camera.width), np.float32)
     instance = np.empty((camera.height, camera.width), np.int32)
-    render(world, lens, seed % 2**24, config.samples, config.reflections, radiance, depth, instance)
+    images = (radiance, depth, instance)
+    _kernel(config.device)(world, lens, seed % 2**24, config.samples, config.reflections, *images)
     return View(radiance, depth, instance, instance == int(ObjectClass.EGO))
+
+
+def _kernel(device: str):
+    """The renderer of a device; RuntimeError where the machine lacks what it needs."""
+    if device == "cpu":
+        return render
+    try:
+        from fsmde_core.street.cuda_render import render_on_gpu
+    except ImportError as error:
+        raise RuntimeError(f"device 'cuda' needs the package numba-cuda: {error}") from error
+    return render_on_gpu

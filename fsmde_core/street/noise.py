@@ -31,13 +31,20 @@ def hash3(x, y, z):
 
 
 @device
+def _floor(x):
+    # math.floor gives 64 bits, which few vector units convert.
+    whole = I(x)
+    return I(whole - 1) if F(whole) > x else whole
+
+
+@device
 def value_noise(x, y, seed):
     """Smooth noise in [0, 1) with one cell per unit."""
-    xi, yi = np.floor(x), np.floor(y)
-    fx, fy = x - xi, y - yi
+    xi, yi = _floor(x), _floor(y)
+    fx, fy = x - F(xi), y - F(yi)
     fx = fx * fx * (3.0 - 2.0 * fx)
     fy = fy * fy * (3.0 - 2.0 * fy)
-    corner = U(U(I(xi)) * X + U(I(yi)) * Y + U(seed) * Z)
+    corner = U(U(xi) * X + U(yi) * Y + U(seed) * Z)
     above = U(corner + Y)
     a, b, c, d = _unit(corner), _unit(U(corner + X)), _unit(above), _unit(U(above + X))
     low = a + (b - a) * fx
