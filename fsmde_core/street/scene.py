@@ -119,16 +119,8 @@ def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
     lane = int(rng.integers(road.lanes))
     ego_t = -road.lane_m * (lane + 0.5)
     speed = 0.0 if rng.random() < 0.08 else rng.uniform(4.0, 15.0)
-    layout = Layout(
-        rng,
-        road,
-        style,
-        urban=urban,
-        drive_m=config.drive_m,
-        ego_t=ego_t,
-        ego_speed=speed,
-        lit=bool(light.night),
-    )
+    drive = {"drive_m": config.drive_m, "ego_t": ego_t, "ego_speed": speed}
+    layout = Layout(rng, road, style, urban=urban, lit=bool(light.night), **drive)
     fill_street(layout)
     ego = make_ego(rng, config.ego_roof_m).of_instance(int(ObjectClass.EGO))
     actors = tuple(Actor(**details) for details in layout.actors)
