@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fsmde_core.street.buildings import make_building
@@ -147,6 +149,7 @@ def _place_border(layout: Layout, side: int, start: float, end: float, style: st
         style, rng.uniform(0.9, 1.9)
     )
     t, blossom = side * (layout.edge_m + 0.45), layout.style.blossom_share
+    worn = None
     for s in np.arange(start + 2, end - 2, 4.0):
         if not layout.road.clear(s, 4.5, side) or rng.random() < 0.06:
             continue
@@ -161,7 +164,9 @@ def _place_border(layout: Layout, side: int, start: float, end: float, style: st
             mesh = make_wall(rng, 4.05, height)
         else:
             mesh, kind = make_fence(rng, 4.0, height), ObjectClass.FURNITURE
-        layout.put(mesh, kind, s, t)
+        # All pieces wear what the first one wears.
+        worn = mesh.surfaces if worn is None else worn
+        layout.put(replace(mesh, surfaces=worn), kind, s, t)
         layout.taken.append((s, t, 2.0, 0.5))
 
 
