@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTH_FLOOR = 0.02  # share of the range spread evenly: keeps neighbouring centres apart in fp16
@@ -56,6 +57,17 @@ def expected_depth(bin_logits: Tensor, bin_centers: Tensor) -> tuple[Tensor, Ten
     spread = (log_square - log_mean.square()).clamp_min(1e-8).sqrt()
     shape = (views, height, width)
     return depth.reshape(shape), torch.exp(-spread).reshape(shape)
+
+
+def for_rigs(output: BinOutput, cameras: int, size: tuple[int, int]) -> BinOutput:
+    """The output of V = B * cameras views with leading axes [B, cameras].
+
+    Depth and confidence are upsampled to size (H, W); bin_logits keep their resolution.
+    """
+    maps = torch.stack([output.depth, output.confidence], 1)
+    maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    fields = (output.bin_logits, output.bin_centers, *maps.unbind(dim=1))
+    return BinOutput(*(field.unflatten(0, (-1, cameras)) for field in fields))
 
 
 class BinHead(nn.Module):

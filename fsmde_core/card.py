@@ -31,6 +31,9 @@ class ModelCard:
     """Depths beyond are the network's guess at infinity, metres."""
     student: dict
     """The StudentConfig as a mapping."""
+    foundation: dict = field(default_factory=dict)
+    """The FoundationConfig of a teacher on a foundation model, of which `student` then gives the
+    bins only; empty for networks that are all ours."""
     metrics: dict = field(default_factory=dict)
     """Numbers, each under the command that printed it."""
     sha256: dict[str, str] = field(default_factory=dict)

@@ -8,26 +8,31 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from fsmde_core.card import ModelCard, ModelError, load_card, save_card, sha256_of, verified_file
 from fsmde_core.student import StudentConfig, StudentDepthNet
 
 
 def save_student(
-    student: StudentDepthNet,
+    student: nn.Module,
     card_path: Path | str,
     *,
     config: StudentConfig,
     description: str,
     licence: str,
     provisional: bool,
+    foundation: dict | None = None,
     metrics: dict | None = None,
 ) -> ModelCard:
-    """Write weights and card; both appear whole, the card last. Returns the card."""
+    """Write weights and card; both appear whole, the card last. Returns the card.
+
+    Weights of a foundation model stay where they are: see trained_weights.
+    """
     card_path = Path(card_path)
     weights = card_path.with_suffix(".safetensors")
     beside = weights.with_name(weights.name + ".part")
-    save_file({k: v.contiguous() for k, v in student.state_dict().items()}, beside)
+    save_file({k: v.contiguous() for k, v in trained_weights(student).items()}, beside)
     os.replace(beside, weights)
     card = ModelCard(
         name=card_path.stem,
@@ -38,6 +43,7 @@ def save_student(
         input_height=config.input_height,
         max_depth_m=config.max_depth_m,
         student=asdict(config),
+        foundation=foundation or {},
         metrics=metrics or {},
         sha256={weights.name: sha256_of(weights)},
     )
@@ -45,19 +51,39 @@ def save_student(
     return card
 
 
+def trained_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The state dict without what a frozen `backbone` brings along in a file of its own."""
+    weights = network.state_dict()
+    return {name: value for name, value in weights.items() if not name.startswith("backbone.")}
+
+
 def load_student(card_path: Path | str) -> StudentDepthNet:
     """The student that a card describes, in evaluation mode, on the CPU.
 
     ModelError if a file is missing, its sha256 differs, or weights and card do not fit together.
     """
-    config = student_config(load_card(card_path))
-    weights = verified_file(card_path, ".safetensors")
-    student = StudentDepthNet(config)
+    card = load_card(card_path)
+    if card.foundation:
+        raise ModelError(f"model card {card_path} is of a teacher on a foundation model")
+    return load_weights(StudentDepthNet(student_config(card)), card_path).eval()
+
+
+def load_weights(network: nn.Module, card_path: Path | str) -> nn.Module:
+    """Fill the trained weights of a network from the card's file; ModelError as load_student."""
+    file = verified_file(card_path, ".safetensors")
     try:
-        student.load_state_dict(load_file(weights))
+        restore_weights(network, load_file(file))
     except (SafetensorError, RuntimeError) as error:
-        raise ModelError(f"model file {weights} does not fit its card: {error}") from error
-    return student.eval()
+        raise ModelError(f"model file {file} does not fit its card: {error}") from error
+    return network
+
+
+def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load trained_weights back; RuntimeError if a single key is missing or too many."""
+    missing, unexpected = network.load_state_dict(weights, strict=False)
+    wrong = [key for key in missing if not key.startswith("backbone.")] + unexpected
+    if wrong:
+        raise RuntimeError(f"keys missing or unexpected: {', '.join(wrong[:3])}")
 
 
 def student_config(card: ModelCard) -> StudentConfig:

@@ -23,7 +23,7 @@ def create_encoder(name: str) -> nn.Module:
     Its weights are random: load_imagenet_weights or a checkpoint fills them. ValueError for a name
     that timm does not know.
     """
-    timm = _import_timm()
+    timm = import_timm()
     if name not in timm.list_models():
         raise ValueError(f"encoder {name!r} is not a timm model")
     return timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
@@ -85,7 +85,7 @@ def _renamed(theirs: dict, stage_lengths: list[int]) -> dict:
     return ours
 
 
-def _import_timm():
+def import_timm():
     """Import timm, also where torchvision was built for another torch than the one installed.
 
     timm imports torchvision for image transforms that are not used here. PyPI's torchvision holds

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsmde_core.bins import BinHead, BinOutput
+from fsmde_core.bins import BinHead, BinOutput, for_rigs
 from fsmde_core.encoder import create_encoder
 
 STRIDES = (4, 8, 16, 32)
@@ -81,7 +81,7 @@ class StudentDepthNet(nn.Module):
         T_ego_cam [B, N, 4, 4]. The BinOutput has leading axes [B, N]; depth and confidence are
         upsampled to [B, N, H, W], bin_logits stay at stride 4.
         """
-        rigs, cameras, height, width, _ = images.shape
+        _, cameras, height, width, _ = images.shape
         views = images.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         K, T_ego_cam = K.flatten(0, 1), T_ego_cam.flatten(0, 1)
 
@@ -95,11 +95,7 @@ class StudentDepthNet(nn.Module):
         for lateral_map, smooth in zip(maps[-2::-1], list(self.smooth)[-2::-1]):
             pyramid = smooth(lateral_map + _upsample(pyramid, lateral_map.shape[-2:]))
         output = self.head(self.refine(pyramid), pooled, K[:, 0, 0])
-
-        upsampled = _upsample(torch.stack([output.depth, output.confidence], 1), (height, width))
-        depth, confidence = upsampled.unbind(dim=1)
-        fields = (output.bin_logits, output.bin_centers, depth, confidence)
-        return BinOutput(*(field.unflatten(0, (rigs, cameras)) for field in fields))
+        return for_rigs(output, cameras, (height, width))
 
 
 class RayEmbedding(nn.Module):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -173,3 +174,28 @@ def test_a_turn_moves_all_cameras_alike(item):
     change = turn.T_ego_cam @ invert_transform(item.T_ego_cam)
     assert np.allclose(change, change[0]) and not np.allclose(change[0], np.eye(4))
     assert np.allclose(change[0][2], [0, 0, 1, 0])
+
+
+def test_a_teachers_bins_follow_the_pixels_and_the_focal_length(item, views):
+    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
+    depth_gt[depth_gt == 0] = 150
+    edges = np.geomspace(0.5, 200, 65)
+    centers = np.sqrt(edges[1:] * edges[:-1])[None] * item.K[:, 0, 0, None] / 500 * 160 / 320
+    seen = depth_gt[:, 2::4, 2::4]  # what a teacher at half the size has at its stride of 4
+    seen = np.stack([cv2.resize(d, (40, 22), interpolation=cv2.INTER_NEAREST) for d in seen])
+    off = np.log(seen[:, None] / centers[..., None, None])
+    taught = replace(
+        item, depth_gt=depth_gt, valid=depth_gt > 0,
+        teacher_logits=(-50 * off**2).astype(np.float32), teacher_centers=centers,
+    )  # fmt: skip
+    config = replace(NOTHING, smallest_crop=0.5, mirror_probability=1.0)
+    rng = np.random.default_rng(3)
+    cut = augmented(taught, config, size=(320, 180), rng=rng, dense=True)
+    assert cut.teacher_logits.shape == (6, 64, 45, 80)
+    probs = np.exp(cut.teacher_logits - cut.teacher_logits.max(axis=1, keepdims=True))
+    probs /= probs.sum(axis=1, keepdims=True)
+    depth = (probs * cut.teacher_centers[..., None, None]).sum(axis=1)
+    error = np.abs(np.log(depth / cut.depth_gt[:, 2::4, 2::4]))
+    assert np.median(error) < 0.03  # a bin is 0.09 wide; a shift by one would show
+    zoom = cut.K[:, 0, 0] / item.K[:, 0, 0]
+    assert zoom.max() > 1.3

@@ -22,6 +22,8 @@ ALLOWED = {
     "rig": {"geometry"},
     "rectify": {"rig"},
     "student": {"bins", "encoder"},
+    "depth_anything": {"card", "encoder"},
+    "teacher": {"bins", "card", "checkpoint", "depth_anything", "student"},
     "checkpoint": {"student", "card"},
     "export": {"student", "checkpoint", "card"},
     "predictor": {"rig", "geometry", "card"},

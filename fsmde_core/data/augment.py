@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.bin_map import BinMap
 from fsmde_core.data.sample import scatter_depth
 from fsmde_core.geometry import pixel_rays
 from fsmde_core.rig import Camera
@@ -49,7 +50,8 @@ def augmented(
 
     K, T_ego_cam, depth_gt and mask follow the pixels; a depth that is no longer in view is gone.
     Where depth_gt is sparse its pixels move as points, and of two on one pixel the nearer stays;
-    where it is dense it is resampled as the mask is, each pixel from the nearest.
+    where it is dense it is resampled as the mask is, each pixel from the nearest. A teacher's bins
+    follow the pixels too, see BinMap.
     """
     views = [_View.of(item, i) for i in range(len(item.names))]
     if rng.random() < config.mirror_probability:
@@ -79,6 +81,7 @@ class _View:
     depth_gt: np.ndarray
     mask: np.ndarray
     stamp_ns: int
+    bins: BinMap | None = None
 
     @classmethod
     def of(cls, item: RigBatch, index: int) -> _View:
@@ -86,12 +89,17 @@ class _View:
         name, K, T_ego_cam = item.names[index], item.K[index], item.T_ego_cam[index]
         camera = Camera(name, name, width, height, K, T_ego_cam)
         depth_gt = np.where(item.valid[index], item.depth_gt[index], np.float32(0))
-        return cls(camera, item.images[index], depth_gt, item.mask[index], item.stamps_ns[index])
+        bins = None
+        if item.teacher_logits is not None:
+            bins = BinMap(item.teacher_logits[index], item.teacher_centers[index])
+        image, mask, stamp_ns = item.images[index], item.mask[index], item.stamps_ns[index]
+        return cls(camera, image, depth_gt, mask, stamp_ns, bins)
 
     def mirrored(self) -> _View:
         camera, image = mirrored(self.camera, self.image)
         depth_gt, mask = self.depth_gt[:, ::-1], self.mask[:, ::-1]
-        return replace(self, camera=camera, image=image, depth_gt=depth_gt, mask=mask)
+        bins = self.bins and self.bins.mirrored()
+        return replace(self, camera=camera, image=image, depth_gt=depth_gt, mask=mask, bins=bins)
 
     def cropped(self, window: tuple[int, ...], size: tuple[int, int], *, dense: bool) -> _View:
         camera, image = crop_and_resize(self.camera, self.image, window=window, size=size)
@@ -104,7 +112,8 @@ class _View:
             seen = self.camera.cropped(*window)
             depth_gt = scatter_depth(_points(depth_gt, seen.K), camera)
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
-        return replace(self, camera=camera, image=image, depth_gt=depth_gt, mask=mask)
+        bins = self.bins and self.bins.seen_by(self.camera, camera, window=window)
+        return replace(self, camera=camera, image=image, depth_gt=depth_gt, mask=mask, bins=bins)
 
 
 def _points(depth: np.ndarray, K: np.ndarray) -> np.ndarray:
@@ -136,6 +145,10 @@ def _mirrored_rig(views: Sequence[_View]) -> list[_View]:
 
 def _stacked(item: RigBatch, views: Sequence[_View]) -> RigBatch:
     depth_gt = np.stack([view.depth_gt for view in views])
+    taught = {}
+    if item.teacher_logits is not None:
+        taught["teacher_logits"] = np.stack([view.bins.logits for view in views])
+        taught["teacher_centers"] = np.stack([view.bins.centers for view in views])
     return replace(
         item,
         images=np.stack([view.image for view in views]),
@@ -146,6 +159,7 @@ def _stacked(item: RigBatch, views: Sequence[_View]) -> RigBatch:
         mask=np.stack([view.mask for view in views]),
         stamps_ns=tuple(view.stamp_ns for view in views),
         names=tuple(view.camera.name for view in views),
+        **taught,
     )
 
 

@@ -50,10 +50,20 @@ class RigBatch:
     """N camera names, the same for all of the batch."""
     tokens: tuple
     """B sample tokens; of one sample the token itself."""
+    teacher_logits: Any = None
+    """[B, N, Z, h, w] float32, a teacher's bin logits where they come with the samples."""
+    teacher_centers: Any = None
+    """[B, N, Z] float32, the centres of its bins."""
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The arrays that are there, by name."""
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     def mapped(self, convert: Callable[[np.ndarray], Any]) -> RigBatch:
         """The batch with every array converted, by torch.from_numpy say."""
-        return replace(self, **{name: convert(getattr(self, name)) for name in ARRAYS})
+        return replace(self, **{name: convert(array) for name, array in self.arrays.items()})
 
 
 ARRAYS = tuple(f.name for f in fields(RigBatch) if f.type == "Any")
@@ -65,7 +75,7 @@ def collate(items: Sequence[RigBatch]) -> RigBatch:
     if len(names) != 1:
         raise ValueError(f"samples of different cameras do not stack: {sorted(names)}")
     return RigBatch(
-        **{name: np.stack([getattr(item, name) for item in items]) for name in ARRAYS},
+        **{name: np.stack([item.arrays[name] for item in items]) for name in items[0].arrays},
         stamps_ns=tuple(item.stamps_ns for item in items),
         names=names.pop(),
         tokens=tuple(item.tokens for item in items),

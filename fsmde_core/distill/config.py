@@ -11,6 +11,7 @@ import yaml
 
 from fsmde_core.data.augment import AugmentConfig
 from fsmde_core.student import PRESETS, StudentConfig
+from fsmde_core.teacher import FoundationConfig
 
 
 class ConfigError(ValueError):
@@ -59,7 +60,7 @@ class LossConfig:
     relative: float = 0.0
     """Of the student's probabilities under the teacher's centres; an optional third part of CKD."""
     vrkd: float = 0.0
-    """Of the relations between adjacent views; about 0.01 at the start, so it needs a large one."""
+    """Of the relations between adjacent views, mean squares of differences of cosines: small."""
     temperature: float = 1.0
     """Of kd; above 1 the tails of the probabilities count for more."""
     scale_invariant: bool = False
@@ -69,6 +70,16 @@ class LossConfig:
     def needs_teacher(self) -> bool:
         """Whether any weight asks for a teacher."""
         return max(self.kd, self.cross, self.relative, self.vrkd) > 0
+
+
+METHODS = {
+    "supervised": LossConfig(),
+    "kd": LossConfig(kd=1.0),
+    "ckd": LossConfig(kd=1.0, cross=1.0),
+    "ckd_vrkd": LossConfig(kd=1.0, cross=1.0, vrkd=10.0),
+    "teacher": LossConfig(scale_invariant=True),
+}
+"""What each row of the ablation minimises, and a teacher of ours."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +94,21 @@ class DistillConfig:
     """Overrides of the preset; its input size is the size of training images."""
     initial: str = ""
     """Card of a model to start from; empty: ImageNet's encoder weights, the rest random."""
+    foundation: FoundationConfig = field(default_factory=FoundationConfig)
+    """Instead of a student a teacher's bin head is trained, on a frozen foundation model."""
     teacher: str = ""
     """Card of the teacher; needed where a loss with it has a weight."""
+    teacher_cache: str = ""
+    """Folder of the teacher's outputs, computed by fsmde-teacher cache; empty: it is asked anew at
+    every step, about images as augmented."""
     data: DataConfig = field(default_factory=DataConfig)
     """What is learnt from."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """What happens to training samples."""
+    method: Literal["supervised", "kd", "ckd", "ckd_vrkd", "teacher"] = "supervised"
+    """Where the defaults of losses come from, see METHODS."""
     losses: LossConfig = field(default_factory=LossConfig)
-    """What is minimised."""
+    """Overrides of the method."""
     steps: int = 10_000
     """Optimizer steps."""
     rigs_per_step: int = 2
@@ -143,11 +161,10 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfi
         raise ConfigError(f"config {path} is not a mapping of keys to values")
     for override in overrides:
         _override(document, override)
-    preset = document.get("preset", DistillConfig.preset)
-    if preset not in PRESETS:
-        raise ConfigError(f"config {path}: preset is {preset!r}, not one of {', '.join(PRESETS)}")
     try:
-        config = configured(DistillConfig(student=PRESETS[preset]), document)
+        student = _chosen(PRESETS, document, "preset")
+        losses = _chosen(METHODS, document, "method")
+        config = configured(DistillConfig(student=student, losses=losses), document)
         _check(config)
     except ConfigError as error:
         raise ConfigError(f"config {path}: {error}") from error
@@ -172,6 +189,14 @@ def configured(base: Any, document: dict, *, where: str = "") -> Any:
         else:
             values[key] = _typed(value, hints[key], f"{where}{key}")
     return replace(base, **values)
+
+
+def _chosen(choices: dict, document: dict, key: str) -> Any:
+    """The choice that a key of the document, or its default, names."""
+    name = document.get(key, getattr(DistillConfig, key))
+    if name not in choices:
+        raise ConfigError(f"{key} is {name!r}, not one of {', '.join(choices)}")
+    return choices[name]
 
 
 def _typed(value: Any, hint: Any, key: str) -> Any:

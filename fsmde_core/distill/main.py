@@ -7,12 +7,13 @@ there with torchrun.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
-from fsmde_core.distill.allocator import keep_freed_memory
+from fsmde_core.distill.processor import prepare_processor
 
-keep_freed_memory()  # before torch takes its first large block
+prepare_processor()  # before torch is imported
 
 from lightning_fabric import Fabric  # noqa: E402
 
@@ -46,11 +47,24 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(config, out, _fabric(arguments, config))
         if trainer.resumed and trainer.fabric.is_global_zero:
             print(f"goes on at step {trainer.state.step} of {out}")
+        for number in (signal.SIGINT, signal.SIGTERM):  # the step is finished and saved
+            signal.signal(number, lambda *_: setattr(trainer, "interrupted", True))
         trainer.run(until=arguments.until)
+        if trainer.interrupted:
+            print(
+                f"stopped at step {trainer.state.step}; the same command goes on", file=sys.stderr
+            )
+            return 130
     except ERRORS as error:
-        print(f"fsmde-distill: {error}", file=sys.stderr)
+        print(f"fsmde-distill: {_sentence(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    """What was said where it went wrong; a process that reads data adds a traceback around it."""
+    lines = str(error).strip().split("\n")
+    return lines[0] if len(lines) == 1 else lines[-1].split("Error: ", 1)[-1]
 
 
 def _fabric(arguments: argparse.Namespace, config: DistillConfig) -> Fabric:

@@ -12,10 +12,16 @@ import torch
 from torch import nn
 
 from fsmde_core.card import load_card
-from fsmde_core.checkpoint import load_student, student_config
+from fsmde_core.checkpoint import (
+    load_weights,
+    restore_weights,
+    student_config,
+    trained_weights,
+)
 from fsmde_core.distill.config import ConfigError, DistillConfig
 from fsmde_core.encoder import load_imagenet_weights
 from fsmde_core.student import StudentDepthNet
+from fsmde_core.teacher import FoundationTeacher
 
 FREE_TO_CHANGE = ("checkpoint_minutes", "validate_steps", "val_samples", "val_depth_m", "log_steps")
 CHECKPOINT = "last.pt"
@@ -29,8 +35,9 @@ class CheckpointError(ValueError):
 class TrainState:
     """A run in progress."""
 
-    student: StudentDepthNet
-    average: StudentDepthNet
+    student: nn.Module
+    """StudentDepthNet, or FoundationTeacher whose backbone stays as it is."""
+    average: nn.Module
     """Moving average of the student's weights; what is validated and exported."""
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.OneCycleLR
@@ -41,19 +48,22 @@ class TrainState:
 
 
 def new_state(config: DistillConfig, device: torch.device) -> TrainState:
-    """A student with its initial weights, and everything that trains it.
+    """A student, or a foundation model's head, with initial weights and what trains it.
 
     ModelError or ConfigError if `initial` names no model of this shape.
     """
     torch.manual_seed(config.seed)
-    student = StudentDepthNet(config.student)
+    if config.foundation.checkpoint:
+        student = FoundationTeacher(config.foundation, config.student)
+    else:
+        student = StudentDepthNet(config.student)
+        load_imagenet_weights(student.encoder, config.student.encoder)
     if config.initial:
         _load_initial(student, config)
-    else:
-        load_imagenet_weights(student.encoder, config.student.encoder)
     student = student.to(device, memory_format=torch.channels_last)
-    encoder = list(student.encoder.parameters())
-    rest = [p for name, p in student.named_parameters() if not name.startswith("encoder.")]
+    trained = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
+    encoder = [p for name, p in trained if name.startswith("encoder.")]
+    rest = [p for name, p in trained if not name.startswith("encoder.")]
     rates = [config.learning_rate * config.encoder_rate_share, config.learning_rate]
     optimizer = torch.optim.AdamW(
         [{"params": encoder}, {"params": rest}], lr=rates[1], weight_decay=config.weight_decay
@@ -61,18 +71,18 @@ def new_state(config: DistillConfig, device: torch.device) -> TrainState:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=rates, total_steps=config.steps
     )
-    average = deepcopy(student).eval().requires_grad_(False)
+    shared = {id(m): m for name, m in student.named_children() if name == "backbone"}
+    average = deepcopy(student, shared).eval().requires_grad_(False)
     return TrainState(student, average, optimizer, schedule)
 
 
-def _load_initial(student: StudentDepthNet, config: DistillConfig) -> None:
-    theirs = load_student(config.initial)
+def _load_initial(student: nn.Module, config: DistillConfig) -> None:
     shape = asdict(student_config(load_card(config.initial)))
     free = ("input_width", "input_height")
     different = [k for k, v in asdict(config.student).items() if shape[k] != v and k not in free]
     if different:
         raise ConfigError(f"initial {config.initial} has another student.{different[0]}")
-    student.load_state_dict(theirs.state_dict())
+    load_weights(student, config.initial)
 
 
 @torch.no_grad()
@@ -98,14 +108,26 @@ def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:
         "config": json.dumps(asdict(config)),
         "step": state.step,
         "seconds": state.seconds,
-        **{name: getattr(state, name).state_dict() for name in STATEFUL},
+        "student": trained_weights(state.student),
+        "average": trained_weights(state.average),
+        "optimizer": state.optimizer.state_dict(),
+        "schedule": state.schedule.state_dict(),
     }
     beside = folder / f"{CHECKPOINT}.part"
     torch.save(document, beside)
     os.replace(beside, folder / CHECKPOINT)
 
 
-STATEFUL = ("student", "average", "optimizer", "schedule")
+def _different(theirs: dict, ours: dict, where: str = "") -> str:
+    """The first key whose values differ, with its path; keys that only one side knows may."""
+    for key in (theirs.keys() & ours.keys()) - set(FREE_TO_CHANGE):
+        if isinstance(ours[key], dict):
+            found = _different(theirs[key], ours[key], f"{where}{key}.")
+            if found:
+                return found
+        elif theirs[key] != ours[key]:
+            return where + key
+    return ""
 
 
 def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
@@ -125,12 +147,14 @@ def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
         raise CheckpointError(
             f"checkpoint {path} does not read ({reason}); delete it to start anew"
         ) from error
-    for key in ours:
-        if key not in FREE_TO_CHANGE and theirs.get(key) != ours[key]:
-            raise CheckpointError(
-                f"checkpoint {path} is of a run with another {key}; choose another --out"
-            )
-    for name in STATEFUL:
-        getattr(state, name).load_state_dict(document[name])
+    different = _different(theirs, ours)
+    if different:
+        raise CheckpointError(
+            f"checkpoint {path} is of a run with another {different}; choose another --out"
+        )
+    restore_weights(state.student, document["student"])
+    restore_weights(state.average, document["average"])
+    state.optimizer.load_state_dict(document["optimizer"])
+    state.schedule.load_state_dict(document["schedule"])
     state.step, state.seconds = document["step"], document["seconds"]
     return True

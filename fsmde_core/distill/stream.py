@@ -6,6 +6,7 @@ that goes on at step s sees exactly what it would have seen, and no state has to
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -108,7 +109,7 @@ def training_batches(
         collate_fn=by_camera_count,
         num_workers=config.data.workers,
         prefetch_factor=4 if config.data.workers else None,
-        worker_init_fn=_single_threaded,
+        worker_init_fn=_begin_worker,
         multiprocessing_context="fork" if config.data.workers else None,  # readers hold closures
     )
 
@@ -132,6 +133,9 @@ def _tensors(batch: RigBatch) -> RigBatch:
     return batch.mapped(lambda t: t.float() if t.dtype == torch.float64 else t)
 
 
-def _single_threaded(_: int) -> None:
-    cv2.setNumThreads(0)  # the cores are the training's
+def _begin_worker(_: int) -> None:
+    """The cores are the training's, and so is the answer to Ctrl-C."""
+    cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import fields
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from tqdm import tqdm
 from fsmde_core.card import add_file
 from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.state import (
     CHECKPOINT,
@@ -23,7 +26,7 @@ from fsmde_core.distill.state import (
     save_state,
     update_average,
 )
-from fsmde_core.distill.step import DistillStep, freeze_norms
+from fsmde_core.distill.step import DistillStep, depthwise_in_float32, freeze_norms
 from fsmde_core.distill.stream import SampleStream, ValidationSamples, open_split, training_batches
 from fsmde_core.distill.validate import validate
 from fsmde_core.export import export_onnx
@@ -39,22 +42,27 @@ class Trainer:
 
     def __init__(self, config: DistillConfig, out: Path, fabric: Fabric):
         self.config, self.out, self.fabric = config, out, fabric
+        self.interrupted = False
         self.samples = open_split(config.data, train=True)
         self.validation = None
         if config.data.kind != "street" or config.data.val:
             samples = open_split(config.data, train=False)
             self.validation = ValidationSamples(samples, config)
         self.teacher = None
-        if config.losses.needs_teacher:
+        if config.losses.needs_teacher and config.teacher_cache:
+            self.samples = CachedTeacher(self.samples, config.teacher_cache, config)
+        elif config.losses.needs_teacher:
             self.teacher = load_teacher(config.teacher).to(fabric.device)
         out.mkdir(parents=True, exist_ok=True)
         self.state = new_state(config, fabric.device)
         self.resumed = restore(self.state, config, out)
+        if fabric.device.type == "cpu" and config.precision == "bf16-mixed":
+            depthwise_in_float32(self.state.student)  # the average, a copy, stays as it is
         step = DistillStep(self.state.student, config.losses, config.student)
         self.step, self.optimizer = fabric.setup(step, self.state.optimizer)
 
     def run(self, *, until: int | None = None) -> None:
-        """Train to the end, or to step `until` as if interrupted there; then write the model.
+        """Train to the end, to step `until`, or until `interrupted` is set; then write the model.
 
         TrainingError at a loss or gradient that is not finite; the checkpoint before it stays.
         """
@@ -65,11 +73,19 @@ class Trainer:
             rank=self.fabric.global_rank, processes=self.fabric.world_size,
         )  # fmt: skip
         freeze_norms(state.student, config.frozen_norm)
-        report = Report(self)
+        with closing(Report(self)) as report:
+            self._steps(batches, last, report)
+            self.save()
+            if state.step == config.steps:
+                self.write_model(report)
+
+    def _steps(self, batches: Iterable[list[RigBatch]], last: int, report: Report) -> None:
+        """Steps up to `last`, with validations and checkpoints between them."""
+        config, state = self.config, self.state
         saved = begun = time.monotonic()
         before = state.seconds
         for groups in batches:
-            if state.step >= last:
+            if state.step >= last or self._any_interrupted():
                 break
             losses = self.train_step(groups)
             state.seconds = before + time.monotonic() - begun
@@ -79,10 +95,6 @@ class Trainer:
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 saved = time.monotonic()
                 self.save()
-        self.save()
-        if state.step == config.steps:
-            self.write_model(report)
-        report.close()
 
     def train_step(self, groups: list[RigBatch]) -> dict[str, float]:
         """One optimizer step on the rigs of this process, grouped by their number of cameras."""
@@ -109,14 +121,20 @@ class Trainer:
     def losses_of(self, batch: RigBatch) -> dict[str, torch.Tensor]:
         """The step's losses on one batch, the teacher asked where there is one."""
         device = self.fabric.device
-        names = ("images", "K", "T_ego_cam", "depth_gt", "valid", "mask")
-        tensors = [getattr(batch, name).to(device, non_blocking=True) for name in names]
-        taught = ()
+        tensors = {name: t.to(device, non_blocking=True) for name, t in batch.arrays.items()}
         if self.teacher is not None:
+            views = (tensors[name] for name in ("images", "K", "T_ego_cam"))
             with torch.no_grad(), self.fabric.autocast():
-                output = self.teacher(*tensors[:3])
-            taught = (output.bin_logits, output.bin_centers)
-        return self.step(*tensors, *taught)
+                output = self.teacher(*views)
+            tensors["teacher_logits"] = output.bin_logits
+            tensors["teacher_centers"] = output.bin_centers
+        return self.step(**tensors)
+
+    def _any_interrupted(self) -> bool:
+        if self.fabric.world_size == 1:
+            return self.interrupted
+        flag = torch.tensor(float(self.interrupted), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flag, reduce_op="max"))
 
     def _check_finite(self, values: dict[str, float]) -> None:
         for name, value in values.items():
@@ -126,10 +144,9 @@ class Trainer:
                 raise TrainingError(f"{name} is {value} at step {self.state.step + 1}; {where}")
 
     def save(self) -> None:
-        """Write the checkpoint, from one process."""
+        """Write the checkpoint, from one process; the others, whose clocks differ, do not wait."""
         if self.fabric.is_global_zero:
             save_state(self.state, self.config, self.out)
-        self.fabric.barrier()
 
     def write_model(self, report: Report) -> None:
         """Validate the averaged weights and write them with their card; ONNX at the end."""
@@ -149,9 +166,10 @@ class Trainer:
                 provisional=not finished,
                 licence=config.licence,
                 description=self._description(),
+                foundation=asdict(config.foundation) if config.foundation.checkpoint else None,
                 metrics=metrics,
             )
-            if finished:
+            if finished and not config.foundation.checkpoint:
                 average = state.average.cpu()
                 export_onnx(average, config.student, card.with_suffix(".onnx"))
                 add_file(card, card.with_suffix(".onnx"))
@@ -170,6 +188,8 @@ class Trainer:
         names = [f.name for f in fields(config.losses) if f.type == "float"]
         weights = {n: getattr(config.losses, n) for n in names if n != "temperature"}
         losses = ", ".join(f"{n} {w:g}" for n, w in weights.items() if w)
+        if config.losses.needs_teacher:
+            losses += f", teacher {Path(config.teacher).stem}"
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
             f"{len(self.samples)} samples of {config.data.kind}, losses {losses}, seed "

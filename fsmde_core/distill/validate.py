@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.stream import ValidationSamples, by_camera_count
 from fsmde_core.evaluate.metrics import METRICS, error_sums, median_scale
-from fsmde_core.student import StudentDepthNet
 from fsmde_core.visualize import colour_depth
 
 MIN_DEPTH_M = 1e-3
@@ -28,9 +28,7 @@ class Validation:
 
 
 @torch.inference_mode()
-def validate(
-    student: StudentDepthNet, samples: ValidationSamples, config: DistillConfig
-) -> Validation:
+def validate(student: nn.Module, samples: ValidationSamples, config: DistillConfig) -> Validation:
     """Per-image errors at the network's resolution, up to val_depth_m.
 
     Without any scaling, but for a scale-invariant student: then with the ratio of medians, one for

@@ -1,0 +1,96 @@
+"""A teacher asked once: its bins for every sample of a dataset, kept in a folder.
+
+The teacher sees each image whole, at the student's input size; what a student sees of it after
+augmentation is cut out of the kept bins. Colours change only for the student.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from fsmde_core.card import load_card
+from fsmde_core.data.augment import augmented
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.sample import DatasetError, inside_root
+from fsmde_core.distill.config import DistillConfig
+from fsmde_core.distill.stream import UNCHANGED, by_camera_count
+from fsmde_core.street.files import write_arrays, write_json
+from fsmde_core.teacher import load_teacher
+
+NOTE = "teacher.json"
+STEPS = 16.0  # levels a unit of log probability; 255 levels reach down to exp(-15.9)
+
+
+class CachedTeacher:
+    """Samples with the teacher's bins, read from a folder; `fill` asks the teacher.
+
+    A sequence of RigBatch as `samples` is. DatasetError for a folder made by another teacher or at
+    another size, and for a sample that is not there or does not read.
+    """
+
+    def __init__(self, samples: Sequence[RigBatch], folder: Path | str, config: DistillConfig):
+        self.samples, self.folder = samples, Path(folder)
+        self._size = (config.student.input_width, config.student.input_height)
+        self._dense = config.data.kind == "street"
+        self._claim({"weights": load_card(config.teacher).sha256, "size": list(self._size)})
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> RigBatch:
+        item = self.samples[index]
+        file = self._file(item.tokens)
+        if not file.exists():
+            raise DatasetError(f"teacher output {file} is missing; fsmde-teacher cache makes it")
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                logits = arrays["levels"].astype(np.float32) / -STEPS
+                return replace(item, teacher_logits=logits, teacher_centers=arrays["centers"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DatasetError(f"teacher output {file} does not read: {error}") from error
+
+    def fill(self, teacher: nn.Module, device: torch.device) -> None:
+        """Ask the teacher for all samples that are not there yet."""
+        for index in tqdm(range(len(self.samples)), desc="teacher", unit="sample"):
+            item = self.samples[index]
+            if not self._file(item.tokens).exists():
+                write_arrays(self._file(item.tokens), **self._asked(teacher, item, device))
+
+    def _asked(self, teacher: nn.Module, item: RigBatch, device: torch.device) -> dict:
+        rng = np.random.default_rng(0)  # draws nothing
+        (batch,) = by_camera_count(
+            [augmented(item, UNCHANGED, size=self._size, rng=rng, dense=self._dense)]
+        )
+        views = (t.to(device) for t in (batch.images, batch.K, batch.T_ego_cam))
+        with torch.inference_mode():
+            output = teacher(*views)
+        log_probs = output.bin_logits[0].float().log_softmax(dim=-3)
+        levels = (-STEPS * log_probs).round().clamp(0, 255).to(torch.uint8)
+        return {"levels": levels.cpu().numpy(), "centers": output.bin_centers[0].cpu().numpy()}
+
+    def _file(self, token: str) -> Path:
+        return inside_root(self.folder, f"{token}.npz")
+
+    def _claim(self, origin: dict) -> None:
+        """Note in the folder what its files come from, or compare with what is noted there."""
+        note = self.folder / NOTE
+        if not note.exists():
+            write_json(note, origin)
+        elif json.loads(note.read_text()) != origin:
+            raise DatasetError(f"{note}: these outputs are of another teacher or input size")
+
+
+def fill_cache(samples: Sequence[RigBatch], config: DistillConfig) -> None:
+    """Ask the config's teacher about all samples, on a GPU where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cached = CachedTeacher(samples, config.teacher_cache, config)
+    cached.fill(load_teacher(config.teacher).to(device), device)

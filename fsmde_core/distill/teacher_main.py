@@ -1,0 +1,45 @@
+"""Make a teacher ready: fsmde-teacher fit trains one, fsmde-teacher cache keeps its outputs.
+
+fsmde-teacher fit --config config/distill/teacher_vits.yaml foundation.checkpoint=FILE
+fsmde-teacher cache --config config/distill/street.yaml teacher=CARD teacher_cache=FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fsmde_core.distill import main as distill
+from fsmde_core.distill.cached_teacher import fill_cache
+from fsmde_core.distill.config import ConfigError, load_config
+from fsmde_core.distill.stream import open_split
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; exit status 2 with one sentence for whatever stops it.
+
+    fit takes all arguments of fsmde-distill; its config must ask for a scale-invariant loss.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("fit", "cache"))
+    parser.add_argument("--config", type=Path, required=True)
+    arguments, rest = parser.parse_known_args(argv)
+    overrides = [text for text in rest if "=" in text and not text.startswith("-")]
+    try:
+        config = load_config(arguments.config, overrides)
+        if arguments.command == "cache":
+            if not config.teacher or not config.teacher_cache:
+                raise ConfigError("teacher and teacher_cache must name a card and a folder")
+            fill_cache(open_split(config.data, train=True), config)
+            return 0
+        if not config.losses.scale_invariant:
+            raise ConfigError("a teacher wants losses.scale_invariant: true")
+    except distill.ERRORS as error:
+        print(f"fsmde-teacher: {error}", file=sys.stderr)
+        return 2
+    return distill.main(["--config", str(arguments.config), *rest])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

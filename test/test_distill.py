@@ -1,0 +1,320 @@
+"""Training runs of a few steps on tiny rendered streets."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from blocks import render_blocks
+from conftest import ROOT
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.distill import main as distill
+from fsmde_core.distill import step
+from fsmde_core.distill.config import (
+    ConfigError,
+    DataConfig,
+    DistillConfig,
+    LossConfig,
+    load_config,
+)
+from fsmde_core.distill.state import CHECKPOINT, new_state, update_average
+from fsmde_core.distill.step import ring_pairs
+from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
+from fsmde_core.predictor import Predictor
+from fsmde_core.street import cache
+from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
+from fsmde_core.street.files import write_arrays
+
+TINY = {
+    "student": {"input_width": 64, "input_height": 32, "decoder_channels": 16, "n_bins": 8},
+    "augment": {"smallest_crop": 0.7},
+    "steps": 4, "validate_steps": 2, "val_samples": 2, "log_steps": 1,
+    "precision": "32-true",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory):
+    """Folders as of rendered streets, with the world of blocks in them: four samples of two rigs to
+    learn from, two for validation."""
+    root = tmp_path_factory.mktemp("street")
+    config = StreetDatasetConfig(rigs=("nuscenes", "random"), size=(80, 45), poses=2)
+    for split, streets in (("train", 2), ("val", 1)):
+        samples = cache.CachedStreet(StreetDataset(split, streets, config), root / split)
+        for index in range(len(samples)):
+            write_arrays(samples.file(index), **cache._packed(blocks_sample(samples, index)))
+    return root
+
+
+def blocks_sample(samples, index):
+    rig = samples.street.rig(index)
+    views = [render_blocks(camera, travelled_m=float(index)) for camera in rig.cameras]
+    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
+    return RigBatch(
+        images=np.stack([image for image, _ in views]), K=rig.K, T_ego_cam=rig.T_ego_cam,
+        depth_gt=depth_gt, valid=depth_gt > 0, mask=np.zeros(depth_gt.shape, bool),
+        stamps_ns=(0,) * len(views), names=rig.names, tokens=samples.street.tokens[index],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def config_file(street, tmp_path):
+    """TINY as a file; call it with changes."""
+
+    def write(**changes):
+        data = {"train": str(street / "train"), "val": str(street / "val"), "workers": 0}
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump({**TINY, "data": data, **changes}))
+        return path
+
+    return write
+
+
+def run(config, out, *arguments):
+    return distill.main(["--config", str(config), "--out", str(out), "--accelerator", "cpu",
+                         *arguments])  # fmt: skip
+
+
+def weights(out, which="student"):
+    return torch.load(out / CHECKPOINT, weights_only=True)[which]
+
+
+def same(a, b, **tolerance):
+    return all(torch.allclose(a[k].double(), b[k].double(), **tolerance) for k in a)
+
+
+def test_a_finished_run_leaves_a_model_that_runs_without_torch(config_file, tmp_path, rig, views):
+    out = tmp_path / "out"
+    assert run(config_file(), out) == 0
+    card = json.loads((out / "student.json").read_text())
+    assert card["provisional"] is False
+    assert "4 of 4 steps of 2 rigs, 4 samples of street, losses silog 1" in card["description"]
+    (metrics,) = card["metrics"].values()
+    assert 0 < metrics["abs_rel"] < 100
+    prediction = Predictor(out / "student.json")([image for image, _ in views], rig)
+    assert prediction.depth.shape == (6, 32, 64) and (prediction.depth > 0).all()
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("train/silog")] == [1, 2, 3, 4]
+    assert [e.step for e in events.Scalars("val/abs_rel")] == [2, 4]
+    assert len(events.Images("val/images")) == 2
+
+
+def test_interrupted_and_resumed_is_the_same_run(config_file, tmp_path, capsys):
+    config = config_file()
+    assert run(config, tmp_path / "whole", "--until", "3") == 0
+    assert run(config, tmp_path / "parts", "--until", "1") == 0
+    assert run(config, tmp_path / "parts", "--until", "3") == 0
+    assert "goes on at step 1" in capsys.readouterr().out
+    for which in ("student", "average"):
+        whole, parts = weights(tmp_path / "whole", which), weights(tmp_path / "parts", which)
+        assert same(whole, parts, rtol=0, atol=0)
+
+
+def test_two_processes_learn_what_one_does(config_file, tmp_path):
+    config = config_file(frozen_norm="all")  # statistics of batch norms are each process's own
+    assert run(config, tmp_path / "one", "--until", "2") == 0
+    command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config)]
+    command += ["--out", str(tmp_path / "two"), "--accelerator", "cpu", "--devices", "2"]
+    result = subprocess.run(
+        [*command, "--until", "2"], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert same(one, two, rtol=0, atol=2e-5)
+    initial = new_state(load_config(config), torch.device("cpu")).student.state_dict()
+    assert not same(initial, two, rtol=0, atol=2e-5)
+
+
+def test_the_stream_is_endless_shuffled_and_the_same_every_time(config_file):
+    config = load_config(config_file())
+    samples = open_split(config.data, train=True)
+    streams = [SampleStream(samples, config) for _ in range(2)]
+    tokens = [streams[0][k].tokens for k in range(8)]
+    assert sorted(tokens[:4]) == sorted(tokens[4:]) == [samples[i].tokens for i in range(4)]
+    for k in (5, 2):
+        ours, theirs = streams[0][k], streams[1][k]
+        assert np.array_equal(ours.images, theirs.images) and np.array_equal(ours.K, theirs.K)
+    again = streams[0][tokens[4:].index(tokens[0]) + 4]
+    assert not np.array_equal(again.images, streams[0][0].images)  # augmented anew
+
+
+def test_rigs_are_batched_with_those_of_as_many_cameras(street):
+    samples = open_split(DataConfig(train=str(street / "train")), train=True)
+    items = [samples[i] for i in range(4)]  # a rig of nuScenes' six and a random one, twice each
+    counts = [len(item.names) for item in items]
+    assert counts[0] != counts[2]
+    batches = by_camera_count(items)
+    assert [tuple(batch.images.shape[:2]) for batch in batches] == [(2, 6), (2, counts[2])]
+    assert batches[0].K.dtype == torch.float32 and batches[0].images.dtype == torch.uint8
+
+
+def test_ring_pairs_go_once_around(rig):
+    pairs = ring_pairs(torch.from_numpy(rig.T_ego_cam)[None])[0].tolist()
+    assert {tuple(pair) for pair in pairs} == set(rig.neighbours())
+    assert ring_pairs(torch.from_numpy(rig.T_ego_cam[:2])[None]).shape == (1, 1, 2)
+    assert ring_pairs(torch.from_numpy(rig.T_ego_cam[:1])[None]).shape == (1, 0, 2)
+
+
+def test_frozen_norms_keep_their_statistics(config_file, tmp_path):
+    assert run(config_file(), tmp_path / "out", "--until", "1") == 0
+    trained = weights(tmp_path / "out")
+    initial = new_state(load_config(config_file()), torch.device("cpu")).student.state_dict()
+    moved = {k for k in trained if "running" in k and not torch.equal(trained[k], initial[k])}
+    assert moved and not any(key.startswith("encoder.") for key in moved)
+
+
+def test_depthwise_convolutions_learn_the_same_in_float32(config_file):
+    config = load_config(config_file())
+    student = new_state(config, torch.device("cpu")).student.eval()
+    images = torch.randint(0, 256, (1, 2, 32, 64, 3), dtype=torch.uint8)
+    K = torch.tensor([[50.0, 0, 32], [0, 50, 16], [0, 0, 1]]).expand(1, 2, 3, 3)
+    (conv,) = [m for n, m in student.named_modules() if n == "encoder.blocks.0.0.conv_dw"]
+    gradients = []
+    for prepare in (lambda _: None, step.depthwise_in_float32):
+        prepare(student)
+        student.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            student(images, K, torch.eye(4).expand(1, 2, 4, 4)).depth.log().mean().backward()
+        gradients.append(conv.weight.grad.clone())
+    off = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    assert 0 < off < 0.1  # bf16 keeps two to three digits
+
+
+def test_the_average_forgets_the_first_weights_soon():
+    average, student = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(average.weight)
+    torch.nn.init.zeros_(student.weight)
+    update_average(average, student, 1, decay=0.999)
+    assert average.weight.item() == pytest.approx(2 / 11)
+    update_average(average, student, 10**6, decay=0.5)
+    assert average.weight.item() == pytest.approx(1 / 11)
+
+
+def test_methods_are_the_rows_of_the_ablation(config_file):
+    path = config_file(teacher="t.json", method="ckd_vrkd")
+    assert load_config(path).losses == LossConfig(kd=1.0, cross=1.0, vrkd=10.0)
+    assert load_config(path, ["losses.vrkd=5"]).losses.vrkd == 5
+    assert load_config(path, ["method=kd"]).losses == LossConfig(kd=1.0)
+    assert not load_config(path, ["method=supervised"]).losses.needs_teacher
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "distill").glob("*.yaml")), ids=str)
+def test_shipped_configs_hold(path):
+    config = load_config(path)
+    assert config.data.kind in path.stem or config.data.kind == "street"
+
+
+def test_defaults_presets_and_overrides(config_file):
+    path = config_file(preset="m", losses={"silog": 2})
+    config = load_config(path, ["losses.kd=0.5", "teacher=models/t.json", "data.size=[320, 192]"])
+    assert config.student.encoder == "tf_efficientnet_lite2" and config.student.n_bins == 8
+    assert config.losses == LossConfig(silog=2.0, kd=0.5)
+    assert config.data.size == (320, 192) and config.learning_rate == DistillConfig.learning_rate
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, sky"),
+        ("stepz=1", "unknown key 'stepz'"),
+        ("steps=many", "steps is 'many', not of type int"),
+        ("data.kind=kitti", "data.kind is 'kitti', not one of street, nuscenes, ddad"),
+        ("data.size=[1]", "data.size is [1], not a list of 2"),
+        ("preset=xl", "preset is 'xl', not one of s, m"),
+        ("losses.kd=1", "losses with a teacher have a weight, but teacher names no card"),
+        ("student.input_width=60", "student.input_width is 60, not a positive multiple of 32"),
+        ("steps", "override 'steps' is not of the form key=value"),
+        ("steps.x=1", "steps has no keys of its own"),
+    ],
+)
+def test_a_typo_is_one_sentence(config_file, override, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(config_file(), [override])
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("typo=1", "unknown key 'typo'"),
+        ("data.train=nowhere", "folder nowhere holds no rendered street samples"),
+        ("initial=no.json", "model card no.json: No such file"),
+    ],
+)
+def test_what_cannot_be_read_ends_with_one_sentence(
+    config_file, tmp_path, capsys, override, message
+):
+    assert run(config_file(), tmp_path / "out", override) == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith("fsmde-distill: ") and message in error
+
+
+def test_a_sample_that_does_not_read_is_one_sentence_from_a_worker_too(
+    config_file, street, tmp_path, capsys
+):
+    data = yaml.safe_load(config_file().read_text())["data"]
+    broken = shutil.copytree(street / "train", tmp_path / "train")
+    for file in broken.glob("*.npz"):
+        file.write_bytes(b"PK")
+    config = config_file(data={**data, "train": str(broken), "workers": 1})
+    assert run(config, tmp_path / "out") == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith(f"fsmde-distill: sample {broken}/street-")
+
+
+def test_a_root_without_samples_is_named(nuscenes_root, config_file, tmp_path, capsys):
+    data = {"kind": "nuscenes", "train": str(nuscenes_root), "version": "v1.0-mini"}
+    assert run(config_file(data=data), tmp_path / "out") == 2
+    assert "v1.0-mini has no scene of the split 'val'" in capsys.readouterr().err
+
+
+def test_a_corrupted_checkpoint_is_named_and_left(config_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(config_file(), out, "--until", "1") == 0
+    whole = (out / CHECKPOINT).read_bytes()
+    (out / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
+    assert run(config_file(), out) == 2
+    assert "last.pt does not read" in capsys.readouterr().err
+    assert (out / CHECKPOINT).stat().st_size == len(whole) // 2
+
+
+def test_a_checkpoint_of_another_run_is_refused(config_file, tmp_path, capsys):
+    assert run(config_file(), tmp_path / "out", "--until", "1") == 0
+    assert run(config_file(), tmp_path / "out", "learning_rate=0.1") == 2
+    assert "another learning_rate" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_nan_keeps_the_last_good_checkpoint(
+    config_file, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    assert run(config_file(), out, "--until", "2") == 0
+    good = (out / CHECKPOINT).read_bytes()
+    loss = step.silog_loss
+    monkeypatch.setattr(step, "silog_loss", lambda *a, **k: loss(*a, **k) * float("nan"))
+    assert run(config_file(), out) == 2
+    error = capsys.readouterr().err
+    assert "silog is nan at step 3" in error and "last.pt holds the last good step" in error
+    assert (out / CHECKPOINT).read_bytes() == good
+
+
+def test_ctrl_c_finishes_the_step_and_saves_it(config_file, tmp_path):
+    data = yaml.safe_load(config_file().read_text())["data"]
+    config = config_file(steps=100_000, validate_steps=100_000, data={**data, "workers": 1})
+    command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config)]
+    command += ["--out", str(tmp_path / "out"), "--accelerator", "cpu"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    for text in process.stderr:
+        if "silog=" in text:
+            break
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130 and "the same command goes on" in error
+    assert torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["step"] >= 1
