@@ -32,7 +32,8 @@ def test_lidar_falls_on_the_depth_image():
     rig = make_rig("nuscenes").resized(400, 225)
     good = total = 0
     for seed in (0, 6):
-        config = DriveConfig(frames=1, render=DRAFT, lidar=LidarConfig())
+        # Without range noise, whose 2 cm are more than 1 % of the nearest ranges.
+        config = DriveConfig(frames=1, render=DRAFT, lidar=LidarConfig(noise_m=0.0))
         (frames,) = render_drive(seed, rig, config)
         sweep = frames.lidar
         points = transform_points(sweep.T_world_ego @ sweep.T_ego_lidar, sweep.points[:, :3])
@@ -106,3 +107,13 @@ def test_stress_weather_never_occurs_in_training():
     for seed in range(400):
         assert draw_weather(np.random.default_rng(seed), stress=False) not in STRESS
         assert draw_weather(np.random.default_rng(seed), stress=True) in STRESS
+
+
+def test_stress_streets_share_no_style_with_training():
+    from fsmde_core.street.styles import STRESS, TRAINING
+
+    assert not set(STRESS.walls) & set(TRAINING.walls)
+    assert not set(dict(STRESS.cars)) & set(dict(TRAINING.cars))
+    assert not set(STRESS.tall) & set(TRAINING.tall)
+    for style in (STRESS, TRAINING):
+        assert sum(dict(style.cars).values()) == pytest.approx(1.0)

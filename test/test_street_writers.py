@@ -1,6 +1,5 @@
 """Written roots and the command that writes them."""
 
-import errno
 import json
 import os
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from fsmde_core.street.cli import main
+from fsmde_core.street.files import write_arrays, write_bytes
 
 SMALL = ["--scale", "0.04", "--samples", "1", "--workers", "1"]
 
@@ -85,19 +85,30 @@ def test_bad_arguments(arguments, sentence, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_a_folder_that_cannot_be_made(tmp_path, capsys):
+@pytest.mark.parametrize("out", ["file/out", "file", "/proc/out"])
+def test_a_folder_that_cannot_be_made(tmp_path, capsys, out):
     (tmp_path / "file").write_text("")
-    assert main(["--out", str(tmp_path / "file" / "out"), *SMALL]) == 2
-    assert "file" in capsys.readouterr().err
+    assert main(["--out", str(tmp_path / out), *SMALL]) == 2
+    complaint = capsys.readouterr().err
+    assert str(tmp_path / out) in complaint and complaint.count("\n") == 1
 
 
-def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
-    from fsmde_core.street import files
+@pytest.fixture
+def room_for_1000_bytes():
+    """Every write beyond 1000 bytes of a file fails, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="file size limits are a Unix matter")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    def full(source, target):
-        raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
-    monkeypatch.setattr(files.os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        files.write_bytes(tmp_path / "image.jpg", b"data")
-    assert not list(tmp_path.iterdir())
+def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path, room_for_1000_bytes):
+    image, depth = tmp_path / "image.jpg", tmp_path / "depth.npz"
+    image.write_bytes(b"old")
+    with pytest.raises(OSError):
+        write_bytes(image, bytes(5000))
+    with pytest.raises(OSError):
+        write_arrays(depth, depth=np.random.default_rng(0).random(5000))
+    assert image.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [image]

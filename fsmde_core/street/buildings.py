@@ -7,36 +7,22 @@ import numpy as np
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import Mesh, MeshBuilder
 
-WALLS = np.array(
-    [
-        [0.5, 0.45, 0.37],
-        [0.56, 0.54, 0.5],
-        [0.38, 0.18, 0.12],
-        [0.32, 0.16, 0.11],
-        [0.62, 0.58, 0.48],
-        [0.45, 0.47, 0.49],
-        [0.27, 0.27, 0.28],
-        [0.6, 0.45, 0.32],
-        [0.66, 0.64, 0.6],
-        [0.43, 0.36, 0.27],
-        [0.18, 0.2, 0.24],
-        [0.52, 0.3, 0.2],
-        [0.55, 0.5, 0.28],
-    ]
-)
 ROOFS = np.array([[0.27, 0.09, 0.06], [0.11, 0.11, 0.12], [0.2, 0.14, 0.11], [0.24, 0.22, 0.2]])
 FOOTING_M = 2.5  # walls reach this far below the ground at their middle, for slopes
 
 
 def make_building(
-    rng: np.random.Generator, half_x: float, half_y: float, height: float, *, detail: bool
+    rng: np.random.Generator, half_x: float, half_y: float, height: float, *, walls, detail: bool
 ) -> Mesh:
-    """A building of 2 half_x by 2 half_y metres, origin on the ground; detail adds balconies."""
+    """A building of 2 half_x by 2 half_y metres, origin on the ground; detail adds balconies.
+
+    walls [n, 3] are the colours to draw from.
+    """
     mesh = MeshBuilder()
     storey = rng.uniform(2.9, 3.8)
     floors = max(1, round(height / storey))
     height = floors * storey + 0.5
-    wall = WALLS[rng.integers(len(WALLS))] * rng.uniform(0.75, 1.15)
+    wall = np.array(walls[rng.integers(len(walls))]) * rng.uniform(0.75, 1.15)
     frame = np.ones(3) * rng.choice([0.7, 0.28, 0.1]) * rng.uniform(0.7, 1.1)
     style = int(rng.choice([0, 1, 2, 3, 4], p=[0.28, 0.3, 0.18, 0.12, 0.12]))
     shops = floors > 1 and rng.random() < 0.5
@@ -127,7 +113,7 @@ def _awnings(mesh: MeshBuilder, rng, half_x, half_y) -> None:
                     [x + 2 * wide, outer, 2.45],
                     [x, outer, 2.45],
                 ]
-                mesh.quads(
+                mesh.triangles(
                     cloth, np.array([corners]), uv=np.array([[[0, 0], [4, 0], [4, 1], [0, 1]]])
                 )
                 mesh.box(cloth, (x + wide, outer, 2.36), (wide, 0.012, 0.1))

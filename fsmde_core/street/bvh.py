@@ -11,82 +11,87 @@ import numpy as np
 from numba import njit
 
 F = np.float32
-LEAF_TRIANGLES = 4
+LEAF_TRIANGLES = 6
 BINS = 12
 STACK_DEPTH = 96
+EMPTY = np.array([1e30] * 3 + [-1e30] * 3, np.float32)
 
 
 @njit(cache=True)
-def _box_area(lower, upper):
-    x = max(upper[0] - lower[0], F(0))
-    y = max(upper[1] - lower[1], F(0))
-    z = max(upper[2] - lower[2], F(0))
-    return x * y + y * z + z * x
-
-
-@njit(cache=True)
-def _grow(lower, upper, other_lower, other_upper):
+def _grow(box, other):
     for k in range(3):
-        lower[k] = min(lower[k], other_lower[k])
-        upper[k] = max(upper[k], other_upper[k])
+        box[k] = min(box[k], other[k])
+        box[k + 3] = max(box[k + 3], other[k + 3])
 
 
 @njit(cache=True)
-def _bin_axis(lower, upper, centre, order, first, last, axis, start, scale):
-    """Best split of one axis by the surface area heuristic: (cost, bin)."""
-    counts = np.zeros(BINS, np.int64)
-    bin_lower = np.full((BINS, 3), F(1e30), np.float32)
-    bin_upper = np.full((BINS, 3), F(-1e30), np.float32)
+def _area(box):
+    x, y, z = box[3] - box[0], box[4] - box[1], box[5] - box[2]
+    return x * y + y * z + z * x if x >= F(0) else F(0)
+
+
+@njit(cache=True)
+def _bin(box, axis, start, scale):
+    return min(BINS - 1, int((box[axis] + box[axis + 3] - start) * scale))
+
+
+@njit(cache=True)
+def _bound(boxes, order, first, last, bounds):
+    """Bounds [2, 6] of the boxes and of the sums of their corners."""
+    bounds[:] = EMPTY
     for i in range(first, last):
-        t = order[i]
-        b = min(BINS - 1, int((centre[t, axis] - start) * scale))
-        counts[b] += 1
-        _grow(bin_lower[b], bin_upper[b], lower[t], upper[t])
-    right_area = np.zeros(BINS)
-    right_count = np.zeros(BINS, np.int64)
-    box_lower = np.full(3, F(1e30), np.float32)
-    box_upper = np.full(3, F(-1e30), np.float32)
+        box = boxes[order[i]]
+        _grow(bounds[0], box)
+        for k in range(3):
+            middle = box[k] + box[k + 3]
+            bounds[1, k] = min(bounds[1, k], middle)
+            bounds[1, k + 3] = max(bounds[1, k + 3], middle)
+
+
+@njit(cache=True)
+def _best_cut(counts, bins, right):
+    """Cheapest cut of one axis by the surface area heuristic: (cost, first bin of the right)."""
+    box = EMPTY.copy()
+    count = 0
     for b in range(BINS - 1, 0, -1):
-        _grow(box_lower, box_upper, bin_lower[b], bin_upper[b])
-        right_count[b] = counts[b] + (right_count[b + 1] if b + 1 < BINS else 0)
-        right_area[b] = _box_area(box_lower, box_upper)
-    box_lower[:] = F(1e30)
-    box_upper[:] = F(-1e30)
-    best_cost, best_bin, left_count = 1e30, -1, 0
+        _grow(box, bins[b])
+        count += counts[b]
+        right[b] = count * _area(box)
+    total = count + counts[0]
+    box[:] = EMPTY
+    best_cost, best_bin, count = F(1e30), -1, 0
     for b in range(1, BINS):
-        _grow(box_lower, box_upper, bin_lower[b - 1], bin_upper[b - 1])
-        left_count += counts[b - 1]
-        if left_count and right_count[b]:
-            cost = left_count * _box_area(box_lower, box_upper) + right_count[b] * right_area[b]
-            if cost < best_cost:
-                best_cost, best_bin = cost, b
+        _grow(box, bins[b - 1])
+        count += counts[b - 1]
+        cost = count * _area(box) + right[b]
+        if 0 < count < total and cost < best_cost:
+            best_cost, best_bin = cost, b
     return best_cost, best_bin
 
 
 @njit(cache=True)
-def _split(lower, upper, centre, order, first, last):
+def _split(boxes, order, first, last, middles, counts, bins, right):
     """Reorder order[first:last] into two halves; returns the start of the second."""
-    c_lower = np.full(3, F(1e30), np.float32)
-    c_upper = np.full(3, F(-1e30), np.float32)
+    scales = F(BINS) / np.maximum(middles[3:] - middles[:3], F(1e-6))
+    counts[:] = 0
+    bins[:, :] = EMPTY
     for i in range(first, last):
-        _grow(c_lower, c_upper, centre[order[i]], centre[order[i]])
-    best_cost, best_axis, best_bin = 1e30, -1, 0
+        box = boxes[order[i]]
+        for axis in range(3):
+            b = _bin(box, axis, middles[axis], scales[axis])
+            counts[axis, b] += 1
+            _grow(bins[axis, b], box)
+    best_cost, best_axis, best_bin = F(1e30), -1, 0
     for axis in range(3):
-        extent = c_upper[axis] - c_lower[axis]
-        if extent > 1e-6:
-            scale = BINS / extent
-            cost, b = _bin_axis(
-                lower, upper, centre, order, first, last, axis, c_lower[axis], scale
-            )
-            if cost < best_cost:
-                best_cost, best_axis, best_bin = cost, axis, b
+        cost, b = _best_cut(counts[axis], bins[axis], right)
+        if cost < best_cost:
+            best_cost, best_axis, best_bin = cost, axis, b
     if best_axis < 0:
         return (first + last) // 2
-    start = c_lower[best_axis]
-    scale = BINS / (c_upper[best_axis] - start)
     i, j = first, last - 1
     while i <= j:
-        if min(BINS - 1, int((centre[order[i], best_axis] - start) * scale)) < best_bin:
+        box = boxes[order[i]]
+        if _bin(box, best_axis, middles[best_axis], scales[best_axis]) < best_bin:
             i += 1
         else:
             order[i], order[j] = order[j], order[i]
@@ -95,35 +100,39 @@ def _split(lower, upper, centre, order, first, last):
 
 
 @njit(cache=True)
+def _boxes(corners):
+    boxes = np.empty((len(corners), 6), np.float32)
+    for i in range(len(corners)):
+        for k in range(3):
+            a, b, c = corners[i, 0, k], corners[i, 1, k], corners[i, 2, k]
+            boxes[i, k], boxes[i, k + 3] = min(a, min(b, c)), max(a, max(b, c))
+    return boxes
+
+
+@njit(cache=True)
 def build_bvh(corners):
     """Build the hierarchy over triangles of corners [T, 3, 3] float32.
 
     Returns nodes [M, 8] float32 and order [T] int32: leaf ranges index the reordered triangles.
     """
-    count = corners.shape[0]
-    lower, upper = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
-    for i in range(count):
-        for k in range(3):
-            a, b, c = corners[i, 0, k], corners[i, 1, k], corners[i, 2, k]
-            lower[i, k], upper[i, k] = min(a, min(b, c)), max(a, max(b, c))
-    centre = (lower + upper) * F(0.5)
-    order = np.arange(count).astype(np.int32)
+    count = len(corners)
+    boxes, order = _boxes(corners), np.arange(count).astype(np.int32)
     nodes = np.zeros((2 * count, 8), np.float32)
+    bounds, right = np.empty((2, 6), np.float32), np.empty(BINS, np.float32)
+    counts, bins = np.empty((3, BINS), np.int64), np.empty((3, BINS, 6), np.float32)
     stack = np.zeros((STACK_DEPTH, 3), np.int64)
     stack[0, 2] = count
     depth, used = 1, 1
     while depth > 0:
         depth -= 1
         node, first, last = stack[depth]
-        nodes[node, :3] = F(1e30)
-        nodes[node, 3:6] = F(-1e30)
-        for i in range(first, last):
-            _grow(nodes[node, :3], nodes[node, 3:6], lower[order[i]], upper[order[i]])
+        _bound(boxes, order, first, last, bounds)
+        nodes[node, :6] = bounds[0]
         if last - first <= LEAF_TRIANGLES or depth + 2 >= STACK_DEPTH:
             nodes[node, 6] = first
             nodes[node, 7] = last - first
             continue
-        middle = _split(lower, upper, centre, order, first, last)
+        middle = _split(boxes, order, first, last, bounds[1], counts, bins, right)
         nodes[node, 6] = used
         nodes[node, 7] = -1
         stack[depth] = (used, first, middle)
@@ -131,3 +140,19 @@ def build_bvh(corners):
         depth += 2
         used += 2
     return nodes[:used].copy(), order
+
+
+@njit(cache=True)
+def gather(corners, normals, uv, order, triangles, attributes):
+    """Fill triangles [T, 9] and attributes [T, 15] as World has them, in the order of leaves."""
+    for i in range(len(order)):
+        j = order[i]
+        for k in range(3):
+            triangles[i, k] = corners[j, 0, k]
+            triangles[i, k + 3] = corners[j, 1, k] - corners[j, 0, k]
+            triangles[i, k + 6] = corners[j, 2, k] - corners[j, 0, k]
+            for corner in range(3):
+                attributes[i, 3 * corner + k] = normals[j, corner, k]
+        for corner in range(3):
+            attributes[i, 9 + 2 * corner] = uv[j, corner, 0]
+            attributes[i, 10 + 2 * corner] = uv[j, corner, 1]

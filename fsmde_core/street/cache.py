@@ -60,6 +60,7 @@ class CachedStreet:
     def _claim(self) -> None:
         """Note the config in the folder, or compare with the one noted there."""
         config = json.loads(json.dumps(asdict(self.street.config)))
+        del config["render"]["device"]  # where it was rendered changes nothing
         note = self.folder / CONFIG_FILE
         if not note.exists():
             write_json(note, config)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fsmde_core.rig import Camera
-from fsmde_core.street.bvh import build_bvh
+from fsmde_core.street.bvh import build_bvh, gather
 from fsmde_core.street.light import pack_light
-from fsmde_core.street.mesh import Mesh, merge
+from fsmde_core.street.mesh import Mesh
 from fsmde_core.street.scene import Scene
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.trace import (
@@ -24,6 +24,8 @@ from fsmde_core.street.trace import (
 )
 from fsmde_core.street.tracer import render
 
+DEVICES = ("cpu", "cuda")
+
 
 @dataclass(frozen=True)
 class RenderConfig:
@@ -33,6 +35,12 @@ class RenderConfig:
     """Colour samples a pixel; the first is the pixel centre's ray, which gives the depth."""
     reflections: bool = True
     """Trace mirrored rays on glass and paint; otherwise they see the sky alone."""
+    device: str = "cpu"
+    """cpu or cuda; cuda needs the package numba-cuda and an NVIDIA GPU."""
+
+    def __post_init__(self):
+        if self.device not in DEVICES:
+            raise ValueError(f"device {self.device!r} is unknown; known: {', '.join(DEVICES)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,24 +106,25 @@ def _bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
 
 def _index(meshes: list[Mesh]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Hierarchies over each mesh, their roots [len(meshes)], and World's arrays of geometry."""
-    trees, orders = zip(*(build_bvh(mesh.corners) for mesh in meshes))
-    sizes = [len(order) for order in orders]
-    first_node = np.cumsum([0, *map(len, trees)])
-    first_triangle = np.cumsum([0, *sizes])
-    for tree, node, triangle in zip(trees, first_node, first_triangle):
-        tree[:, 6] += np.where(tree[:, 7] < 0, node, triangle)
-    joined = merge(meshes)
-    order = np.concatenate([o + k for o, k in zip(orders, first_triangle)])
-    corners = joined.corners[order]
-    first, edges = corners[:, :1], corners[:, 1:] - corners[:, :1]
-    count = len(order)
-    attributes = (joined.normals[order].reshape(count, 9), joined.uv[order].reshape(count, 6))
-    return first_node[:-1], {
+    triangles = np.empty((sum(len(mesh.corners) for mesh in meshes), 9), np.float32)
+    attributes = np.empty((len(triangles), 15), np.float32)
+    surface_of = np.empty(len(triangles), np.int32)
+    trees, roots, done, nodes, surfaces = [], [], 0, 0, 0
+    for mesh in meshes:
+        tree, order = build_bvh(mesh.corners)
+        tree[:, 6] += np.where(tree[:, 7] < 0, nodes, done)
+        mine = slice(done, done + len(order))
+        gather(mesh.corners, mesh.normals, mesh.uv, order, triangles[mine], attributes[mine])
+        surface_of[mine] = mesh.surface[order] + surfaces
+        trees.append(tree)
+        roots.append(nodes)
+        done, nodes, surfaces = mine.stop, nodes + len(tree), surfaces + len(mesh.surfaces)
+    return np.array(roots), {
         "nodes": np.concatenate(trees),
-        "triangles": np.concatenate([first, edges], axis=1).reshape(count, 9),
-        "attributes": np.concatenate(attributes, axis=1),
-        "surface_of": joined.surface[order],
-        "surfaces": joined.surfaces,
+        "triangles": triangles,
+        "attributes": attributes,
+        "surface_of": surface_of,
+        "surfaces": np.concatenate([mesh.surfaces for mesh in meshes]),
     }
 
 
@@ -144,5 +153,17 @@ def render_view(
     radiance = np.empty((camera.height, camera.width, 3), np.float32)
     depth = np.empty((camera.height, camera.width), np.float32)
     instance = np.empty((camera.height, camera.width), np.int32)
-    render(world, lens, seed % 2**24, config.samples, config.reflections, radiance, depth, instance)
+    images = (radiance, depth, instance)
+    _kernel(config.device)(world, lens, seed % 2**24, config.samples, config.reflections, *images)
     return View(radiance, depth, instance, instance == int(ObjectClass.EGO))
+
+
+def _kernel(device: str):
+    """The renderer of a device; RuntimeError where the machine lacks what it needs."""
+    if device == "cpu":
+        return render
+    try:
+        from fsmde_core.street.cuda_render import render_on_gpu
+    except ImportError as error:
+        raise RuntimeError(f"device 'cuda' needs the package numba-cuda: {error}") from error
+    return render_on_gpu

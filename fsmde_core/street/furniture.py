@@ -154,7 +154,7 @@ def _sign(mesh, rng, metal, colour):
             [-0.04, half, z + half],
         ]
     )
-    mesh.quads(plate, corners[None], uv=np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]]))
+    mesh.triangles(plate, corners[None], uv=np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]]))
     mesh.box(metal, (-0.025, 0, z), (0.008, half, half))
 
 

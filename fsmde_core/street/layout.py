@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fsmde_core.street.buildings import make_building
@@ -21,19 +23,21 @@ from fsmde_core.street.placement import Layout
 from fsmde_core.street.road import add_ground, ground_surfaces
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.vegetation import leaf_share, make_bush, make_hedge, make_tree
-from fsmde_core.street.vehicles import CAR_KINDS, CAR_SHARES, TALL_KINDS, make_vehicle
+from fsmde_core.street.vehicles import make_vehicle
 
 SIDES = (-1, 1)
 WALKING_MPS = 1.35
 
 
-def fill_street(layout: Layout, *, stress: bool) -> None:
+def fill_street(layout: Layout) -> None:
     """Place everything, from the ground up."""
     ground = MeshBuilder()
-    rows = ground_surfaces(ground, layout.rng, layout.road, rural=layout.urban < 0.22)
+    rows = ground_surfaces(
+        ground, layout.rng, layout.road, rural=layout.urban < layout.style.rural_below
+    )
     add_ground(ground, layout.road, rows)
     layout.put_ground(ground.finish())
-    tunnel = _place_tunnel(layout) if layout.rng.random() < (0.5 if stress else 0.09) else None
+    tunnel = _place_tunnel(layout) if layout.rng.random() < layout.style.tunnel_share else None
     for side in SIDES:
         _place_plots(layout, side, tunnel)
         _place_skyline(layout, side)
@@ -103,12 +107,14 @@ def _place_row(layout: Layout, side: int, start: float, end: float, *, tall: boo
     while s < end:
         half_x = rng.uniform(5, 15) if tall else rng.uniform(4.5, 8)
         half_y = rng.uniform(5, 10) if tall else rng.uniform(4, 6)
-        setback = rng.uniform(0, 1.2) if tall else rng.uniform(3.5, 10)
+        setback = layout.front_m + (rng.uniform(0, 1.2) if tall else rng.uniform(3.5, 10))
         high = rng.uniform(6, 11) + layout.urban * rng.exponential(9) if tall else rng.uniform(3, 7)
         t = layout.edge_m + setback + half_y
         if road.clear(s + half_x, half_x + 0.35 * t + 2.0, side):
             near = abs(s + half_x) < 75
-            mesh = make_building(rng, half_x, half_y, min(high, 70), detail=near)
+            mesh = make_building(
+                rng, half_x, half_y, min(high, 70), walls=layout.style.walls, detail=near
+            )
             layout.put(mesh, ObjectClass.BUILDING, s + half_x, side * t)
             layout.taken.append((s + half_x, side * t, half_x + 0.8, half_y + 1.0))
         s += 2 * half_x + (rng.uniform(0, 0.3) if tall else rng.uniform(2, 9))
@@ -127,9 +133,9 @@ def _place_skyline(layout: Layout, side: int) -> None:
                 continue
             if not layout.take(s, t, *half):
                 continue
-            mesh = make_building(rng, *half, min(tall, 120), detail=False)
+            mesh = make_building(rng, *half, min(tall, 120), walls=layout.style.walls, detail=False)
             layout.put(mesh, ObjectClass.BUILDING, s, t, yaw=rng.uniform(-0.4, 0.4))
-    far_trees = [make_tree(rng, 0.06) for _ in range(4)]
+    far_trees = [make_tree(rng, 0.06, blossom=layout.style.blossom_share) for _ in range(4)]
     for k in range(40):
         s, t = rng.uniform(layout.first_m - 80, layout.last_m + 80), side * rng.uniform(40, 160)
         if layout.take(s, t, 1.5, 1.5):
@@ -142,25 +148,31 @@ def _place_border(layout: Layout, side: int, start: float, end: float, style: st
     height = {"wall": rng.uniform(0.8, 3.4), "hedge": rng.uniform(0.8, 2.4)}.get(
         style, rng.uniform(0.9, 1.9)
     )
-    t = side * (layout.edge_m + 0.45)
+    t, blossom = side * (layout.edge_m + 0.45), layout.style.blossom_share
+    worn = None
     for s in np.arange(start + 2, end - 2, 4.0):
         if not layout.road.clear(s, 4.5, side) or rng.random() < 0.06:
             continue
         share = leaf_share(np.hypot(max(0.0, abs(s) - 20), t - layout.ego_t))
         kind = ObjectClass.WALL
         if style == "hedge":
-            mesh, kind = make_hedge(rng, 4.1, height, share), ObjectClass.VEGETATION
+            mesh, kind = (
+                make_hedge(rng, 4.1, height, share, blossom=blossom),
+                ObjectClass.VEGETATION,
+            )
         elif style == "wall":
             mesh = make_wall(rng, 4.05, height)
         else:
             mesh, kind = make_fence(rng, 4.0, height), ObjectClass.FURNITURE
-        layout.put(mesh, kind, s, t)
+        # All pieces wear what the first one wears.
+        worn = mesh.surfaces if worn is None else worn
+        layout.put(replace(mesh, surfaces=worn), kind, s, t)
         layout.taken.append((s, t, 2.0, 0.5))
 
 
 def _put_tree(layout: Layout, s: float, t: float) -> None:
     distance = np.hypot(max(0.0, abs(s) - 12), t - layout.ego_t)
-    mesh = make_tree(layout.rng, leaf_share(distance))
+    mesh = make_tree(layout.rng, leaf_share(distance), blossom=layout.style.blossom_share)
     placed = mesh.moved(layout.road.point(s, t), layout.rng.uniform(0, 6.28))
     if abs(t - layout.ego_t) < 12:
         placed = layout.clear_of_ego(placed)
@@ -181,12 +193,17 @@ def _scatter_bushes(layout: Layout, side: int, start: float, end: float, count: 
         s, t = rng.uniform(start, end), side * (layout.edge_m + rng.uniform(0.9, 12))
         if layout.road.clear(s, 1.5 + 0.35 * abs(t), side) and layout.take(s, t, 0.8, 0.8):
             share = leaf_share(np.hypot(max(0.0, abs(s) - 12), t - layout.ego_t))
-            layout.put(make_bush(rng, share), ObjectClass.VEGETATION, s, t)
+            layout.put(
+                make_bush(rng, share, blossom=layout.style.blossom_share),
+                ObjectClass.VEGETATION,
+                s,
+                t,
+            )
 
 
 def _place_car_park(layout: Layout, side: int, start: float, end: float) -> None:
     rng = layout.rng
-    cars = [make_vehicle(rng, str(rng.choice(CAR_KINDS, p=CAR_SHARES))) for _ in range(4)]
+    cars = [make_vehicle(rng, layout.style.car(rng)) for _ in range(4)]
     for row in range(int(rng.integers(1, 4))):
         t = side * (layout.edge_m + 4 + 7.5 * row)
         for s in np.arange(start + 3, end - 3, 2.75):
@@ -200,8 +217,8 @@ def _place_car_park(layout: Layout, side: int, start: float, end: float) -> None
 def _place_traffic(layout: Layout) -> None:
     """Parked cars, and moving ones: every lane has one speed, so nobody runs into anybody."""
     rng, road = layout.rng, layout.road
-    pool = [make_vehicle(rng, str(rng.choice(CAR_KINDS, p=CAR_SHARES))) for _ in range(12)]
-    tall = [make_vehicle(rng, str(kind)) for kind in TALL_KINDS]
+    pool = [make_vehicle(rng, layout.style.car(rng)) for _ in range(12)]
+    tall = [make_vehicle(rng, kind) for kind in layout.style.tall]
 
     def pick():
         if rng.random() < 0.13:
@@ -210,7 +227,7 @@ def _place_traffic(layout: Layout) -> None:
 
     parking = road.half_m - road.lanes * road.lane_m > 2.0
     for side in SIDES:
-        share = rng.choice([0.15, 0.5, 0.9]) if parking else 0.0
+        share = rng.choice([0.1, 0.4, 0.85]) if parking else 0.0
         for s in np.arange(layout.first_m, layout.last_m, 6.3):
             mesh, length = pool[rng.integers(len(pool))]
             t = side * (road.half_m - 1.12)
@@ -273,7 +290,7 @@ def _place_people(layout: Layout) -> None:
 
 def _place_trees(layout: Layout, side: int, tunnel) -> None:
     rng = layout.rng
-    step = rng.uniform(7, 30)
+    step = rng.uniform(9, 45)
     s = layout.first_m + rng.uniform(0, step)
     while s < layout.last_m:
         t = side * (layout.road.half_m + 0.95)
@@ -313,7 +330,7 @@ def _place_furniture(layout: Layout, side: int) -> None:
 def _place_junctions(layout: Layout) -> None:
     """Traffic lights, and cars waiting or coming out of side roads."""
     rng, road = layout.rng, layout.road
-    cars = [make_vehicle(rng, str(rng.choice(CAR_KINDS, p=CAR_SHARES))) for _ in range(3)]
+    cars = [make_vehicle(rng, layout.style.car(rng)) for _ in range(3)]
     for c in road.crossings:
         if c.half_m > 4.2:
             light = make_traffic_light(rng, min(4.5, road.half_m - 0.5))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fsmde_core.street.compile import device
-from fsmde_core.street.noise import fractal_noise
+from fsmde_core.street.noise import fractal_noise, value_noise
 
 LAMP_COLUMNS = 10  # position, colour, direction, cosine of the half angle
 
@@ -59,7 +59,7 @@ def sky(light, dx, dy, dz):
         py = dy / (dz + 0.12) * 1.1
         c = fractal_noise(px, py, 17, 0.02)
         c = min(1.0, max(0.0, (c - (1.0 - light.cloud_cover) * 0.8) * 4.0)) * min(1.0, dz * 5.0)
-        shade = 0.8 + 0.5 * (fractal_noise(px * 1.7 + 3.0, py * 1.7, 29, 0.02) - 0.5)
+        shade = 0.8 + 0.4 * (value_noise(px * 2.1 + 3.0, py * 2.1, 29) - 0.5)
         r += (light.horizon[0] * 1.2 * shade - r) * c
         g += (light.horizon[1] * 1.2 * shade - g) * c
         b += (light.horizon[2] * 1.22 * shade - b) * c

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 
 from fsmde_core.geometry import make_transform
 from fsmde_core.street.surfaces import INSTANCE, ROW, surface_row
@@ -27,11 +29,18 @@ class Mesh:
     surfaces: np.ndarray
     """[S, 16] float32, see the module surfaces."""
 
+    def without(self, triangles: np.ndarray) -> Mesh:
+        """The mesh without some of its triangles, [T] bool."""
+        rest = {k: getattr(self, k)[~triangles] for k in ("corners", "normals", "uv", "surface")}
+        return replace(self, **rest)
+
     def transformed(self, T: np.ndarray) -> Mesh:
         """The mesh moved by T [4, 4]."""
-        R = T[:3, :3].astype(np.float32)
-        corners = self.corners @ R.T + T[:3, 3].astype(np.float32)
-        return replace(self, corners=corners, normals=self.normals @ R.T)
+        R = T[:3, :3].T.astype(np.float32)
+        corners = self.corners.reshape(-1, 3) @ R + T[:3, 3].astype(np.float32)
+        normals = self.normals.reshape(-1, 3) @ R
+        shape = self.corners.shape
+        return replace(self, corners=corners.reshape(shape), normals=normals.reshape(shape))
 
     def moved(self, position, yaw: float) -> Mesh:
         """The mesh turned by yaw in radians, then shifted by position [3]."""
@@ -68,6 +77,13 @@ def rotation_y(pitch: float) -> np.ndarray:
     return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
 
 
+@njit(cache=True)
+def _cross(a, b):
+    return np.array(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    )
+
+
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cross product of [..., 3]; for the many small shapes much faster than numpy's general one."""
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
@@ -75,11 +91,77 @@ def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
+@njit(cache=True)
+def _box(shape):
+    """Faces [5, 4, 3] and uv [5, 4, 2] of a box: centre, half, yaw, taper as in MeshBuilder.box."""
+    half, taper = shape[3:6], shape[7:]
+    c, s = math.cos(shape[6]), math.sin(shape[6])
+    points = np.empty((8, 3))
+    for k in range(8):
+        x, y = half[0] * (1 if k % 4 in (1, 2) else -1), half[1] * (1 if k % 4 > 1 else -1)
+        if k > 3:
+            x += -taper[0] if x > 0 else taper[1]
+            y += -taper[2] if y > 0 else taper[3]
+        points[k, 0], points[k, 1] = shape[0] + c * x - s * y, shape[1] + s * x + c * y
+        points[k, 2] = shape[2] + half[2] * (1 if k > 3 else -1)
+    corners, uv = np.empty((5, 4, 3)), np.zeros((5, 4, 2))
+    for face in range(5):
+        for k in range(4):
+            corners[face, k] = points[BOX_FACES[face, k]]
+        # The top carries negative v, by which facades know it.
+        across, up = 2 * half[face % 2 if face < 4 else 0], 2 * half[2]
+        base = 0.0 if face < 4 else -1.0
+        uv[face, 1, 0] = uv[face, 2, 0] = across
+        uv[face, 0, 1] = uv[face, 1, 1] = base
+        uv[face, 2, 1] = uv[face, 3, 1] = up if face < 4 else base - 2 * half[1]
+    return corners, uv
+
+
+@njit(cache=True)
+def _tubes(lines, sides):
+    """Sides, their normals and uv, and caps [C, 3, 3] of lines [n, 8]: start, end, two radii."""
+    count = len(lines)
+    corners, normals = np.empty((count, sides, 4, 3)), np.empty((count, sides, 4, 3))
+    uv, caps = np.zeros((count, sides, 4, 2)), np.empty((2 * count * sides, 3, 3))
+    capped = 0
+    for n in range(count):
+        start, end, low, high = lines[n, :3], lines[n, 3:6], lines[n, 6], lines[n, 7]
+        axis = end - start
+        length = math.sqrt((axis**2).sum()) + 1e-9
+        axis /= length
+        across = np.empty(3)
+        if abs(axis[2]) < 0.9:
+            across[:] = axis[1], -axis[0], 0.0
+        else:
+            across[:] = 0.0, axis[2], -axis[1]
+        across /= math.sqrt((across**2).sum())
+        beside = _cross(axis, across)
+        for k in range(sides):
+            for side in range(2):
+                angle = 2 * math.pi * (k + side) / sides
+                ring = math.cos(angle) * across + math.sin(angle) * beside
+                a, b = side, 3 - side  # corners on the start's ring and on the end's
+                corners[n, k, a], corners[n, k, b] = start + low * ring, end + high * ring
+                normals[n, k, a], normals[n, k, b] = ring, ring
+                uv[n, k, a, 0], uv[n, k, b, 0], uv[n, k, b, 1] = angle * low, angle * low, length
+            for radius, hub, a, b in ((low, start, 0, 1), (high, end, 3, 2)):
+                if radius > 0.02:
+                    caps[capped, 0] = hub
+                    caps[capped, 1], caps[capped, 2] = corners[n, k, a], corners[n, k, b]
+                    capped += 1
+    flat = count * sides
+    shaped = corners.reshape(flat, 4, 3), normals.reshape(flat, 4, 3), uv.reshape(flat, 4, 2)
+    return *shaped, caps[:capped]
+
+
 class MeshBuilder:
-    """Collects shapes; finish() returns the Mesh."""
+    """Collects shapes; finish() returns the Mesh.
+
+    Shapes are only noted here and worked out together in finish(): there are thousands of them.
+    """
 
     def __init__(self):
-        self._parts: list[tuple] = []
+        self._shapes: dict[tuple[int, bool], list[tuple]] = {}
         self._surfaces: list[list[float]] = []
 
     def surface(self, kind: int, colour, **details) -> int:
@@ -88,29 +170,15 @@ class MeshBuilder:
         return len(self._surfaces) - 1
 
     def triangles(self, surface, corners, *, normals=None, uv=None) -> None:
-        """Add corners [T, 3, 3]; surface is a row or [T] rows; flat normals where none given."""
-        corners = np.asarray(corners, np.float64)
-        if normals is None:
-            flat = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-            flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-12
-            normals = np.repeat(flat[:, None], 3, axis=1)
-        if uv is None:
-            uv = np.zeros((len(corners), 3, 2))
-        self._parts.append((corners, normals, uv, np.broadcast_to(surface, len(corners))))
+        """Add corners [T, 3, 3] or quadrangles [T, 4, 3]; surface is a row or [T] rows.
 
-    def quads(self, surface, corners, *, normals=None, uv=None) -> None:
-        """Add corners [Q, 4, 3] as two triangles each; normals and uv per corner."""
-
-        def split(values):
-            if values is None:
-                return None
-            values = np.asarray(values, np.float64)
-            return np.concatenate([values[:, [0, 1, 2]], values[:, [0, 2, 3]]])
-
-        rows = np.broadcast_to(surface, len(corners))
-        self.triangles(
-            np.concatenate([rows, rows]), split(corners), normals=split(normals), uv=split(uv)
-        )
+        normals and uv are per corner; flat normals and zero uv where none are given.
+        """
+        count, sides = corners.shape[:2]
+        rows = np.full(count, surface) if np.ndim(surface) == 0 else surface
+        uv = np.zeros((count, sides, 2)) if uv is None else uv
+        shapes = self._shapes.setdefault((sides, normals is None), [])
+        shapes.append((corners, corners if normals is None else normals, uv, rows))
 
     def grid(self, surface, points, *, uv, smooth: bool = True) -> None:
         """Add a sheet of points [n, m, 3] with uv [n, m, 2]; surface: row or [n-1, m-1] rows."""
@@ -125,30 +193,12 @@ class MeshBuilder:
             normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
             normals = cells(normal)
         rows = np.broadcast_to(surface, (points.shape[0] - 1, points.shape[1] - 1)).ravel()
-        self.quads(rows, cells(points), normals=normals, uv=cells(uv))
+        self.triangles(rows, cells(points), normals=normals, uv=cells(uv))
 
     def box(self, surface, centre, half, *, yaw: float = 0.0, taper=(0, 0, 0, 0)) -> None:
         """Add a box; taper insets the top at +x, -x, +y, -y (metres); no bottom face."""
-        hx, hy, hz = half
-        front, back, left, right = taper
-        points = np.array(
-            [
-                [-hx, -hy, -hz],
-                [hx, -hy, -hz],
-                [hx, hy, -hz],
-                [-hx, hy, -hz],
-                [-hx + back, -hy + right, hz],
-                [hx - front, -hy + right, hz],
-                [hx - front, hy - left, hz],
-                [-hx + back, hy - left, hz],
-            ]
-        )
-        points = points @ rotation_z(yaw).T + np.asarray(centre)
-        wide = [2 * hx, 2 * hy, 2 * hx, 2 * hy]
-        uv = [[[0, 0], [w, 0], [w, 2 * hz], [0, 2 * hz]] for w in wide]
-        # The top carries negative v, by which facades know it.
-        uv.append([[0, -1], [2 * hx, -1], [2 * hx, -1 - 2 * hy], [0, -1 - 2 * hy]])
-        self.quads(surface, points[BOX_FACES], uv=np.array(uv))
+        corners, uv = _box(np.array((*centre, *half, yaw, *taper), float))
+        self.triangles(surface, corners, uv=uv)
 
     def tube(self, surface, start, end, radius_start, radius_end, *, sides: int = 8) -> None:
         """Add a cone or cylinder with caps between two points."""
@@ -156,31 +206,12 @@ class MeshBuilder:
 
     def tubes(self, surface, starts, ends, radii_start, radii_end, *, sides: int = 8) -> None:
         """Add many cylinders at once: starts, ends [n, 3] and radii [n] in metres."""
-        starts, ends = np.asarray(starts, float), np.asarray(ends, float)
-        low_r, high_r = np.asarray(radii_start, float), np.asarray(radii_end, float)
-        axis = ends - starts
-        length = np.linalg.norm(axis, axis=1) + 1e-9
-        axis = axis / length[:, None]
-        level = np.where(np.abs(axis[:, 2:]) < 0.9, [[0, 0, 1.0]], [[1.0, 0, 0]])
-        across = cross(axis, level)
-        across /= np.linalg.norm(across, axis=1, keepdims=True)
-        angle = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
-        ring = np.cos(angle) * across[:, None] + np.sin(angle) * cross(axis, across)[:, None]
-        low = starts[:, None] + low_r[:, None, None] * ring
-        high = ends[:, None] + high_r[:, None, None] * ring
-        quads = np.stack([low[:, :-1], low[:, 1:], high[:, 1:], high[:, :-1]], axis=2)
-        normals = np.stack([ring[:, :-1], ring[:, 1:], ring[:, 1:], ring[:, :-1]], axis=2)
-        uv = np.zeros((*quads.shape[:3], 2))
-        u = angle[:, 0] * low_r[:, None]
-        uv[..., 0] = np.stack([u[:, :-1], u[:, 1:], u[:, 1:], u[:, :-1]], axis=2)
-        uv[..., 2:, 1] = length[:, None, None]
-        uv, normals = uv.reshape(-1, 4, 2), normals.reshape(-1, 4, 3)
-        self.quads(surface, quads.reshape(-1, 4, 3), normals=normals, uv=uv)
-        for centre, circle, radius in ((starts, low, low_r), (ends, high, high_r)):
-            hub = np.broadcast_to(centre[:, None], circle[:, 1:].shape)
-            fan = np.stack([hub, circle[:, :-1], circle[:, 1:]], axis=2)[radius > 0.02]
-            if len(fan):
-                self.triangles(surface, fan.reshape(-1, 3, 3))
+        lines = np.empty((len(starts), 8))
+        lines[:, :3], lines[:, 3:6], lines[:, 6], lines[:, 7] = starts, ends, radii_start, radii_end
+        corners, normals, uv, caps = _tubes(lines, sides)
+        self.triangles(surface, corners, normals=normals, uv=uv)
+        if len(caps):
+            self.triangles(surface, caps)
 
     def ellipsoid(self, surface, centre, radii, *, around: int = 10, up: int = 7, yaw=0.0) -> None:
         """Add an ellipsoid with radii [3]."""
@@ -213,15 +244,29 @@ class MeshBuilder:
             return np.stack(corners, axis=2).reshape(-1, 4, a.shape[-1])
 
         uv = np.stack([u, v], axis=-1)
-        self.quads(surface, cells(points), normals=cells(normals), uv=cells(uv))
+        self.triangles(surface, cells(points), normals=cells(normals), uv=cells(uv))
 
     def finish(self) -> Mesh:
         """All shapes as one Mesh."""
-        corners, normals, uv, surface = zip(*self._parts)
-        return Mesh(
-            corners=np.concatenate(corners).astype(np.float32),
-            normals=np.concatenate(normals).astype(np.float32),
-            uv=np.concatenate(uv).astype(np.float32),
-            surface=np.concatenate(surface).astype(np.int32),
-            surfaces=np.array(self._surfaces, np.float32).reshape(-1, ROW),
+        parts = [
+            _worked_out(*map(np.concatenate, zip(*shapes)), flat=flat)
+            for (_, flat), shapes in sorted(self._shapes.items())
+        ]
+        corners, normals, uv, rows = map(np.concatenate, zip(*parts))
+        surfaces = np.array(self._surfaces, np.float32).reshape(-1, ROW)
+        return Mesh(corners, normals, uv, rows.astype(np.int32), surfaces)
+
+
+def _worked_out(corners, normals, uv, rows, *, flat: bool):
+    """Triangles in single precision of shapes of three or four corners."""
+    if corners.shape[1] == 4:
+        halves = np.array([[0, 1, 2], [0, 2, 3]])
+        corners, normals, uv = (
+            values[:, halves].reshape(-1, 3, values.shape[-1]) for values in (corners, normals, uv)
         )
+        rows = np.repeat(rows, 2)
+    if flat:
+        normal = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
+        normals = np.broadcast_to(normal[:, None], corners.shape)
+    return (*(values.astype(np.float32) for values in (corners, normals, uv)), rows)

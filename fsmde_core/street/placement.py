@@ -6,6 +6,7 @@ import numpy as np
 
 from fsmde_core.street.mesh import Mesh, merge
 from fsmde_core.street.road import Road
+from fsmde_core.street.styles import Style
 from fsmde_core.street.surfaces import ObjectClass
 
 BEYOND_M = 130.0  # how far the street is furnished beyond the drive
@@ -16,16 +17,21 @@ CLEAR_UP_M = 3.0
 class Layout:
     """What has been placed so far on a road."""
 
-    def __init__(self, rng, road: Road, urban: float, drive_m, ego_t, ego_speed, lit: bool):
-        self.rng, self.road, self.urban, self.lit = rng, road, urban, lit
+    def __init__(
+        self, rng, road: Road, style: Style, *, urban: float, drive_m, ego_t, ego_speed, lit: bool
+    ):
+        self.rng, self.road, self.style, self.urban, self.lit = rng, road, style, urban, lit
         self.first_m, self.last_m = -BEYOND_M, drive_m + BEYOND_M
         self.ego_t, self.ego_speed = ego_t, ego_speed
         self.edge_m = road.half_m + road.pavement_m
+        # Buildings stand back from the pavement by one line: none in old streets, far in wide ones.
+        self.front_m = min(20.0, rng.exponential(6.0))
         self.instance_class = [int(c) for c in ObjectClass]
         self.actors: list[dict] = []
         self.lamps: list[list[float]] = []
         self.taken: list[tuple[float, float, float, float]] = []
         self._placed: list[Mesh] = []
+        self._path = road.point(np.arange(self.first_m, self.last_m, 1.5), ego_t).astype(np.float32)
 
     def put(self, mesh: Mesh, kind: ObjectClass, s: float, t: float, *, yaw=0.0, z=0.0) -> None:
         """Stand a mesh at (s, t), turned by yaw from the road's heading, as a new instance."""
@@ -56,17 +62,16 @@ class Layout:
 
     def clear_of_ego(self, mesh: Mesh) -> Mesh:
         """The mesh (in the world) without triangles that hang into the ego's way."""
-        middle = mesh.corners.mean(axis=1)
-        s = np.arange(self.first_m, self.last_m, 1.5)
-        path = self.road.point(s, self.ego_t)
-        near = path[np.abs(path[:, :2] - middle[:, :2].mean(axis=0)).max(axis=1) < 14]
-        keep = np.ones(len(middle), bool)
-        for p in near:
-            gap = np.hypot(*(middle[:, :2] - p[:2]).T)
-            keep &= (gap > CLEAR_M) | (middle[:, 2] > p[2] + CLEAR_UP_M)
-        return Mesh(
-            mesh.corners[keep], mesh.normals[keep], mesh.uv[keep], mesh.surface[keep], mesh.surfaces
-        )
+        x, y, z = mesh.corners[:, 0].T
+        middle = np.array([x.mean(), y.mean()])
+        near = self._path[np.abs(self._path[:, :2] - middle).max(axis=1) < 14]
+        if not len(near):
+            return mesh
+        low = np.flatnonzero(z < near[:, 2].max() + CLEAR_UP_M)
+        gap2 = (x[low, None] - near[:, 0]) ** 2 + (y[low, None] - near[:, 1]) ** 2
+        hanging = np.zeros(len(z), bool)
+        hanging[low] = ((gap2 < CLEAR_M**2) & (z[low, None] < near[:, 2] + CLEAR_UP_M)).any(axis=1)
+        return mesh.without(hanging)
 
     def finish(self) -> Mesh:
         """All that stands still as one mesh."""

@@ -92,7 +92,7 @@ class Road:
 
 def make_road(rng: np.random.Generator, *, rural: bool) -> Road:
     """Draw a road: lanes, curve, hills and side roads."""
-    lanes = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15]))
+    lanes = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
     lane_m = rng.uniform(3.0, 3.7)
     edge = 2.5 if rng.random() < 0.65 and not rural else 0.7
     curvature = rng.choice([0.0008, 0.004, 0.0085], p=[0.35, 0.4, 0.25])

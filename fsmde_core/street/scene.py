@@ -15,6 +15,7 @@ from fsmde_core.street.light import LAMP_COLUMNS, Light
 from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
 from fsmde_core.street.placement import Layout
 from fsmde_core.street.road import Road, make_road
+from fsmde_core.street.styles import STRESS, TRAINING
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.vehicles import make_ego
 from fsmde_core.street.weather import Weather, draw_weather, make_light
@@ -113,12 +114,14 @@ def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
     weather = draw_weather(rng, stress=config.stress)
     light = make_light(rng, weather)
     urban = float(rng.random())
-    road = make_road(rng, rural=urban < 0.22)
+    style = STRESS if config.stress else TRAINING
+    road = make_road(rng, rural=urban < style.rural_below)
     lane = int(rng.integers(road.lanes))
     ego_t = -road.lane_m * (lane + 0.5)
     speed = 0.0 if rng.random() < 0.08 else rng.uniform(4.0, 15.0)
-    layout = Layout(rng, road, urban, config.drive_m, ego_t, speed, bool(light.night))
-    fill_street(layout, stress=config.stress)
+    drive = {"drive_m": config.drive_m, "ego_t": ego_t, "ego_speed": speed}
+    layout = Layout(rng, road, style, urban=urban, lit=bool(light.night), **drive)
+    fill_street(layout)
     ego = make_ego(rng, config.ego_roof_m).of_instance(int(ObjectClass.EGO))
     actors = tuple(Actor(**details) for details in layout.actors)
     lamps = np.array(layout.lamps, np.float32).reshape(-1, LAMP_COLUMNS)

@@ -47,8 +47,8 @@ def meter(radiances: list[np.ndarray], ego_masks: list[np.ndarray]) -> float:
 def expose(radiance: np.ndarray, gain: float, rng: np.random.Generator, config: SensorConfig):
     """Turn radiance [H, W, 3] into an RGB image [H, W, 3] uint8."""
     balance = 1 + rng.normal(0, 0.025, 3) * config.white_balance
-    light = radiance * (gain * 2 ** (rng.normal(0, 0.18) * config.exposure) * balance)
-    light = _glare(light.astype(np.float32), config.glare)
+    stops = gain * 2 ** (rng.normal(0, 0.18) * config.exposure)
+    light = _glare(radiance * (stops * balance).astype(np.float32), config.glare)
     light = _dirt(light, rng, config.dirt)
     blur = abs(rng.normal(0, 0.25)) * config.defocus * light.shape[1] / 800
     if blur > 0.2:
@@ -56,11 +56,10 @@ def expose(radiance: np.ndarray, gain: float, rng: np.random.Generator, config: 
     light = light * _vignette(light.shape[:2], 0.28 * config.vignette)[..., None]
     grain = rng.standard_normal(light.shape, dtype=np.float32)
     strength = config.noise * (0.004 + 0.002 * min(gain, 6.0))
-    light = light + grain * np.sqrt(np.maximum(light, 0) * 0.3 + 0.01) * strength
-    light = np.maximum(light, 0)
+    light = np.maximum(light + grain * cv2.sqrt(light * 0.3 + 0.01) * strength, 0)
     # Filmic curve of Narkowicz (2015), then the sRGB exponent.
     tone = light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)
-    return (np.clip(tone, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
+    return (cv2.pow(np.clip(tone, 0, 1), 1 / 2.2) * 255 + 0.5).astype(np.uint8)
 
 
 def encode_jpeg(image: np.ndarray, rng: np.random.Generator, config: SensorConfig) -> bytes:
@@ -99,8 +98,8 @@ def _dirt(light: np.ndarray, rng: np.random.Generator, strength: float) -> np.nd
 
 
 def _vignette(shape, strength: float) -> np.ndarray:
-    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    return (1 - strength * (x * x + y * y) / 2).astype(np.float32)
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in shape)
+    return 1 - strength * (x * x + (y * y)[:, None]) / 2
 
 
 @dataclass(frozen=True)

@@ -298,7 +298,8 @@ def trace_pixels(world, p, stack, lens, x0, y0, size, seed, samples, reflections
     They are left in the rows SUM_R, SUM_G, SUM_B, DEPTH and OWNER of the packet p.
     """
     light = light_of(world)
-    p[SUM_R : SUM_B + LANES] = F(0)
+    for i in range(LANES):
+        p[SUM_R + i], p[SUM_G + i], p[SUM_B + i] = F(0), F(0), F(0)
     for s in range(samples):
         _aim(p, lens, x0, y0, size, seed, s, samples)
         trace(world, p, stack, False)
@@ -317,6 +318,22 @@ def trace_pixels(world, p, stack, lens, x0, y0, size, seed, samples, reflections
             p[SUM_B + i] += min(p[OUT_B + i], FIREFLY)
 
 
+@device
+def render_tile(world, p, stack, lens, corner, config, radiance, depth, instance):
+    """Fill the SIDE x SIDE pixels from corner (x, y); config is (seed, samples, reflections)."""
+    height, width = depth.shape
+    x0, y0 = corner
+    seed, samples, reflections = config
+    trace_pixels(world, p, stack, lens, x0, y0, (width, height), seed, samples, reflections)
+    for i in range(LANES):
+        x, y = min(x0 + i % SIDE, width - 1), min(y0 + i // SIDE, height - 1)
+        radiance[y, x, 0] = p[SUM_R + i] / F(samples)
+        radiance[y, x, 1] = p[SUM_G + i] / F(samples)
+        radiance[y, x, 2] = p[SUM_B + i] / F(samples)
+        depth[y, x] = p[DEPTH + i]
+        instance[y, x] = int(p[OWNER + i])
+
+
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
 def render(world, lens, seed, samples, reflections, radiance, depth, instance):
     """Fill radiance [H, W, 3], depth [H, W] (0 for sky) and instance [H, W] (-1 for sky)."""
@@ -328,15 +345,8 @@ def render(world, lens, seed, samples, reflections, radiance, depth, instance):
         p = np.zeros(PACKET, np.float32)
         stack = np.empty(STACK_DEPTH, np.int32)
         for x0 in range(0, width, SIDE):
-            size = (width, height)
-            trace_pixels(world, p, stack, lens, x0, y0, size, seed, samples, reflections)
-            for i in range(LANES):
-                x, y = min(x0 + i % SIDE, width - 1), min(y0 + i // SIDE, height - 1)
-                radiance[y, x, 0] = p[SUM_R + i] / samples
-                radiance[y, x, 1] = p[SUM_G + i] / samples
-                radiance[y, x, 2] = p[SUM_B + i] / samples
-                depth[y, x] = p[DEPTH + i]
-                instance[y, x] = int(p[OWNER + i])
+            config = (seed, samples, reflections)
+            render_tile(world, p, stack, lens, (x0, y0), config, radiance, depth, instance)
 
 
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")

@@ -7,6 +7,7 @@ import numpy as np
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import Mesh, MeshBuilder
 
+BLOSSOMS = np.array([[0.5, 0.16, 0.26], [0.55, 0.5, 0.45], [0.22, 0.08, 0.3]])
 LEAF_BUDGET = 2400  # leaves of a broad tree beside the road; falls with the square of distance
 
 
@@ -15,8 +16,11 @@ def leaf_share(distance_m: float) -> float:
     return float(np.clip((9.0 / max(distance_m, 9.0)) ** 1.2, 0.07, 1.0))
 
 
-def make_tree(rng: np.random.Generator, share: float) -> Mesh:
-    """A broad-leaved, conifer or bare tree, origin at its foot; share from leaf_share."""
+def make_tree(rng: np.random.Generator, share: float, *, blossom: float) -> Mesh:
+    """A broad-leaved, conifer or bare tree, origin at its foot; share from leaf_share.
+
+    blossom is the share of broad-leaved plants in blossom.
+    """
     mesh = MeshBuilder()
     height = rng.uniform(4.5, 13)
     radius = 0.016 * height + 0.04
@@ -26,14 +30,16 @@ def make_tree(rng: np.random.Generator, share: float) -> Mesh:
     if rng.random() < 0.16:
         _conifer(mesh, rng, height, radius, bark, share)
     else:
-        _broad(mesh, rng, height, radius, bark, share)
+        _broad(mesh, rng, height, radius, bark, share, blossom)
     return mesh.finish()
 
 
-def _leaf_colour(mesh: MeshBuilder, rng, *, conifer: bool = False) -> int:
+def _leaf_colour(mesh: MeshBuilder, rng, blossom: float, *, conifer: bool = False) -> int:
     colour = np.array([rng.uniform(0.05, 0.14), rng.uniform(0.1, 0.2), rng.uniform(0.015, 0.045)])
     if conifer:
         colour = np.array([0.035, 0.075, 0.03]) * rng.uniform(0.7, 1.4)
+    elif rng.random() < blossom:
+        colour = BLOSSOMS[rng.integers(len(BLOSSOMS))]
     elif rng.random() < 0.12:
         colour = np.array([0.32, 0.15, 0.03]) * rng.uniform(0.5, 1.2)
     return mesh.surface(sf.LEAF, colour, colour2=colour * (1.7, 1.45, 1.1), seed=rng.random())
@@ -50,9 +56,9 @@ def _trunk(mesh: MeshBuilder, rng, height: float, radius: float, bark: int) -> n
     return path[-1]
 
 
-def _broad(mesh: MeshBuilder, rng, height, radius, bark, share) -> None:
+def _broad(mesh: MeshBuilder, rng, height, radius, bark, share, blossom) -> None:
     top = _trunk(mesh, rng, height * rng.uniform(0.38, 0.55), radius, bark)
-    leaf = _leaf_colour(mesh, rng)
+    leaf = _leaf_colour(mesh, rng, blossom)
     bare = rng.random() < 0.07
     crown = height * rng.uniform(0.2, 0.32)
     boughs = int(rng.integers(6, 11))
@@ -83,7 +89,7 @@ def _branches(mesh: MeshBuilder, bark: int, starts, ends, thick: float, thin: fl
 
 def _conifer(mesh: MeshBuilder, rng, height, radius, bark, share) -> None:
     top = _trunk(mesh, rng, height, radius * 0.8, bark)
-    leaf = _leaf_colour(mesh, rng, conifer=True)
+    leaf = _leaf_colour(mesh, rng, 0.0, conifer=True)
     level = rng.uniform(0.14, 1.0, 90) ** 0.9
     angle = rng.uniform(0, 2 * np.pi, 90)
     reach = 0.24 * height * (1.03 - level)
@@ -132,11 +138,11 @@ def _foliage(mesh, rng, leaf, centres, spread, count, share, size) -> None:
     normal = normal * 0.7 + offset * 0.5 + (0, 0, 0.3)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
     uv = np.broadcast_to(rng.random((count, 1, 2)), (count, 4, 2))
-    mesh.quads(leaf, corners, normals=np.repeat(normal[:, None], 4, axis=1), uv=uv)
+    mesh.triangles(leaf, corners, normals=np.repeat(normal[:, None], 4, axis=1), uv=uv)
 
 
-def make_bush(rng: np.random.Generator, share: float) -> Mesh:
-    """A bush of 0.6 to 1.8 m."""
+def make_bush(rng: np.random.Generator, share: float, *, blossom: float) -> Mesh:
+    """A bush of 0.6 to 1.8 m; arguments as in make_tree."""
     mesh = MeshBuilder()
     size = rng.uniform(0.3, 0.8)
     core = mesh.surface(sf.PLAIN, (0.02, 0.03, 0.012))
@@ -144,13 +150,22 @@ def make_bush(rng: np.random.Generator, share: float) -> Mesh:
     centres = rng.normal(0, 0.45, (14, 3)) * size + (0, 0, size * 0.95)
     centres[:, 2] = np.abs(centres[:, 2])
     _foliage(
-        mesh, rng, _leaf_colour(mesh, rng), centres, size * 0.5, int(700 * share) + 30, share, 0.6
+        mesh,
+        rng,
+        _leaf_colour(mesh, rng, blossom),
+        centres,
+        size * 0.5,
+        int(700 * share) + 30,
+        share,
+        0.6,
     )
     return mesh.finish()
 
 
-def make_hedge(rng: np.random.Generator, length: float, height: float, share: float) -> Mesh:
-    """A clipped hedge along x."""
+def make_hedge(
+    rng: np.random.Generator, length: float, height: float, share: float, *, blossom: float
+) -> Mesh:
+    """A clipped hedge along x; arguments as in make_tree."""
     mesh = MeshBuilder()
     core = mesh.surface(sf.PLAIN, (0.022, 0.034, 0.012))
     mesh.box(core, (0, 0, height / 2 - 0.25), (length / 2, 0.34, height / 2 + 0.2))
@@ -160,5 +175,5 @@ def make_hedge(rng: np.random.Generator, length: float, height: float, share: fl
     face = rng.choice(3, size=count, p=[0.06, 0.62, 0.32])
     spot[np.arange(count), face] = np.where(face == 2, 1.0, np.sign(spot[np.arange(count), face]))
     centres = spot * half + (0, 0, height / 2)
-    _foliage(mesh, rng, _leaf_colour(mesh, rng), centres, 0.05, count, share, 0.6)
+    _foliage(mesh, rng, _leaf_colour(mesh, rng, blossom), centres, 0.05, count, share, 0.6)
     return mesh.finish()

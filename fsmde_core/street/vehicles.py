@@ -87,10 +87,7 @@ SHAPES = {
          (0.4, 0.68), (0.88, 0.62), (0.98, 0.52), (1, 0.42)),
         ((-0.22, -0.05), (-0.02, 0.15), (0.17, 0.28)), ((0.17, 0.39),)),
 }  # fmt: skip
-CAR_KINDS = tuple(SHAPES)
-CAR_SHARES = (0.25, 0.09, 0.2, 0.2, 0.05, 0.05, 0.08, 0.05, 0.03)
-TALL_KINDS = ("bus", "box truck", "tipper")
-VEHICLE_KINDS = (*CAR_KINDS, *TALL_KINDS)
+VEHICLE_KINDS = (*SHAPES, "bus", "box truck", "tipper")
 
 
 def make_vehicle(rng: np.random.Generator, kind: str) -> tuple[Mesh, float]:
@@ -206,7 +203,7 @@ def _lights(mesh: MeshBuilder, rng, length, width, front_z, rear_z, *, on: float
         uv = np.array([[[0, 0], [1, 0], [1, 1], [0, 1]]])
         y, h = 0.26, 0.055
         corners = [[x, -y, z - h], [x, y, z - h], [x, y, z + h], [x, -y, z + h]]
-        mesh.quads(plate, np.array([corners]), uv=uv)
+        mesh.triangles(plate, np.array([corners]), uv=uv)
 
 
 def _car(rng: np.random.Generator, shape: Shape, *, seams: bool) -> tuple[Mesh, float]:
