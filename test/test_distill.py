@@ -118,6 +118,19 @@ def test_interrupted_and_resumed_is_the_same_run(config_file, tmp_path, capsys):
         assert same(whole, parts, rtol=0, atol=0)
 
 
+def test_samples_that_came_since_are_said(config_file, street, tmp_path, capsys):
+    fewer = shutil.copytree(street / "train", tmp_path / "train")
+    last = sorted(fewer.glob("*.npz"))[-1]
+    data = {**yaml.safe_load(config_file().read_text())["data"], "train": str(fewer)}
+    whole = last.read_bytes()
+    last.unlink()
+    config = config_file(data=data)
+    assert run(config, tmp_path / "out", "--until", "1") == 0
+    last.write_bytes(whole)
+    assert run(config, tmp_path / "out", "--until", "2") == 0
+    assert "with 4 samples instead of 3, in another order" in capsys.readouterr().out
+
+
 def test_two_processes_learn_what_one_does(config_file, tmp_path):
     config = config_file(frozen_norm="all")  # statistics of batch norms are each process's own
     assert run(config, tmp_path / "one", "--until", "2") == 0

@@ -47,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(config, out, _fabric(arguments, config))
         if trainer.resumed and trainer.fabric.is_global_zero:
             print(f"goes on at step {trainer.state.step} of {out}")
+            before, now = trainer.samples_before, trainer.state.samples
+            if before not in (0, now):
+                print(f"with {now} samples instead of {before}, in another order")
         for number in (signal.SIGINT, signal.SIGTERM):  # the step is finished and saved
             signal.signal(number, lambda *_: setattr(trainer, "interrupted", True))
         trainer.run(until=arguments.until)

@@ -45,6 +45,8 @@ class TrainState:
     """Steps done."""
     seconds: float = 0.0
     """Wall-clock time of these steps, over all sessions."""
+    samples: int = 0
+    """Training samples there were, as their number decides the order."""
 
 
 def new_state(config: DistillConfig, device: torch.device) -> TrainState:
@@ -108,6 +110,7 @@ def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:
         "config": json.dumps(asdict(config)),
         "step": state.step,
         "seconds": state.seconds,
+        "samples": state.samples,
         "student": trained_weights(state.student),
         "average": trained_weights(state.average),
         "optimizer": state.optimizer.state_dict(),
@@ -157,4 +160,5 @@ def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
     state.optimizer.load_state_dict(document["optimizer"])
     state.schedule.load_state_dict(document["schedule"])
     state.step, state.seconds = document["step"], document["seconds"]
+    state.samples = document.get("samples", 0)
     return True

@@ -56,6 +56,7 @@ class Trainer:
         out.mkdir(parents=True, exist_ok=True)
         self.state = new_state(config, fabric.device)
         self.resumed = restore(self.state, config, out)
+        self.samples_before, self.state.samples = self.state.samples, len(self.samples)
         if fabric.device.type == "cpu" and config.precision == "bf16-mixed":
             depthwise_in_float32(self.state.student)  # the average, a copy, stays as it is
         step = DistillStep(self.state.student, config.losses, config.student)
