@@ -16,6 +16,7 @@ from fsmde_core.street.scene import build_scene
 SIZE = (640, 352)
 POSES = 4
 PHASES = ("scene", "BVH", "moving", "render")
+ON_ALL_THREADS = (False, True, False, True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,8 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     for seed, phases in enumerate(times[..., 0]):
         print(f"seed {seed}: " + ", ".join(f"{k} {v:.3f} s" for k, v in zip(PHASES, phases)))
     (wall, busy), threads = times.mean(axis=0).T, numba.get_num_threads()
-    # Only the rendering runs on all threads.
-    undisturbed = np.append(busy[:-1], busy[-1] / threads)
+    undisturbed = busy / np.where(ON_ALL_THREADS, threads, 1)
     print(
         f"{_per_frame(wall):.2f} s per frame of {len(rig.cameras)} images {SIZE[0]}x{SIZE[1]}, "
         f"{arguments.samples} sample(s), shadows, {threads} threads, scene and BVH over {POSES} "

@@ -8,11 +8,12 @@ exact in float32.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 F = np.float32
 LEAF_TRIANGLES = 6
 BINS = 12
+BRANCHES = 16  # parts of a hierarchy that threads build side by side
 STACK_DEPTH = 96
 EMPTY = np.array([1e30] * 3 + [-1e30] * 3, np.float32)
 
@@ -110,25 +111,22 @@ def _boxes(corners):
 
 
 @njit(cache=True)
-def build_bvh(corners):
-    """Build the hierarchy over triangles of corners [T, 3, 3] float32.
+def _grow_tree(boxes, order, first, last, smallest, nodes):
+    """Hierarchy over order[first:last], which it reorders; returns the number of nodes.
 
-    Returns nodes [M, 8] float32 and order [T] int32: leaf ranges index the reordered triangles.
+    Ranges of at most `smallest` become leaves; children count from nodes[0], the root.
     """
-    count = len(corners)
-    boxes, order = _boxes(corners), np.arange(count).astype(np.int32)
-    nodes = np.zeros((2 * count, 8), np.float32)
     bounds, right = np.empty((2, 6), np.float32), np.empty(BINS, np.float32)
     counts, bins = np.empty((3, BINS), np.int64), np.empty((3, BINS, 6), np.float32)
     stack = np.zeros((STACK_DEPTH, 3), np.int64)
-    stack[0, 2] = count
+    stack[0, 1], stack[0, 2] = first, last
     depth, used = 1, 1
     while depth > 0:
         depth -= 1
         node, first, last = stack[depth]
         _bound(boxes, order, first, last, bounds)
         nodes[node, :6] = bounds[0]
-        if last - first <= LEAF_TRIANGLES or depth + 2 >= STACK_DEPTH:
+        if last - first <= smallest or depth + 2 >= STACK_DEPTH:
             nodes[node, 6] = first
             nodes[node, 7] = last - first
             continue
@@ -139,7 +137,39 @@ def build_bvh(corners):
         stack[depth + 1] = (used + 1, middle, last)
         depth += 2
         used += 2
-    return nodes[:used].copy(), order
+    return used
+
+
+@njit(parallel=True, cache=True)
+def build_bvh(corners):
+    """Build the hierarchy over triangles of corners [T, 3, 3] float32, on all threads.
+
+    Returns nodes [M, 8] float32 and order [T] int32: leaf ranges index the reordered triangles.
+    """
+    count = len(corners)
+    boxes, order = _boxes(corners), np.arange(count).astype(np.int32)
+    top = np.zeros((2 * count, 8), np.float32)
+    tops = _grow_tree(boxes, order, 0, count, max(LEAF_TRIANGLES, count // BRANCHES), top)
+    leaves = np.flatnonzero(top[:tops, 7] >= 0)
+    # A branch over n triangles has fewer than 2 n nodes: all fit side by side.
+    below, used = np.zeros((2 * count, 8), np.float32), np.zeros(len(leaves), np.int64)
+    for k in prange(len(leaves)):
+        first = int(top[leaves[k], 6])
+        last = first + int(top[leaves[k], 7])
+        used[k] = _grow_tree(boxes, order, first, last, LEAF_TRIANGLES, below[2 * first : 2 * last])
+    nodes = np.empty((tops + used.sum() - len(leaves), 8), np.float32)
+    nodes[:tops] = top[:tops]
+    start = tops
+    for k in range(len(leaves)):
+        first = 2 * int(top[leaves[k], 6])
+        branch = below[first : first + used[k]]
+        for i in range(used[k]):
+            if branch[i, 7] < F(0):
+                branch[i, 6] += start - 1  # its root takes the leaf's place, the rest follow
+        nodes[leaves[k]] = branch[0]
+        nodes[start : start + used[k] - 1] = branch[1:]
+        start += used[k] - 1
+    return nodes, order
 
 
 @njit(cache=True)
