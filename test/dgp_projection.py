@@ -1,6 +1,6 @@
 """Run by a Python that has TRI's dgp: LiDAR as dgp projects it, per sample and camera, to npz.
 
-python dgp_projection.py scene_dataset.json OUT.npz
+python dgp_projection.py scene_dataset.json SPLIT OUT.npz
 """
 
 import sys
@@ -21,15 +21,15 @@ class Float64Numpy:
         return getattr(np, name)
 
 
-def main(dataset_json, out):
-    result = project(dataset_json, "float32")
+def main(dataset_json, split, out):
+    result = project(dataset_json, split, "float32")
     dgp.utils.camera.np = dgp.utils.pose.np = Float64Numpy()
-    np.savez(out, **result, **project(dataset_json, "float64"))
+    np.savez(out, **result, **project(dataset_json, split, "float64"))
 
 
-def project(dataset_json, precision):
+def project(dataset_json, split, precision):
     names = ["LIDAR", *(f"CAMERA_{number:02d}" for number in (1, 5, 6))]
-    dataset = SynchronizedSceneDataset(dataset_json, split="val", datum_names=names)
+    dataset = SynchronizedSceneDataset(dataset_json, split=split, datum_names=names)
     result = {}
     for number, (data,) in enumerate(dataset):
         by_name = {datum["datum_name"]: datum for datum in data}

@@ -18,6 +18,7 @@ from fsmde_core.data.batch import CLOSE_M
 from fsmde_core.data.nuscenes_splits import SPLITS, split_scenes
 from fsmde_core.data.sample import lidar_points_cam
 from fsmde_core.geometry import project, transform_points
+from fsmde_core.street.cli import main as render
 
 
 def devkit_results(variable, script, *arguments, out):
@@ -111,7 +112,7 @@ def test_accumulated_sweeps_equal_the_devkits(nuscenes_root, tmp_path, capsys):
 def test_ddad_projections_equal_dgps(ddad_scene, tmp_path, capsys):
     devkit = devkit_results(
         "DGP_PYTHON", "dgp_projection.py", ddad_scene.parent.parent / "scene_dataset_v1.0.json",
-        out=tmp_path / "dgp.npz",
+        "val", out=tmp_path / "dgp.npz",
     )  # fmt: skip
     for number, sample in enumerate(ddad.read_scene(ddad_scene)):
         points = ddad.read_points(sample.lidar)
@@ -126,3 +127,30 @@ def test_ddad_projections_equal_dgps(ddad_scene, tmp_path, capsys):
                     print(f"\n{key} {inside.sum()}: {off_px:.1e} px {off_m:.1e} m")
                 assert off_m < 1e-3
                 assert off_px < 1e-3 or precision == "float32"
+
+
+def rendered(name, tmp_path):
+    small = ["--seed", "3", "--frames", "1", "--scale", "0.1", "--samples", "1", "--workers", "1"]
+    assert render(["--rig", name, "--out", str(tmp_path / name), *small]) == 0
+    return tmp_path / name
+
+
+def test_the_nuscenes_devkit_opens_what_the_street_writes(tmp_path):
+    root = rendered("nuscenes", tmp_path)
+    devkit = devkit_results(
+        "NUSCENES_DEVKIT_PYTHON", "devkit_projection.py", root, "v1.0-mini", out=tmp_path / "d.npz"
+    )
+    (sample,) = nuscenes.read_keyframes(root, "v1.0-mini")
+    _, depth = ours(sample, 0, nuscenes.read_points(sample.lidar))
+    depths = devkit["float64 CAM_FRONT depths"]  # of points inside the image
+    assert len(depths) > 1000 and np.isin(depths.round(4), depth.round(4)).mean() > 0.99
+
+
+def test_dgp_opens_what_the_street_writes(tmp_path):
+    dataset_json = rendered("ddad", tmp_path) / "scene_dataset_v1.0.json"
+    devkit = devkit_results(
+        "DGP_PYTHON", "dgp_projection.py", dataset_json, "train", out=tmp_path / "d.npz"
+    )
+    (sample,) = ddad.read_dataset(dataset_json, split="train")
+    _, depth = ours(sample, 0, ddad.read_points(sample.lidar))
+    np.testing.assert_allclose(devkit["float64 0 CAMERA_01 depths"], depth, atol=1e-3)

@@ -38,14 +38,6 @@ def test_nuscenes_tables_are_linked(nuscenes_root):
     assert depth["depth"].shape == image.shape[:2] == (36, 64)
 
 
-def test_nuscenes_devkit_opens_the_root(nuscenes_root):
-    nuscenes = pytest.importorskip("nuscenes.nuscenes", reason="nuscenes-devkit is not installed")
-    dataset = nuscenes.NuScenes("v1.0-mini", str(nuscenes_root), verbose=False)
-    assert len(dataset.sample) == 2
-    lidar = dataset.get("sample_data", dataset.sample[0]["data"]["LIDAR_TOP"])
-    assert lidar["channel"] == "LIDAR_TOP"
-
-
 def test_ddad_root(tmp_path):
     arguments = ["--rig", "ddad", "--frames", "2", "--out", str(tmp_path), *SMALL]
     assert main(arguments) == 0
