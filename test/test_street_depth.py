@@ -15,9 +15,22 @@ RIG = make_rig("nuscenes").resized(80, 45)
 DRAFT = RenderConfig(samples=1, reflections=False)
 
 
-def look(stage, world, camera):
-    pose = stage.scene.ego_pose(0.0)
-    return render_view(world, camera, T_world_ego=pose, shutter_m=np.zeros(3), seed=1, config=DRAFT)
+def look(stage, world, camera, config=DRAFT):
+    pose, still = stage.scene.ego_pose(0.0), np.zeros(3)
+    return render_view(world, camera, T_world_ego=pose, shutter_m=still, seed=1, config=config)
+
+
+def test_bounced_light_changes_colours_not_depth():
+    stage = Stage(build_scene(3))
+    world, camera = stage.world(0.0), RIG.cameras[0]
+    plain = look(stage, world, camera)
+    lit = look(stage, world, camera, RenderConfig(samples=1, reflections=False, bounce=True))
+    np.testing.assert_array_equal(lit.depth, plain.depth)
+    surface = plain.depth > 0
+    assert (lit.radiance != plain.radiance)[surface].any(axis=-1).mean() > 0.5
+    np.testing.assert_array_equal(lit.radiance[~surface], plain.radiance[~surface])
+    # about as bright as the ambient light that it takes the place of
+    assert 0.6 < lit.radiance[surface].mean() / plain.radiance[surface].mean() < 1.2
 
 
 def embree_depth(mesh, T_world_cam, camera):

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -59,12 +59,13 @@ class CachedStreet:
 
     def _claim(self) -> None:
         """Note the config in the folder, or compare with the one noted there."""
-        config = json.loads(json.dumps(asdict(self.street.config)))
-        del config["render"]["device"]  # where it was rendered changes nothing
-        note = self.folder / CONFIG_FILE
+        config, note = self.street.config, self.folder / CONFIG_FILE
         if not note.exists():
-            write_json(note, config)
-        elif json.loads(note.read_text()) != config:
+            write_json(note, asdict(config))
+            return
+        # where it was rendered changes nothing
+        render = replace(_noted(note).render, device=config.render.device)
+        if replace(_noted(note), render=render) != config:
             raise DatasetError(f"{note} names another config than {config}")
 
     def _read(self, file: Path, index: int) -> RigBatch:
@@ -103,16 +104,20 @@ def open_cache(folder: Path | str) -> tuple[CachedStreet, list[int]]:
     splits = [s for s, of_split in SPLIT_SEEDS.items() if all(seed in of_split for seed in seeds)]
     if not splits:
         raise DatasetError(f"folder {folder} holds samples of several splits")
+    streets = max(seeds) - SPLIT_SEEDS[splits[0]].start + 1
+    samples = CachedStreet(StreetDataset(splits[0], streets, _noted(note)), folder)
+    return samples, samples.cached()
+
+
+def _noted(note: Path) -> StreetDatasetConfig:
+    """The config that a folder's note names; what it does not name has its default."""
     try:
         config = json.loads(note.read_text())
         lists = {key: tuple(config[key]) for key in ("rigs", "size")}
         config = {**config, **lists, "render": RenderConfig(**config["render"])}
-        streets = max(seeds) - SPLIT_SEEDS[splits[0]].start + 1
-        street = StreetDataset(splits[0], streets, StreetDatasetConfig(**config))
+        return StreetDatasetConfig(**config)
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{note} is no config of street samples: {error}") from error
-    samples = CachedStreet(street, folder)
-    return samples, samples.cached()
 
 
 def _packed(sample: RigBatch) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Light transport: sun and lamps with shadows, sky, one reflection, fog; depth of pixel centres.
 
 render and cast_rays work on a World and run on all CPU threads. A packet of rays goes through
-the stages of a sample together: hit, sun, lamps, mirror.
+the stages of a sample together: hit, sun, lamps, bounce, mirror.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ SECONDARY_M = F(160.0)
 SUN_M = F(260.0)
 LAMP_M = F(60.0)
 FIREFLY = F(8.0)
+SCATTERED = F(2.0)  # the sun's disc, seen by chance, must not light a single pixel
+TURN = F(2 * math.pi)
 
 # Rows of a packet beyond the ray's: what the first hit is like, and the light it gets.
 (
@@ -218,6 +220,36 @@ def _aim_at_lamp(p, lamp):
 
 
 @device
+def _bounce(world, p, stack, light):
+    """Let every hit see the street: one scattered ray in place of the ambient light."""
+    for i in range(LANES):
+        p[T + i] = F(-1)
+        if p[DISTANCE + i] < 0.0:
+            continue
+        # The normal plus a random unit vector is distributed as the cosine.
+        z = 1.0 - 2.0 * p[JITTER_2 + i]
+        turn, across = TURN * p[JITTER_1 + i], math.sqrt(max(1.0 - z * z, 0.0))
+        dx = p[NX + i] + across * math.cos(turn)
+        dy = p[NY + i] + across * math.sin(turn)
+        dz = p[NZ + i] + z
+        scale = 1.0 / max(math.sqrt(dx * dx + dy * dy + dz * dz), 1e-3)
+        dx, dy, dz = dx * scale, dy * scale, dz * scale
+        set_ray(p, i, p[PX + i], p[PY + i], p[PZ + i], dx, dy, dz, SECONDARY_M)
+    trace(world, p, stack, False)
+    for i in range(LANES):
+        if p[DISTANCE + i] < 0.0:
+            continue
+        if p[HIT + i] >= 0.0:
+            r, g, b = _secondary(world, p, i, light)
+        else:
+            r, g, b = sky(light, p[DX + i], p[DY + i], max(p[DZ + i], 0.0))
+        ar, ag, ab = ambient(light, p[NZ + i])
+        p[LIT_R + i] += min(r, SCATTERED) - ar
+        p[LIT_G + i] += min(g, SCATTERED) - ag
+        p[LIT_B + i] += min(b, SCATTERED) - ab
+
+
+@device
 def _mirror(world, p, stack, light, reflections):
     """Shade every hit: what it scatters, what it mirrors, the air before it."""
     some = False
@@ -292,11 +324,12 @@ def _owner(world, p, i):
 
 
 @device
-def trace_pixels(world, p, stack, lens, x0, y0, size, seed, samples, reflections):
+def trace_pixels(world, p, stack, lens, x0, y0, size, config):
     """Sums of colour, depth and instance of the SIDE x SIDE pixels from (x0, y0).
 
     They are left in the rows SUM_R, SUM_G, SUM_B, DEPTH and OWNER of the packet p.
     """
+    seed, samples, reflections, bounce = config
     light = light_of(world)
     for i in range(LANES):
         p[SUM_R + i], p[SUM_G + i], p[SUM_B + i] = F(0), F(0), F(0)
@@ -310,6 +343,8 @@ def trace_pixels(world, p, stack, lens, x0, y0, size, seed, samples, reflections
         _hits(world, p, light, F(1.0 / lens[0]))
         _sunlight(world, p, stack, light)
         _lamplight(world, p, stack)
+        if bounce:
+            _bounce(world, p, stack, light)
         _mirror(world, p, stack, light, reflections)
         for i in range(LANES):
             # A firefly must not outshine its neighbours: clip before the mean.
@@ -320,11 +355,11 @@ def trace_pixels(world, p, stack, lens, x0, y0, size, seed, samples, reflections
 
 @device
 def render_tile(world, p, stack, lens, corner, config, radiance, depth, instance):
-    """Fill the SIDE x SIDE pixels from corner (x, y); config is (seed, samples, reflections)."""
+    """Fill the SIDE x SIDE pixels from corner; config is (seed, samples, reflections, bounce)."""
     height, width = depth.shape
     x0, y0 = corner
-    seed, samples, reflections = config
-    trace_pixels(world, p, stack, lens, x0, y0, (width, height), seed, samples, reflections)
+    samples = config[1]
+    trace_pixels(world, p, stack, lens, x0, y0, (width, height), config)
     for i in range(LANES):
         x, y = min(x0 + i % SIDE, width - 1), min(y0 + i // SIDE, height - 1)
         radiance[y, x, 0] = p[SUM_R + i] / F(samples)
@@ -335,8 +370,11 @@ def render_tile(world, p, stack, lens, corner, config, radiance, depth, instance
 
 
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
-def render(world, lens, seed, samples, reflections, radiance, depth, instance):
-    """Fill radiance [H, W, 3], depth [H, W] (0 for sky) and instance [H, W] (-1 for sky)."""
+def render(world, lens, config, radiance, depth, instance):
+    """Fill radiance [H, W, 3], depth [H, W] (0 for sky) and instance [H, W] (-1 for sky).
+
+    config is (seed, samples, reflections, bounce), the last two bools.
+    """
     height, width = depth.shape
     rows = (height + SIDE - 1) // SIDE
     for k in prange(rows):
@@ -345,7 +383,6 @@ def render(world, lens, seed, samples, reflections, radiance, depth, instance):
         p = np.zeros(PACKET, np.float32)
         stack = np.empty(STACK_DEPTH, np.int32)
         for x0 in range(0, width, SIDE):
-            config = (seed, samples, reflections)
             render_tile(world, p, stack, lens, (x0, y0), config, radiance, depth, instance)
 
 
