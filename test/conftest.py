@@ -50,3 +50,19 @@ def ddad_scene() -> Path:
     if not scenes:
         pytest.skip("../shared/data/ddad_scene is not here")
     return scenes[0]
+
+
+@pytest.fixture(scope="module")
+def ros():
+    """rclpy, for the length of a file."""
+    import rclpy
+
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def images(views):
+    """Image of every camera of the rig."""
+    return [image for image, _ in views]
