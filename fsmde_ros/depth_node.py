@@ -29,16 +29,16 @@ from fsmde_ros.calibration import (
     extrinsics_from_tf,
 )
 from fsmde_ros.conversions import MessageError, stamp_to_ns
-from fsmde_ros.diagnostics import NodeStatistics, status_msg
+from fsmde_ros.diagnostics import NodeStatistics, Reporter
 from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
 from fsmde_ros.pipeline import Pipeline
 from fsmde_ros.share import share_dir
+from fsmde_ros.slot import LatestSlot
 from fsmde_ros.sync import RigSync, StampedSet
 
 CONFIGURE_ERRORS = (RigError, ModelError, ProviderError, FileNotFoundError, ImportError)
 WARNING_PERIOD_S = 5.0  # one warning a topic in this time
-SILENCE_S = 2.0  # without a set for longer, the node says why
 POLL_S = 0.02  # how often deadlines are checked
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
@@ -46,35 +46,6 @@ STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Reliable matches either request: RViz, recorders and depth_image_proc all connect.
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-
-
-class LatestSlot:
-    """Holds the newest item for one worker; what was not taken in time is replaced."""
-
-    def __init__(self):
-        self._condition = threading.Condition()
-        self._item = None
-        self._closed = False
-
-    def put(self, item) -> bool:
-        """Put an item in; returns whether one was replaced."""
-        with self._condition:
-            replaced = self._item is not None
-            self._item = item
-            self._condition.notify()
-            return replaced
-
-    def take(self):
-        """Wait for an item; None once the slot is closed."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._item is not None)
-            item, self._item = self._item, None
-            return None if self._closed else item
-
-    def close(self) -> None:
-        with self._condition:
-            self._closed = True
-            self._condition.notify()
 
 
 class SurroundDepthNode(LifecycleNode):
@@ -118,11 +89,19 @@ class SurroundDepthNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
         p = self.params
-        self._statistics = NodeStatistics()
+        self._statistics = NodeStatistics(time.monotonic())
         self._sync: RigSync = RigSync(
             self._names, slop_ns=round(p.slop_s * 1e9), deadline_ns=round(p.deadline_s * 1e9)
         )
-        self._last_set_at = time.monotonic()
+        reporter = Reporter(
+            self,
+            self._statistics,
+            self._sync if p.sync_policy == "rig" else None,
+            outputs=self._outputs,
+            hardware_id=self._predictor.provider,
+            model=self._predictor.card.name,
+            warn=self._warn,
+        )
         self._checked: set[str] = set()
         self._pipeline = Pipeline(self._predictor, self._calibration)
         self._slot = LatestSlot()
@@ -131,7 +110,7 @@ class SurroundDepthNode(LifecycleNode):
         self._subscribe()
         self._timers = [
             self.create_timer(POLL_S, self._on_poll, clock=STEADY),
-            self.create_timer(1.0, self._report, clock=STEADY),
+            self.create_timer(1.0, reporter.report, clock=STEADY),
         ]
         self.get_logger().info(f"ready: waiting for {', '.join(self._image_topics)}")
         return super().on_activate(state)
@@ -282,10 +261,8 @@ class SurroundDepthNode(LifecycleNode):
         now_s = time.monotonic()
         missing = len(self._names) - len(stamped.present)
         self._statistics.set_formed(now_s, missing=missing, spread_s=stamped.spread_ns / 1e9)
-        if not missing:
-            self._last_set_at = now_s
         if self._slot.put((now_s, stamped)):
-            self._statistics.dropped("a newer set came in first")
+            self._statistics.dropped("a newer set came in first", now_s)
 
     # Worker
 
@@ -294,13 +271,15 @@ class SurroundDepthNode(LifecycleNode):
             try:
                 self._process(*item)
             except MessageError as error:
-                self._statistics.dropped("a message could not be used")
-                self._warn(str(error).split(":")[0], f"set skipped: {error}")
+                self._skipped("a message could not be used", str(error).split(":")[0], str(error))
             except Exception as error:  # whatever it is, the next set may work
                 if not rclpy.ok():
                     return
-                self._statistics.dropped("failure")
-                self._warn("failure", f"set skipped: {type(error).__name__}: {error}")
+                self._skipped("failure", "failure", f"{type(error).__name__}: {error}")
+
+    def _skipped(self, cause: str, about: str, reason: str) -> None:
+        self._statistics.dropped(cause, time.monotonic(), reason)
+        self._warn(about, f"set skipped: {reason}")
 
     def _process(self, arrived_s: float, stamped: StampedSet) -> None:
         output = self._pipeline.process(stamped, self.params)
@@ -328,37 +307,6 @@ class SurroundDepthNode(LifecycleNode):
                 text = disagreement(self._calibration.view(i), self._rig.cameras[i])
                 if text:
                     self.get_logger().warning(text)
-
-    # Reports
-
-    def _report(self) -> None:
-        """Once a second: diagnostics, and a warning with the reason while no full set forms."""
-        now_ns = time.monotonic_ns()
-        problems = []
-        silence_s = now_ns / 1e9 - self._last_set_at
-        if silence_s > SILENCE_S and self.params.sync_policy == "rig":
-            problems.append(self._sync.why_no_set(now_ns))
-            self._warn("silence", f"no full set for {silence_s:.0f} s: {problems[0]}")
-        values = self._statistics.summary(now_ns / 1e9)
-        values |= {f"image dropped: {c}": n for c, n in sorted(self._sync.dropped.items())}
-        silent = [self._names[i] for i in self._sync.silent(now_ns)]
-        values |= {
-            "missing cameras": ", ".join(silent) or "none",
-            "time resets": self._sync.resets,
-            "provider": self._predictor.provider,
-            "model": self._predictor.card.name,
-        }
-        status = status_msg(
-            self.get_fully_qualified_name().lstrip("/"),
-            hardware_id=self._predictor.provider,
-            problems=problems,
-            sets_out=values["sets out [Hz]"] > 0,
-            values=values,
-        )
-        self._outputs["status"].publish(status)
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._outputs["diagnostics"].publish(array)
 
     def _warn(self, about: str, text: str) -> None:
         now = time.monotonic()

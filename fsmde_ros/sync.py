@@ -108,6 +108,15 @@ class RigSync(Generic[Item]):
         """Cameras that sent nothing for a while, or never did."""
         return tuple(i for i in range(len(self.names)) if self._is_silent(i, now_ns))
 
+    def summary(self, now_ns: int) -> dict[str, str | int]:
+        """Counts and states, by the names that stand in the diagnostics."""
+        silent = [self.names[i] for i in self.silent(now_ns)]
+        values = {f"image dropped: {cause}": n for cause, n in sorted(self.dropped.items())}
+        return values | {
+            "missing cameras": ", ".join(silent) or "none",
+            "time resets": self.resets,
+        }
+
     def why_no_set(self, now_ns: int) -> str:
         """One sentence on what keeps a complete set from forming, as far as the stamps tell."""
         for name, zero in zip(self.names, self._zero_stamps):

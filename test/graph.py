@@ -48,6 +48,7 @@ class Graph:
     """
 
     def __init__(self, rig: Rig, folder, *parameters: str, compressed=False, wait=True):
+        self.folder = folder
         self.rig, self.compressed = rig, compressed
         self.next_ns, self.period_ns = START_NS, 500_000_000
         self.namespace = f"/{folder.name}"

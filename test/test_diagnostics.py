@@ -4,7 +4,7 @@ from fsmde_ros.diagnostics import STAGES, NodeStatistics, status_msg
 
 
 def test_rates_are_those_of_the_last_five_seconds():
-    statistics = NodeStatistics()
+    statistics = NodeStatistics(0.0)
     for i in range(120):  # 12 Hz for ten seconds
         now_s = i / 12
         statistics.image_arrived(now_s)
@@ -19,11 +19,22 @@ def test_rates_are_those_of_the_last_five_seconds():
 
 
 def test_drops_are_counted_by_cause():
-    statistics = NodeStatistics()
+    statistics = NodeStatistics(0.0)
     for cause in ("late", "late", "broken"):
-        statistics.dropped(cause)
+        statistics.dropped(cause, 0.0)
     values = statistics.summary(0.0)
     assert values["dropped: late"] == 2 and values["dropped: broken"] == 1
+
+
+def test_problems_are_those_of_the_last_five_seconds():
+    statistics = NodeStatistics(0.0)
+    statistics.set_formed(1.0, missing=0, spread_s=0.0)
+    statistics.set_formed(2.0, missing=1, spread_s=0.0)
+    statistics.dropped("broken", 3.0, "/front/image_raw: JPEG is truncated")
+    expected = ["set skipped: /front/image_raw: JPEG is truncated", "1 of 2 sets lack a camera"]
+    assert statistics.problems(4.0) == expected
+    assert statistics.problems(9.0) == []
+    assert statistics.without_full_set_s(4.0) == 3.0
 
 
 def test_levels():
