@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from fsmde_ros.calibration import (
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.diagnostics import NodeStatistics, Reporter
 from fsmde_ros.interrupts import StartUpError, ros_process
+from fsmde_ros.latency import tune_process
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
 from fsmde_ros.pipeline import Pipeline
 from fsmde_ros.share import share_dir
@@ -48,16 +50,21 @@ INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
+OnSet = Callable[[int, Mapping[str, float]], None]
+
+
 class SurroundDepthNode(LifecycleNode):
     """Wires synchronization, pipeline and publishers; a managed (lifecycle) node.
 
     configure loads rig and model and creates the outputs, activate subscribes and starts the
     worker. Callbacks only file messages; the worker thread processes the newest set. A set that
-    cannot be used is skipped with a throttled warning.
+    cannot be used is skipped with a throttled warning. make_predictor and on_set, called with the
+    number of cameras and the seconds by stage of every set published, are for measuring.
     """
 
-    def __init__(self):
+    def __init__(self, *, make_predictor=Predictor, on_set: OnSet | None = None):
         super().__init__("surround_depth", automatically_declare_parameters_from_overrides=True)
+        self._make_predictor, self._on_set = make_predictor, on_set
         self.params = declare_params(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self.failure: Exception | None = None
@@ -150,7 +157,7 @@ class SurroundDepthNode(LifecycleNode):
     def _load_predictor(self) -> Predictor:
         p = self.params
         card = Path(p.model) if p.model else share_dir() / "models" / "student_s.json"
-        predictor = Predictor(card, providers=p.providers, threads=p.threads)
+        predictor = self._make_predictor(card, providers=p.providers, threads=p.threads)
         for provider, reason in predictor.refused.items():
             self.get_logger().warning(f"provider {provider} is not used: {reason}")
         self.get_logger().info(f"model {card} on {predictor.provider}")
@@ -243,22 +250,23 @@ class SurroundDepthNode(LifecycleNode):
         stamped = self._sync.add(index, stamp_to_ns(msg.header.stamp), future, now_ns=now_ns)
         if self._sync.resets > resets:
             self._warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
-        self._hand_over(stamped)
+        self._hand_over(stamped, now_ns / 1e9)
 
     def _on_approximate_set(self, *messages) -> None:
+        now_s = time.monotonic()
         futures = [
             self._pipeline.decode(i, msg, self._image_topics[i]) for i, msg in enumerate(messages)
         ]
         stamps_ns = tuple(stamp_to_ns(msg.header.stamp) for msg in messages)
-        self._hand_over(StampedSet(stamps_ns, tuple(futures)))
+        self._hand_over(StampedSet(stamps_ns, tuple(futures)), now_s)
 
     def _on_poll(self) -> None:
-        self._hand_over(self._sync.poll(now_ns=time.monotonic_ns()))
+        now_ns = time.monotonic_ns()
+        self._hand_over(self._sync.poll(now_ns=now_ns), now_ns / 1e9)
 
-    def _hand_over(self, stamped: StampedSet | None) -> None:
+    def _hand_over(self, stamped: StampedSet | None, now_s: float) -> None:
         if stamped is None:
             return
-        now_s = time.monotonic()
         missing = len(self._names) - len(stamped.present)
         self._statistics.set_formed(now_s, missing=missing, spread_s=stamped.spread_ns / 1e9)
         if self._slot.put((now_s, stamped)):
@@ -296,6 +304,8 @@ class SurroundDepthNode(LifecycleNode):
         seconds = {**output.seconds, "publish": finished - started, "total": total}
         seconds["overhead"] = total - seconds["inference"]
         self._statistics.set_published(finished, seconds)
+        if self._on_set is not None:
+            self._on_set(len(stamped.present), seconds)
         self._check_calibration(stamped)
 
     def _check_calibration(self, stamped: StampedSet) -> None:
@@ -315,12 +325,16 @@ class SurroundDepthNode(LifecycleNode):
             self.get_logger().warning(text)
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node until it is told to stop; exit code 1 with one sentence if it cannot start."""
+def main(args: list[str] | None = None, **injected) -> int:
+    """Run the node until it is told to stop; exit code 1 with one sentence if it cannot start.
+
+    injected is as for SurroundDepthNode.
+    """
+    tune_process()
     try:
         with ros_process(args):
             executor = SingleThreadedExecutor()
-            node = SurroundDepthNode()
+            node = SurroundDepthNode(**injected)
             executor.add_node(node)
             try:
                 if node.params.auto_start:

@@ -27,9 +27,13 @@ def six(ros, rig, tmp_path_factory):
     graph.close()
 
 
+def at_network_size(images):
+    return np.stack([cv2.resize(i, (640, 352), interpolation=cv2.INTER_LINEAR) for i in images])
+
+
 def test_six_images_become_six_depths_and_a_cloud(six, rig, images, model_card):
     depths, infos, cloud = six.answer(six.publish(images))
-    expected = Predictor(model_card)(images, rig)
+    expected = Predictor(model_card).predict(at_network_size(images), rig)
     for i, (msg, info, camera) in enumerate(zip(depths, infos, rig.cameras)):
         assert msg.header.frame_id == info.header.frame_id == camera.frame_id
         assert msg.header.stamp == info.header.stamp
@@ -57,8 +61,7 @@ def test_the_cloud_is_the_depth_images_seen_from_base_link(six, rig, images):
     first_row = depth[0][np.isfinite(depth[0])]
     # the first points of the cloud are the first row of the first camera, which looks along x
     assert np.allclose(xyz[: len(first_row), 0], first_row + front.T_ego_cam[0, 3], rtol=1e-4)
-    seen = cv2.resize(images[0], (640, 352), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(rgb[0], seen[1, 1])
+    assert np.array_equal(rgb[0], at_network_size(images)[0, 1, 1])
 
 
 def spoil(index, change):
