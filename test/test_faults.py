@@ -152,7 +152,7 @@ def drive(shared_drive):
 
 
 def test_a_camera_that_stops_is_named_and_comes_back(drive):
-    sent = drive.send(10, lambda frame, shots: [s for s in shots if s.camera != 1])
+    sent = drive.send(2 * SECOND, lambda _, shots: [s for s in shots if s.camera != 1])
     warning = drive.status("camera front_right silent for")
     assert warning.level == DiagnosticStatus.WARN  # the other five go on
     clouds = set(map(stamp_of, drive.received("points")))
