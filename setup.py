@@ -23,6 +23,7 @@ ROS = [
     "ros-sensor-msgs==5.3.6",
     "ros-std-msgs==5.3.6",
     "ros-geometry-msgs==5.3.6",
+    "ros-nav-msgs==5.3.6",
     "ros-diagnostic-msgs==5.3.6",
     "ros-visualization-msgs==5.3.6",
 ]

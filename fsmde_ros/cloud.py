@@ -53,16 +53,22 @@ class CloudBuilder:
             and np.array_equal(rig.T_ego_cam, self.rig.T_ego_cam)
         )
 
-    def __call__(self, prediction: Prediction, valid: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, prediction: Prediction, valid: np.ndarray, T_now_ego: np.ndarray | None = None
+    ) -> np.ndarray:
         """The points of all cameras in the ego frame, [P] of POINT, all finite.
 
-        valid [N, h, w] bool says which pixels may enter.
+        valid [N, h, w] bool says which pixels may enter. T_now_ego [N, 4, 4] takes the ego frame of
+        each camera's moment to that of the cloud; None where the vehicle is not known to move.
         """
-        parts = [self._points(i, prediction, valid[i]) for i in range(len(self.rig.cameras))]
+        T_ego_cam = self.rig.T_ego_cam if T_now_ego is None else T_now_ego @ self.rig.T_ego_cam
+        parts = [self._points(i, prediction, valid[i], T) for i, T in enumerate(T_ego_cam)]
         points = np.concatenate([_as_numbers(part) for part in parts]).view(POINT)
         return _one_per_voxel(points, self.options.voxel_m) if self.options.voxel_m else points
 
-    def _points(self, index: int, prediction: Prediction, valid: np.ndarray) -> np.ndarray:
+    def _points(
+        self, index: int, prediction: Prediction, valid: np.ndarray, T_ego_cam: np.ndarray
+    ) -> np.ndarray:
         """Points [P] of POINT of one camera.
 
         Axis by axis, since numpy is slow on a last axis of 3: a pixel's ray is the sum of a term of
@@ -75,14 +81,14 @@ class CloudBuilder:
         if self._owned[index] is not None:
             keep = keep & self._owned[index]
         depth = np.ascontiguousarray(depth[sampled])
-        M = camera.T_ego_cam[:3, :3] @ np.linalg.inv(camera.K)
+        M = T_ego_cam[:3, :3] @ np.linalg.inv(camera.K)
         columns = (M[:, :1] * self._centres(camera.width)).astype(np.float32)
         rows = (M[:, 1:2] * self._centres(camera.height) + M[:, 2:]).astype(np.float32)
         points = np.empty(depth.shape, POINT)
         for axis, name in enumerate("xyz"):
             values = np.add.outer(rows[axis], columns[axis])
             values *= depth
-            values += np.float32(camera.T_ego_cam[axis, 3])
+            values += np.float32(T_ego_cam[axis, 3])
             points[name] = values
         colours = self._colours(index, prediction, points["z"])
         points.view(np.uint32).reshape(*depth.shape, 4)[..., 3] = colours

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Transform
+from geometry_msgs.msg import Pose, Transform
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
@@ -295,6 +295,12 @@ def cloud_from_msg(msg: PointCloud2) -> np.ndarray:
 def transform_from_msg(msg: Transform) -> np.ndarray:
     """[4, 4] of a geometry_msgs Transform; ValueError if its quaternion is not of norm 1."""
     q, t = msg.rotation, msg.translation
+    return make_transform(quaternion_to_rotation([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
+
+
+def transform_from_pose(msg: Pose) -> np.ndarray:
+    """[4, 4] of a geometry_msgs Pose; ValueError if its quaternion is not of norm 1."""
+    q, t = msg.orientation, msg.position
     return make_transform(quaternion_to_rotation([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -31,6 +32,7 @@ from fsmde_ros.calibration import (
 )
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.diagnostics import NodeStatistics, Reporter
+from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
 from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.latency import tune_process
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
@@ -46,9 +48,9 @@ STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 # Best effort matches either offer; depth 1, since only the newest image is of use.
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+ODOMETRY_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Reliable matches either request: RViz, recorders and depth_image_proc all connect.
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-
 
 OnSet = Callable[[int, Mapping[str, float]], None]
 
@@ -107,10 +109,11 @@ class SurroundDepthNode(LifecycleNode):
             outputs=self._outputs,
             hardware_id=self._predictor.provider,
             model=self._predictor.card.name,
+            motion=self._motion.source if self._motion else "not compensated",
             warn=self._warn,
         )
         self._checked: set[str] = set()
-        self._pipeline = Pipeline(self._predictor, self._calibration)
+        self._pipeline = Pipeline(self._predictor, self._calibration, self._motion)
         self._slot = LatestSlot()
         self._worker = threading.Thread(target=self._work, name="surround_depth_worker")
         self._worker.start()
@@ -183,7 +186,18 @@ class SurroundDepthNode(LifecycleNode):
             rectified=p.rectified,
             size=self._predictor.size,
         )
+        self._motion = self._choose_motion(base_frame)
         return names
+
+    def _choose_motion(self, base_frame: str) -> EgoMotion | None:
+        p = self.params
+        if p.odometry_topic:
+            topic = self.resolve_topic_name(p.odometry_topic)
+            return OdometryMotion(topic, base_frame=base_frame)
+        if p.fixed_frame:
+            return TfMotion(self, p.fixed_frame, base_frame=base_frame)
+        self.get_logger().info("ego motion is not compensated: no odometry_topic, no fixed_frame")
+        return None
 
     def _advertise(self) -> None:
         def output(kind, topic):
@@ -223,11 +237,15 @@ class SurroundDepthNode(LifecycleNode):
             resolved = self.resolve_topic_name(topic)
             callback = partial(self._on_info, i, resolved)
             self._inputs.append(self._input(CameraInfo, topic, callback))
+        if isinstance(self._motion, OdometryMotion):
+            self._inputs.append(
+                self._input(Odometry, p.odometry_topic, self._on_odometry, ODOMETRY_QOS)
+            )
 
-    def _input(self, kind, topic: str, callback):
+    def _input(self, kind, topic: str, callback, qos=INPUT_QOS):
         overridable = QoSOverridingOptions.with_default_policies()
         return self.create_subscription(
-            kind, topic, callback, INPUT_QOS, qos_overriding_options=overridable
+            kind, topic, callback, qos, qos_overriding_options=overridable
         )
 
     # Callbacks
@@ -241,6 +259,12 @@ class SurroundDepthNode(LifecycleNode):
 
     def _on_info(self, index: int, topic: str, msg: CameraInfo) -> None:
         self._calibration.update(index, msg, topic)
+
+    def _on_odometry(self, msg: Odometry) -> None:
+        try:
+            self._motion.update(msg)
+        except MessageError as error:
+            self._warn("odometry", str(error))
 
     def _on_image(self, index: int, msg: Image | CompressedImage) -> None:
         now_ns = time.monotonic_ns()
@@ -306,6 +330,9 @@ class SurroundDepthNode(LifecycleNode):
         self._statistics.set_published(finished, seconds)
         if self._on_set is not None:
             self._on_set(len(stamped.present), seconds)
+        self._statistics.motion(output.motion_unknown, finished)
+        if output.motion_unknown:
+            self._warn("motion", f"ego motion is not compensated: {output.motion_unknown}")
         self._check_calibration(stamped)
 
     def _check_calibration(self, stamped: StampedSet) -> None:

@@ -35,6 +35,7 @@ class NodeStatistics:
         self._drops: Counter[str] = Counter()
         self._last_reason = (-WINDOW_S, "")
         self._last_full_s = now_s
+        self._motion_unknown: tuple[float, str | None] = (now_s, None)
 
     def image_arrived(self, now_s: float) -> None:
         """An image of any camera came in."""
@@ -60,6 +61,11 @@ class NodeStatistics:
             if reason:
                 self._last_reason = (now_s, reason)
 
+    def motion(self, reason: str | None, now_s: float) -> None:
+        """Whether the ego motion of a set is known; the reason if it is not."""
+        with self._lock:
+            self._motion_unknown = (now_s, reason)
+
     def without_full_set_s(self, now_s: float) -> float:
         """Seconds since the last set of all cameras."""
         return now_s - self._last_full_s
@@ -69,9 +75,12 @@ class NodeStatistics:
         with self._lock:
             recent = [missing for at, missing, _ in self._sets if at >= now_s - WINDOW_S]
             at, reason = self._last_reason
+            motion_at, motion_unknown = self._motion_unknown
         found = [f"set skipped: {reason}"] if at >= now_s - WINDOW_S else []
         if partial := sum(missing > 0 for missing in recent):
             found.append(f"{partial} of {len(recent)} sets lack a camera")
+        if motion_unknown and motion_at >= now_s - WINDOW_S:
+            found.append(f"ego motion is not compensated: {motion_unknown}")
         return found
 
     def summary(self, now_s: float) -> dict[str, float | int]:
@@ -134,11 +143,12 @@ class Reporter:
         outputs: Mapping[str, Publisher],
         hardware_id: str,
         model: str,
+        motion: str,
         warn: Callable[[str, str], None],
     ):
         self._node, self._statistics, self._sync = node, statistics, sync
         self._outputs, self._warn = outputs, warn
-        self._hardware_id, self._model = hardware_id, model
+        self._hardware_id, self._model, self._motion = hardware_id, model, motion
 
     def report(self) -> None:
         """Publish the status of now, and log why no full set forms."""
@@ -146,6 +156,7 @@ class Reporter:
         values = self._statistics.summary(now_ns / 1e9)
         values |= self._sync.summary(now_ns) if self._sync else {}
         values |= {"provider": self._hardware_id, "model": self._model}
+        values["ego motion"] = self._motion
         status = status_msg(
             self._node.get_fully_qualified_name().lstrip("/"),
             hardware_id=self._hardware_id,

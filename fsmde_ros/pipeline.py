@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fsmde_core.predictor import Prediction, Predictor
-from fsmde_core.rig import Camera
+from fsmde_core.rig import Camera, Rig
 from fsmde_ros.calibration import Calibration
 from fsmde_ros.cloud import CloudBuilder
 from fsmde_ros.conversions import (
@@ -26,6 +26,7 @@ from fsmde_ros.conversions import (
     depth_msg_mm,
     ns_to_stamp,
 )
+from fsmde_ros.ego_motion import EgoMotion
 from fsmde_ros.params import NodeParams
 from fsmde_ros.sync import StampedSet
 
@@ -59,6 +60,8 @@ class SetOutput:
 
     depths: list[DepthOutput]
     cloud: PointCloud2
+    motion_unknown: str | None
+    """Why ego motion is not compensated in the cloud although it is asked for."""
     seconds: dict[str, float]
     """Time spent by stage."""
 
@@ -66,12 +69,17 @@ class SetOutput:
 class Pipeline:
     """Turns sets into outputs with one predictor and one calibration.
 
+    With a motion, the cloud shows everything where it is when the newest image is taken.
+
     Images are decoded as they arrive, on threads of their own, so that little is left to do when
     the last image of a set comes in.
     """
 
-    def __init__(self, predictor: Predictor, calibration: Calibration):
+    def __init__(
+        self, predictor: Predictor, calibration: Calibration, motion: EgoMotion | None = None
+    ):
         self._predictor = predictor
+        self._motion = motion
         self._calibration = calibration
         self._decoders = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
         self._cloud: CloudBuilder | None = None
@@ -101,22 +109,33 @@ class Pipeline:
             _depth_output(prediction, k, valid[k], (index, image, rig.cameras[k]), params)
             for k, (index, image) in enumerate(zip(stamped.present, images))
         ]
-        cloud = self._fuse(prediction, valid, stamped.newest_ns, params)
+        T_now_ego, reason = self._moved(stamped)
+        points = self._builder(prediction.rig, params)(prediction, valid, T_now_ego)
+        header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=rig.base_frame)
+        cloud = cloud_msg(points, header)
         finished = time.monotonic()
         seconds = {
             "decode": decoded - started,
             "inference": inferred - decoded,
             "messages": finished - inferred,
         }
-        return SetOutput(depths, cloud, seconds)
+        return SetOutput(depths, cloud, reason, seconds)
 
-    def _fuse(self, prediction: Prediction, valid, newest_ns: int, params: NodeParams):
+    def _moved(self, stamped: StampedSet) -> tuple[np.ndarray | None, str | None]:
+        """T_now_ego [N, 4, 4] of the cameras in the set, or the reason why it is not known."""
+        if self._motion is None:
+            return None, None
+        try:
+            stamps_ns = [stamped.stamps_ns[i] for i in stamped.present]
+            return self._motion.between(stamps_ns, stamped.newest_ns), None
+        except MessageError as error:
+            return None, str(error)
+
+    def _builder(self, rig: Rig, params: NodeParams) -> CloudBuilder:
         options = params.cloud_options()
-        rig = prediction.rig
         if self._cloud is None or not self._cloud.fits(rig, options):
             self._cloud = CloudBuilder(rig, options)
-        points = self._cloud(prediction, valid)
-        return cloud_msg(points, Header(stamp=ns_to_stamp(newest_ns), frame_id=rig.base_frame))
+        return self._cloud
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
         source = decode_image(msg, topic, enough=self._predictor.size)

@@ -66,3 +66,11 @@ def ros():
 def images(views):
     """Image of every camera of the rig."""
     return [image for image, _ in views]
+
+
+@pytest.fixture(scope="session")
+def stub_model(tmp_path_factory) -> Path:
+    """The card of a model that answers 10 m everywhere."""
+    from stub_model import write_stub_model
+
+    return write_stub_model(tmp_path_factory.mktemp("stub") / "stub.json")

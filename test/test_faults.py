@@ -14,61 +14,17 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 from conftest import ROOT
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import Graph, node_command, stamp_of
 from lifecycle_msgs.msg import Transition
-from onnx import TensorProto, helper
 
-from fsmde_core.card import ModelCard, add_file, save_card
 from fsmde_core.data.sample import Sample
 from fsmde_ros.bags.writer import write_bag
 
 PERIOD_NS = 1_000_000_000 // 12
 SECOND = 12  # frames
-WIDTH, HEIGHT = 64, 32
-
-
-@pytest.fixture(scope="module")
-def stub_model(tmp_path_factory):
-    """The card of a model that answers 10 m with confidence 1 at 64x32 pixels."""
-    card = tmp_path_factory.mktemp("stub") / "stub.json"
-    n_views = ["N", HEIGHT, WIDTH]
-    inputs = [
-        helper.make_tensor_value_info("images", TensorProto.UINT8, [*n_views, 3]),
-        helper.make_tensor_value_info("K", TensorProto.FLOAT, ["N", 3, 3]),
-        helper.make_tensor_value_info("T_ego_cam", TensorProto.FLOAT, ["N", 4, 4]),
-    ]
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, n_views)
-        for name in ("depth", "confidence")
-    ]
-    nodes = [
-        helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMax", ["float"], ["grey"], axes=[3], keepdims=0),
-        helper.make_node("Clip", ["grey", "ten", "ten"], ["depth"]),
-        helper.make_node("Clip", ["grey", "one", "one"], ["confidence"]),
-    ]
-    constants = [
-        helper.make_tensor(name, TensorProto.FLOAT, [], [value])
-        for name, value in (("ten", 10.0), ("one", 1.0))
-    ]
-    graph = helper.make_graph(nodes, "stub", inputs, outputs, constants)
-    opset = [helper.make_opsetid("", 13)]
-    onnx.save(
-        helper.make_model(graph, opset_imports=opset, ir_version=8), card.with_suffix(".onnx")
-    )
-    save_card(
-        ModelCard(
-            name="stub", provisional=False, description="10 m everywhere", licence="Apache-2.0",
-            input_width=WIDTH, input_height=HEIGHT, max_depth_m=80.0, student={},
-        ),
-        card,
-    )  # fmt: skip
-    add_file(card, card.with_suffix(".onnx"))
-    return card
 
 
 class Drive:

@@ -9,8 +9,8 @@ from conftest import ROOT
 
 ROS = {
     "rclpy", "sensor_msgs", "std_msgs", "geometry_msgs", "builtin_interfaces", "rcl_interfaces",
-    "rosgraph_msgs", "diagnostic_msgs", "tf2_ros", "cv_bridge", "message_filters", "launch",
-    "launch_ros", "ament_index_python", "fsmde_ros",
+    "rosgraph_msgs", "nav_msgs", "diagnostic_msgs", "tf2_ros", "cv_bridge", "message_filters",
+    "launch", "launch_ros", "ament_index_python", "fsmde_ros",
 }  # fmt: skip
 # module of fsmde_core -> the modules of ours that it may import; those not listed: any of core
 ALLOWED = {
