@@ -35,13 +35,12 @@ from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Rig, load_rig
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics import STAGES
-from fsmde_ros.share import share_dir
+from fsmde_ros.share import FASTDDS_VARIABLES, share_dir
 
 INFERENCE_S = 0.020
 RATE_HZ = 12.0
 START_UP_S = 60.0
 SETTLED_S = 60.0  # memory is watched after the first minute
-PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -94,7 +93,7 @@ def rig_file() -> Path:
 def measure(seconds: float, *, raw: bool, parameters: Sequence[str] = ()) -> dict:
     """Run source and node for some time; returns the numbers that main() prints."""
     profile = str(share_dir() / "config" / "fastdds.xml")
-    for variable in PROFILES:
+    for variable in FASTDDS_VARIABLES:
         os.environ.setdefault(variable, profile)
     rclpy.init()
     listener, counts = _listener()

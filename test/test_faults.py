@@ -131,8 +131,11 @@ def test_reordered_messages(drive):
     held = {}
 
     def shuffled(frame, shots):
-        """Cameras in any order; every third image of camera 2 comes after its next one."""
-        late = held.pop(frame - 2, [])
+        """Cameras in any order; every third image of camera 2 comes three frames late.
+
+        (In place of the next that is held: the node keeps only the newest of two at once.)
+        """
+        late = held.pop(frame - 3, [])
         held[frame] = [s for s in shots if frame % 3 == 0 and s.camera == 2]
         on_time = [s for s in shots if s not in held[frame]]
         return late + list(np.random.default_rng(frame).permutation(on_time))
