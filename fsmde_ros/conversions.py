@@ -292,6 +292,21 @@ def cloud_from_msg(msg: PointCloud2) -> np.ndarray:
     return np.frombuffer(msg.data, POINT)
 
 
+def fields_from_cloud(msg: PointCloud2) -> dict[str, np.ndarray]:
+    """The float32 fields of any PointCloud2 by name, each [P]; rgb still packed."""
+    floats = [field for field in msg.fields if field.datatype == PointField.FLOAT32]
+    layout = np.dtype(
+        {
+            "names": [field.name for field in floats],
+            "formats": ["<f4"] * len(floats),
+            "offsets": [field.offset for field in floats],
+            "itemsize": msg.point_step,
+        }
+    )
+    points = np.frombuffer(msg.data, layout, count=msg.width * msg.height)
+    return {field.name: points[field.name] for field in floats}
+
+
 def transform_from_msg(msg: Transform) -> np.ndarray:
     """[4, 4] of a geometry_msgs Transform; ValueError if its quaternion is not of norm 1."""
     q, t = msg.rotation, msg.translation

@@ -124,10 +124,11 @@ def _about_fastdds(machine: Machine, lossy: Sequence[Delivery]) -> list[str]:
     )
     if profile is None:
         shipped = share_dir() / "config" / "fastdds.xml"
+        settings = " and ".join(f"{name}={shipped}" for name in FASTDDS_VARIABLES)
         found.append(
             f"No Fast DDS profile is set, and the default shared memory holds half a megabyte: put "
-            f"{' and '.join(f'{name}={shipped}' for name in FASTDDS_VARIABLES)} into the environment of the "
-            f"camera drivers and of everything else that publishes images or clouds."
+            f"{settings} into the environment of the camera drivers and of everything else that "
+            f"publishes images or clouds."
         )
     elif not Path(profile).is_file():
         found.append(f"The Fast DDS profile {profile} does not exist, so the default is in use.")
