@@ -17,6 +17,7 @@ SHIPPED = [
     "config/surround_depth.rviz",
     "config/rig_nuscenes.yaml",
     "launch/surround_depth.launch.py",
+    "launch/demo.launch.py",
     "models/student_s.json",
     "models/student_s.onnx",
     "package.xml",
