@@ -278,6 +278,8 @@ class SurroundDepthNode(LifecycleNode):
 
     def _on_approximate_set(self, *messages) -> None:
         now_s = time.monotonic()
+        for _ in messages:
+            self._statistics.image_arrived(now_s)
         futures = [
             self._pipeline.decode(i, msg, self._image_topics[i]) for i, msg in enumerate(messages)
         ]

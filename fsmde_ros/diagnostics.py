@@ -176,6 +176,8 @@ class Reporter:
             problems.append(self._sync.why_no_set(now_ns))
             if silence_s > SILENCE_S:
                 self._warn("silence", f"no full set for {silence_s:.0f} s: {problems[-1]}")
+        elif silence_s > SILENCE_S:
+            problems.append(f"no set for {silence_s:.0f} s (sync_policy: rig would say why)")
         return problems + self._statistics.problems(now_ns / 1e9)
 
     def _rivals(self) -> list[str]:
