@@ -39,6 +39,7 @@ from fsmde_ros.params import ParameterError, declare_params, set_result, with_ch
 from fsmde_ros.pipeline import Pipeline
 from fsmde_ros.share import share_dir
 from fsmde_ros.slot import LatestSlot
+from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync, StampedSet
 
 CONFIGURE_ERRORS = (RigError, ModelError, ProviderError, FileNotFoundError, ImportError)
@@ -102,6 +103,7 @@ class SurroundDepthNode(LifecycleNode):
         self._sync: RigSync = RigSync(
             self._names, slop_ns=round(p.slop_s * 1e9), deadline_ns=round(p.deadline_s * 1e9)
         )
+        self._sync_clock = self._deadline_clock()
         reporter = Reporter(
             self,
             self._statistics,
@@ -111,6 +113,7 @@ class SurroundDepthNode(LifecycleNode):
             model=self._predictor.card.name,
             motion=self._motion.source if self._motion else "not compensated",
             warn=self._warn,
+            sync_clock=self._sync_clock,
         )
         self._checked: set[str] = set()
         self._pipeline = Pipeline(self._predictor, self._calibration, self._motion)
@@ -199,6 +202,12 @@ class SurroundDepthNode(LifecycleNode):
         self.get_logger().info("ego motion is not compensated: no odometry_topic, no fixed_frame")
         return None
 
+    def _deadline_clock(self) -> Callable[[], int]:
+        """The wall, or, where ROS time is simulated, the slower of the two."""
+        if not self.get_parameter("use_sim_time").value:
+            return time.monotonic_ns
+        return SlowerClock(lambda: self.get_clock().now().nanoseconds, time.monotonic_ns)
+
     def _advertise(self) -> None:
         def output(kind, topic):
             overridable = QoSOverridingOptions.with_default_policies()
@@ -267,14 +276,15 @@ class SurroundDepthNode(LifecycleNode):
             self._warn("odometry", str(error))
 
     def _on_image(self, index: int, msg: Image | CompressedImage) -> None:
-        now_ns = time.monotonic_ns()
-        self._statistics.image_arrived(now_ns / 1e9)
+        now_s = time.monotonic()
+        self._statistics.image_arrived(now_s)
         resets = self._sync.resets
         future = self._pipeline.decode(index, msg, self._image_topics[index])
-        stamped = self._sync.add(index, stamp_to_ns(msg.header.stamp), future, now_ns=now_ns)
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        stamped = self._sync.add(index, stamp_ns, future, now_ns=self._sync_clock())
         if self._sync.resets > resets:
             self._warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
-        self._hand_over(stamped, now_ns / 1e9)
+        self._hand_over(stamped, now_s)
 
     def _on_approximate_set(self, *messages) -> None:
         now_s = time.monotonic()
@@ -287,8 +297,8 @@ class SurroundDepthNode(LifecycleNode):
         self._hand_over(StampedSet(stamps_ns, tuple(futures)), now_s)
 
     def _on_poll(self) -> None:
-        now_ns = time.monotonic_ns()
-        self._hand_over(self._sync.poll(now_ns=now_ns), now_ns / 1e9)
+        now_s = time.monotonic()
+        self._hand_over(self._sync.poll(now_ns=self._sync_clock()), now_s)
 
     def _hand_over(self, stamped: StampedSet | None, now_s: float) -> None:
         if stamped is None:

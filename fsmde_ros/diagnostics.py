@@ -130,8 +130,9 @@ def status_msg(
 class Reporter:
     """Publishes once a second how the node does: ~/status and /diagnostics.
 
-    sync is None where another policy forms the sets. outputs are the node's publishers by name, of
-    which "status" and "diagnostics" are used; warn(about, text) logs a throttled warning.
+    sync is None where another policy forms the sets; sync_clock is what its now_ns are of. outputs
+    are the node's publishers by name, of which "status", "diagnostics" and "points" are used;
+    warn(about, text) logs a throttled warning.
     """
 
     def __init__(
@@ -145,22 +146,23 @@ class Reporter:
         model: str,
         motion: str,
         warn: Callable[[str, str], None],
+        sync_clock: Callable[[], int],
     ):
         self._node, self._statistics, self._sync = node, statistics, sync
-        self._outputs, self._warn = outputs, warn
+        self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
 
     def report(self) -> None:
         """Publish the status of now, and log why no full set forms."""
-        now_ns = time.monotonic_ns()
-        values = self._statistics.summary(now_ns / 1e9)
-        values |= self._sync.summary(now_ns) if self._sync else {}
+        now_s = time.monotonic()
+        values = self._statistics.summary(now_s)
+        values |= self._sync.summary(self._sync_clock()) if self._sync else {}
         values |= {"provider": self._hardware_id, "model": self._model}
         values["ego motion"] = self._motion
         status = status_msg(
             self._node.get_fully_qualified_name().lstrip("/"),
             hardware_id=self._hardware_id,
-            problems=self._problems(now_ns),
+            problems=self._problems(now_s),
             sets_out=values["sets out [Hz]"] > 0,
             values=values,
         )
@@ -169,16 +171,26 @@ class Reporter:
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._outputs["diagnostics"].publish(array)
 
-    def _problems(self, now_ns: int) -> list[str]:
+    def _problems(self, now_s: float) -> list[str]:
         problems = self._rivals()
-        silence_s = self._statistics.without_full_set_s(now_ns / 1e9)
-        if self._sync and (silence_s > SILENCE_S or self._sync.silent(now_ns)):
-            problems.append(self._sync.why_no_set(now_ns))
-            if silence_s > SILENCE_S:
-                self._warn("silence", f"no full set for {silence_s:.0f} s: {problems[-1]}")
+        silence_s = self._statistics.without_full_set_s(now_s)
+        if self._sync:
+            problems += self._sync_problems(self._sync, silence_s)
         elif silence_s > SILENCE_S:
             problems.append(f"no set for {silence_s:.0f} s (sync_policy: rig would say why)")
-        return problems + self._statistics.problems(now_ns / 1e9)
+        return problems + self._statistics.problems(now_s)
+
+    def _sync_problems(self, sync: RigSync, silence_s: float) -> list[str]:
+        drifts = sync.drifts()
+        for text in drifts:
+            self._warn("drift", text)
+        now_ns = self._sync_clock()
+        if silence_s <= SILENCE_S and not sync.silent(now_ns):
+            return drifts
+        reason = sync.why_no_set(now_ns)
+        if silence_s > SILENCE_S:
+            self._warn("silence", f"no full set for {silence_s:.0f} s: {reason}")
+        return [reason, *drifts]
 
     def _rivals(self) -> list[str]:
         """A sentence if somebody else publishes on the topics of this node, too."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from fsmde_ros.phases import Phases
+
 Item = TypeVar("Item")
 
 QUEUE = 8  # stamps kept a camera while the others lag; more than any rig's cameras drift apart
@@ -112,10 +114,23 @@ class RigSync(Generic[Item]):
         """Counts and states, by the names that stand in the diagnostics."""
         silent = [self.names[i] for i in self.silent(now_ns)]
         values = {f"image dropped: {cause}": n for cause, n in sorted(self.dropped.items())}
+        expected = self._phases.expected_ns()
+        if expected is not None:
+            phases = [f"{name} {ns / 1e6:.0f}" for name, ns in zip(self.names, expected)]
+            values["camera phases [ms]"] = ", ".join(phases)
         return values | {
             "missing cameras": ", ".join(silent) or "none",
             "time resets": self.resets,
         }
+
+    def drifts(self) -> list[str]:
+        """A sentence for each camera that has left its learned place in the set."""
+        drifts_ns = self._phases.drifts_ns(self._shortest_period() // 8)
+        return [
+            f"camera {self.names[i]} fires {abs(ns) / 1e6:.0f} ms "
+            f"{'later' if ns > 0 else 'earlier'} in the set than it did"
+            for i, ns in drifts_ns.items()
+        ]
 
     def why_no_set(self, now_ns: int) -> str:
         """One sentence on what keeps a complete set from forming, as far as the stamps tell."""
@@ -157,6 +172,7 @@ class RigSync(Generic[Item]):
             return None
         if len(wanted) == len(self.names):
             self._usual_spread = newest.spread_ns
+            self._phases.note(newest.stamps_ns)
         return newest
 
     def _candidates(self, wanted: Sequence[int], window_ns: int) -> Iterator[StampedSet[Item]]:
@@ -228,3 +244,4 @@ class RigSync(Generic[Item]):
         self._newest: list[int | None] = [None] * len(self.names)
         self._used = [0] * len(self.names)
         self._usual_spread: int | None = None
+        self._phases = Phases(len(self.names))

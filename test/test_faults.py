@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from graph import Graph, node_command, stamp_of
+from graph import START_NS, Graph, node_command, stamp_of
 from lifecycle_msgs.msg import Transition
 
 from fsmde_core.data.sample import Sample
@@ -231,27 +231,33 @@ def test_a_camera_info_that_never_came(drive):
     drive.recovers()
 
 
-@pytest.fixture
-def player(drive, rig, images, tmp_path):
-    """A bag player with ten seconds of the rig, in the graph's namespace."""
+def write_drive(rig, images, folder, first_ns, *, frames):
+    """A bag of the rig at 12 Hz; returns it and the stamps of its frames."""
     files = []
     for name, image in zip(rig.names, images):
-        files.append(tmp_path / f"{name}.jpg")
+        files.append(folder / f"{name}.jpg")
         cv2.imwrite(str(files[-1]), image[..., ::-1])
     poses = np.tile(np.eye(4), (len(files), 1, 1))
     samples = []
-    for frame in range(10 * SECOND):
-        first_ns = drive.graph.next_ns + frame * PERIOD_NS
-        stamps = tuple(first_ns + i * 7_000_000 for i in range(len(files)))
+    for frame in range(frames):
+        stamps = tuple(first_ns + frame * PERIOD_NS + i * 7_000_000 for i in range(len(files)))
         samples.append(Sample("drive", str(frame), rig, tuple(files), stamps, poses, lidar=None))
-    write_bag(samples, tmp_path / "bag")
+    write_bag(samples, folder / "bag")
+    return folder / "bag", [sample.stamps_ns for sample in samples]
+
+
+def player_command(graph, bag):
+    player = [sys.executable, "-m", "fsmde_ros.bags.player", str(bag), "--wait", "60"]
+    return [*player, "--ros-args", "-r", f"__ns:={graph.namespace}", "--"]
+
+
+@pytest.fixture
+def player(drive, rig, images, tmp_path):
+    """A bag player with ten seconds of the rig, in the graph's namespace."""
+    bag, stamps = write_drive(rig, images, tmp_path, drive.graph.next_ns, frames=10 * SECOND)
     drive.graph.next_ns += 11 * SECOND * PERIOD_NS
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fsmde_ros.bags.player", str(tmp_path / "bag"), "--wait", "60",
-         "--ros-args", "-r", f"__ns:={drive.graph.namespace}"],
-        cwd=ROOT,
-    )  # fmt: skip
-    yield process, [sample.stamps_ns for sample in samples]
+    process = subprocess.Popen(player_command(drive.graph, bag), cwd=ROOT)
+    yield process, stamps
     process.send_signal(signal.SIGCONT)
     process.terminate()
     process.wait(timeout=20)
@@ -269,3 +275,25 @@ def test_a_player_that_is_stopped_for_five_seconds(drive, player):
     process.wait(timeout=60)
     assert process.returncode == 0
     drive.recovers()
+
+
+def test_a_slow_replay_makes_no_partial_sets(ros, rig, images, stub_model, tmp_path):
+    """At a fifteenth of the pace the cameras of a set come half a second apart by the wall."""
+    graph = Graph(
+        rig, tmp_path, f"model:={stub_model}", "use_sim_time:=true", "deadline_s:=0.2",
+        compressed=True,
+    )  # fmt: skip
+    bag = write_drive(rig, images, tmp_path, START_NS, frames=4)
+    player = subprocess.Popen(
+        [*player_command(graph, bag[0]), "--rate", "0.067", "--clock"], cwd=ROOT
+    )
+    try:
+        points = graph.received["points"]
+        graph.spin_until(lambda: len(points) >= 4 or player.poll() is not None, "the sets")
+        assert [stamp_of(msg) for msg in points] == [stamps[-1] for stamps in bag[1]]
+        status = graph.status(lambda values: "partial sets [Hz]" in values)
+        assert float(status["partial sets [Hz]"]) == 0
+    finally:
+        player.terminate()
+        player.wait(timeout=20)
+        graph.close()
