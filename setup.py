@@ -28,6 +28,8 @@ ROS = [
     "ros-visualization-msgs==5.3.6",
 ]
 
+GPU = ["nvidia-ml-py>=12"]  # GPU memory in the diagnostics
+
 VIEW = ["rerun-sdk>=0.28,<0.42"]  # fsmde-view
 
 STREET = ["numba>=0.62"]  # the procedural street: its scenes are ray traced on the CPU
@@ -76,7 +78,14 @@ setup(
         (f"share/{PACKAGE}/models", files("models/*.json") + files("models/*.onnx")),
     ],
     install_requires=["setuptools", *RUN_TIME],
-    extras_require={"ros": ROS, "street": STREET, "view": VIEW, "train": TRAIN, "test": TEST},
+    extras_require={
+        "ros": ROS,
+        "street": STREET,
+        "view": VIEW,
+        "gpu": GPU,
+        "train": TRAIN,
+        "test": TEST,
+    },
     entry_points={
         "console_scripts": [
             "surround_depth = fsmde_ros.depth_node:main",

@@ -44,7 +44,7 @@ from fsmde_ros.sync import RigSync, StampedSet
 
 CONFIGURE_ERRORS = (RigError, ModelError, ProviderError, FileNotFoundError, ImportError)
 WARNING_PERIOD_S = 5.0  # one warning a topic in this time
-POLL_S = 0.02  # how often deadlines are checked
+POLL_S = 0.05  # how often deadlines are checked; every wake-up costs rclpy a millisecond
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 # Best effort matches either offer; depth 1, since only the newest image is of use.

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
+from fsmde_ros.gpu import gpu_memory
 from fsmde_ros.sync import RigSync
 
 WINDOW_S = 5.0  # rates, percentiles and problems are of this last time
@@ -149,6 +150,7 @@ class Reporter:
         sync_clock: Callable[[], int],
     ):
         self._node, self._statistics, self._sync = node, statistics, sync
+        self._gpu_memory = gpu_memory(hardware_id)
         self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
 
@@ -158,7 +160,7 @@ class Reporter:
         values = self._statistics.summary(now_s)
         values |= self._sync.summary(self._sync_clock()) if self._sync else {}
         values |= {"provider": self._hardware_id, "model": self._model}
-        values["ego motion"] = self._motion
+        values |= {"ego motion": self._motion, **self._gpu_memory()}
         status = status_msg(
             self._node.get_fully_qualified_name().lstrip("/"),
             hardware_id=self._hardware_id,
