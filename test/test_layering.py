@@ -63,6 +63,7 @@ def test_core_knows_no_ros_and_keeps_its_layers(path):
 def test_node_converter_and_evaluator_run_without_torch():
     code = (
         "import sys; import fsmde_ros.depth_node, fsmde_ros.demo, fsmde_ros.bags.convert; "
+        "import fsmde_ros.doctor, fsmde_ros.view, fsmde_ros.overhead; "
         "import fsmde_core.evaluate.main; "
         "print([m for m in ('torch', 'timm', 'safetensors', 'onnx') if m in sys.modules])"
     )
