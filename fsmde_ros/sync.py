@@ -14,6 +14,7 @@ Item = TypeVar("Item")
 QUEUE = 8  # stamps kept a camera while the others lag; more than any rig's cameras drift apart
 PERIODS = 16  # recent periods kept a camera; the shortest counts, so that drops do not mislead
 JUMP_BACK_NS = 1_000_000_000  # a stamp this far in the past means a new clock, not a late message
+BEHIND = 4  # so do more than this many in a row that are behind: a short bag that loops
 SILENT_PERIODS = 4  # a camera this many of its periods without an image is no longer waited for
 SILENT_NS = 500_000_000  # and at least this long
 
@@ -47,8 +48,8 @@ class RigSync(Generic[Item]):
     clearly tighter one; slop is cut to the shortest period. An image that has waited deadline_ns
     for the rest goes out in a partial set (0: never). A camera that fell silent is not waited for
     until it comes back. Every stamp is used at most once and sets go forward in time. Duplicates,
-    late messages and zero stamps are dropped and counted; when time goes back by over a second (a
-    bag that loops, a clock that was set), everything is forgotten.
+    late messages and zero stamps are dropped and counted; when time goes back by over a second, or
+    for good (a bag that loops, a clock that was set), everything is forgotten.
 
     now_ns is the time of arrival on any clock that only goes forward.
     """
@@ -73,7 +74,7 @@ class RigSync(Generic[Item]):
             self.dropped["zero stamp"] += 1
             return None
         newest = self._newest[camera]
-        if newest is not None and stamp_ns < newest - JUMP_BACK_NS:
+        if newest is not None and self._is_new_clock(camera, newest - stamp_ns):
             self._clear()
             self.resets += 1
         elif stamp_ns <= max(newest or 0, self._used[camera]):
@@ -215,6 +216,11 @@ class RigSync(Generic[Item]):
                 return True
         return False
 
+    def _is_new_clock(self, camera: int, behind_ns: int) -> bool:
+        """Whether a stamp so far behind the camera's newest one is no late message."""
+        self._behind[camera] = self._behind[camera] + (behind_ns > 0) if behind_ns >= 0 else 0
+        return behind_ns > JUMP_BACK_NS or self._behind[camera] > BEHIND
+
     def _note_arrival(self, camera: int, now_ns: int) -> None:
         """Keep the time of arrival; a pause of the whole rig makes no camera silent."""
         pause = now_ns - max((at for at in self._arrived if at is not None), default=now_ns)
@@ -242,6 +248,7 @@ class RigSync(Generic[Item]):
         self._periods = [deque(maxlen=PERIODS) for _ in self.names]
         self._queues = [deque(maxlen=QUEUE) for _ in self.names]
         self._newest: list[int | None] = [None] * len(self.names)
+        self._behind = [0] * len(self.names)
         self._used = [0] * len(self.names)
         self._usual_spread: int | None = None
         self._phases = Phases(len(self.names))

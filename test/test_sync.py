@@ -107,6 +107,13 @@ def test_a_bag_that_loops_starts_afresh_once():
     assert sync.resets == 2
 
 
+def test_a_bag_of_half_a_second_that_loops_starts_afresh_too():
+    sync = RigSync(NAMES, slop_ns=75 * MS)
+    sets = feed(sync, drive(6) * 4)
+    assert sync.resets == 3
+    assert len(sets) >= 9  # six, then one at least of each loop
+
+
 def partial_sync():
     return RigSync(NAMES, slop_ns=75 * MS, deadline_ns=100 * MS)
 
