@@ -23,9 +23,14 @@ ROS = [
     "ros-sensor-msgs==5.3.6",
     "ros-std-msgs==5.3.6",
     "ros-geometry-msgs==5.3.6",
+    "ros-nav-msgs==5.3.6",
     "ros-diagnostic-msgs==5.3.6",
     "ros-visualization-msgs==5.3.6",
 ]
+
+GPU = ["nvidia-ml-py>=12"]  # GPU memory in the diagnostics
+
+VIEW = ["rerun-sdk>=0.28,<0.42"]  # fsmde-view
 
 STREET = ["numba>=0.62"]  # the procedural street: its scenes are ray traced on the CPU
 
@@ -45,6 +50,7 @@ TRAIN = [
 TEST = [
     "pytest>=8,<9",  # colcon's pytest runner does not know 9
     "hypothesis>=6.100",
+    *VIEW,
     "ruff",
     "embreex",  # an independent ray cast for the street's depth
     "trimesh",
@@ -76,12 +82,21 @@ setup(
         (f"share/{PACKAGE}/models", files("models/*.json") + files("models/*.onnx")),
     ],
     install_requires=["setuptools", *RUN_TIME],
-    extras_require={"ros": ROS, "street": STREET, "train": TRAIN, "test": TEST},
+    extras_require={
+        "ros": ROS,
+        "street": STREET,
+        "view": VIEW,
+        "gpu": GPU,
+        "train": TRAIN,
+        "test": TEST,
+    },
     entry_points={
         "console_scripts": [
             "surround_depth = fsmde_ros.depth_node:main",
             "fsmde-play = fsmde_ros.bags.player:main",
             "fsmde-dataset-to-bag = fsmde_ros.bags.convert:main",
+            "fsmde-doctor = fsmde_ros.doctor:main",
+            "fsmde-view = fsmde_ros.view:main",
             "fsmde-demo = fsmde_ros.demo:main",
             "fsmde-export = fsmde_core.export:main",
             "fsmde-distill = fsmde_core.distill.main:main",

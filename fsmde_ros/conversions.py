@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Transform
+from geometry_msgs.msg import Pose, Transform
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
@@ -73,10 +73,10 @@ def decode_image(
 ) -> SourceImage:
     """RGB pixels of an Image or CompressedImage.
 
-    enough (width, height) allows JPEGs to be decoded at 1/2, 1/4 or 1/8 of their size as long as
-    both sides stay at least that long. MessageError names the topic for an encoding that neither we
-    nor cv_bridge know, a row step that contradicts the width, missing bytes, or compressed data
-    that is truncated or does not decode.
+    enough (width, height) allows a reduction to 1/2, 1/4 or 1/8 as long as both sides stay at least
+    that long; JPEGs are then decoded at that size. MessageError names the topic for an encoding
+    that neither we nor cv_bridge know, a row step that contradicts the width, missing bytes, or
+    compressed data that is truncated or does not decode.
     """
     if isinstance(msg, CompressedImage):
         return _decompress(msg, topic, enough)
@@ -92,7 +92,23 @@ def decode_image(
     rows = np.frombuffer(msg.data, np.uint8)[: msg.step * msg.height].reshape(msg.height, msg.step)
     pixels = rows[:, :row_bytes].reshape(msg.height, msg.width, pixel_bytes)
     pixels = pixels if conversion is None else cv2.cvtColor(pixels, conversion)
-    return SourceImage(pixels, msg.width, msg.height)
+    return SourceImage(_reduced(pixels, enough), msg.width, msg.height)
+
+
+def _reduced(pixels: np.ndarray, enough: tuple[int, int] | None) -> np.ndarray:
+    """The mean of 2x2, 4x4 or 8x8 pixels, as JPEG decoding at reduced scale gives it."""
+    height, width, _ = pixels.shape
+    factor = _reduction((width, height), enough)
+    if factor == 1:
+        return pixels
+    return cv2.resize(pixels, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+
+
+def _reduction(size: tuple[int, int], enough: tuple[int, int] | None) -> int:
+    """By how much an image may be reduced so that both sides stay at least `enough`."""
+    if enough is None:
+        return 1
+    return max((f for f in REDUCED if all(s // f >= e for s, e in zip(size, enough))), default=1)
 
 
 def _through_cv_bridge(msg: Image, topic: str) -> np.ndarray:
@@ -117,9 +133,8 @@ def _decompress(msg: CompressedImage, topic: str, enough: tuple[int, int] | None
             # OpenCV decodes a truncated JPEG without a word and fills the rest with grey.
             raise MessageError(f"{topic}: JPEG of {encoded.size} bytes is truncated")
         size = jpeg_size(memoryview(msg.data))
-        if size and enough:
-            factors = [f for f in REDUCED if all(s // f >= e for s, e in zip(size, enough))]
-            flags = REDUCED[max(factors)] if factors else flags
+        factor = _reduction(size, enough) if size else 1
+        flags = REDUCED.get(factor, flags)
     image = cv2.imdecode(encoded, flags) if encoded.size else None
     if image is None:
         raise MessageError(
@@ -203,32 +218,27 @@ def depth_msg(depth: np.ndarray, valid: np.ndarray, header: Header) -> Image:
 
     depth [H, W] in metres; valid [H, W] bool.
     """
-    metres = np.where(valid, depth, np.nan).astype("<f4")
-    height, width = metres.shape
-    return Image(
-        header=header,
-        height=height,
-        width=width,
-        encoding="32FC1",
-        is_bigendian=0,
-        step=4 * width,
-        data=_byte_array(metres),
-    )
+    return _image_msg(np.where(valid, depth, np.float32("nan")), "32FC1", header)
 
 
 def depth_msg_mm(depth: np.ndarray, valid: np.ndarray, header: Header) -> Image:
     """16UC1 image (REP 118): millimetres along the optical axis, 0 where not valid or > 65.5 m."""
-    millimetres = np.where(valid & (depth < 65.535), depth * 1000.0 + 0.5, 0).astype("<u2")
-    height, width = millimetres.shape
-    return Image(
+    millimetres = np.where(valid & (depth < 65.535), depth * 1000.0 + 0.5, 0)
+    return _image_msg(millimetres.astype("<u2"), "16UC1", header)
+
+
+def _image_msg(values: np.ndarray, encoding: str, header: Header) -> Image:
+    height, width = values.shape
+    msg = Image(
         header=header,
         height=height,
         width=width,
-        encoding="16UC1",
+        encoding=encoding,
         is_bigendian=0,
-        step=2 * width,
-        data=_byte_array(millimetres),
+        step=values.itemsize * width,
     )
+    _fill(msg.data, values)
+    return msg
 
 
 def compressed_depth_msg(depth: np.ndarray, valid: np.ndarray, header: Header) -> CompressedImage:
@@ -263,7 +273,7 @@ def _cloud2(points: np.ndarray, header: Header, *, names: tuple[str, ...]) -> Po
         PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
         for i, name in enumerate(names)
     ]
-    return PointCloud2(
+    msg = PointCloud2(
         header=header,
         height=1,
         width=len(points),
@@ -271,14 +281,30 @@ def _cloud2(points: np.ndarray, header: Header, *, names: tuple[str, ...]) -> Po
         is_bigendian=False,
         point_step=4 * len(names),
         row_step=4 * len(names) * len(points),
-        data=_byte_array(points.view(np.uint8)),
         is_dense=True,
     )
+    _fill(msg.data, points.view(np.uint8))
+    return msg
 
 
 def cloud_from_msg(msg: PointCloud2) -> np.ndarray:
     """Points [P] of POINT of a cloud written by cloud_msg."""
     return np.frombuffer(msg.data, POINT)
+
+
+def fields_from_cloud(msg: PointCloud2) -> dict[str, np.ndarray]:
+    """The float32 fields of any PointCloud2 by name, each [P]; rgb still packed."""
+    floats = [field for field in msg.fields if field.datatype == PointField.FLOAT32]
+    layout = np.dtype(
+        {
+            "names": [field.name for field in floats],
+            "formats": ["<f4"] * len(floats),
+            "offsets": [field.offset for field in floats],
+            "itemsize": msg.point_step,
+        }
+    )
+    points = np.frombuffer(msg.data, layout, count=msg.width * msg.height)
+    return {field.name: points[field.name] for field in floats}
 
 
 def transform_from_msg(msg: Transform) -> np.ndarray:
@@ -287,8 +313,12 @@ def transform_from_msg(msg: Transform) -> np.ndarray:
     return make_transform(quaternion_to_rotation([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
 
 
-def _byte_array(values: np.ndarray) -> array.array:
-    """The bytes as array.array, which rclpy takes 100 times faster than anything else."""
-    data = array.array("B")
+def transform_from_pose(msg: Pose) -> np.ndarray:
+    """[4, 4] of a geometry_msgs Pose; ValueError if its quaternion is not of norm 1."""
+    q, t = msg.orientation, msg.position
+    return make_transform(quaternion_to_rotation([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
+
+
+def _fill(data: array.array, values: np.ndarray) -> None:
+    """Put the bytes into a new message's own array: one copy, where an assignment makes three."""
     data.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
-    return data

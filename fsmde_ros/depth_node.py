@@ -6,11 +6,13 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -29,52 +31,29 @@ from fsmde_ros.calibration import (
     extrinsics_from_tf,
 )
 from fsmde_ros.conversions import MessageError, stamp_to_ns
-from fsmde_ros.diagnostics import NodeStatistics, status_msg
+from fsmde_ros.diagnostics import NodeStatistics, Reporter
+from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
 from fsmde_ros.interrupts import StartUpError, ros_process
+from fsmde_ros.latency import tune_process
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
 from fsmde_ros.pipeline import Pipeline
 from fsmde_ros.share import share_dir
+from fsmde_ros.slot import LatestSlot
+from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync, StampedSet
 
 CONFIGURE_ERRORS = (RigError, ModelError, ProviderError, FileNotFoundError, ImportError)
 WARNING_PERIOD_S = 5.0  # one warning a topic in this time
-SILENCE_S = 2.0  # without a set for longer, the node says why
-POLL_S = 0.02  # how often deadlines are checked
+POLL_S = 0.05  # how often deadlines are checked; every wake-up costs rclpy a millisecond
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 # Best effort matches either offer; depth 1, since only the newest image is of use.
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+ODOMETRY_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Reliable matches either request: RViz, recorders and depth_image_proc all connect.
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
-
-class LatestSlot:
-    """Holds the newest item for one worker; what was not taken in time is replaced."""
-
-    def __init__(self):
-        self._condition = threading.Condition()
-        self._item = None
-        self._closed = False
-
-    def put(self, item) -> bool:
-        """Put an item in; returns whether one was replaced."""
-        with self._condition:
-            replaced = self._item is not None
-            self._item = item
-            self._condition.notify()
-            return replaced
-
-    def take(self):
-        """Wait for an item; None once the slot is closed."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._item is not None)
-            item, self._item = self._item, None
-            return None if self._closed else item
-
-    def close(self) -> None:
-        with self._condition:
-            self._closed = True
-            self._condition.notify()
+OnSet = Callable[[int, Mapping[str, float]], None]
 
 
 class SurroundDepthNode(LifecycleNode):
@@ -82,11 +61,13 @@ class SurroundDepthNode(LifecycleNode):
 
     configure loads rig and model and creates the outputs, activate subscribes and starts the
     worker. Callbacks only file messages; the worker thread processes the newest set. A set that
-    cannot be used is skipped with a throttled warning.
+    cannot be used is skipped with a throttled warning. make_predictor and on_set, called with the
+    number of cameras and the seconds by stage of every set published, are for measuring.
     """
 
-    def __init__(self):
+    def __init__(self, *, make_predictor=Predictor, on_set: OnSet | None = None):
         super().__init__("surround_depth", automatically_declare_parameters_from_overrides=True)
+        self._make_predictor, self._on_set = make_predictor, on_set
         self.params = declare_params(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self.failure: Exception | None = None
@@ -118,20 +99,31 @@ class SurroundDepthNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
         p = self.params
-        self._statistics = NodeStatistics()
+        self._statistics = NodeStatistics(time.monotonic())
         self._sync: RigSync = RigSync(
             self._names, slop_ns=round(p.slop_s * 1e9), deadline_ns=round(p.deadline_s * 1e9)
         )
-        self._last_set_at = time.monotonic()
+        self._sync_clock = self._deadline_clock()
+        reporter = Reporter(
+            self,
+            self._statistics,
+            self._sync if p.sync_policy == "rig" else None,
+            outputs=self._outputs,
+            hardware_id=self._predictor.provider,
+            model=self._predictor.card.name,
+            motion=self._motion.source if self._motion else "not compensated",
+            warn=self._warn,
+            sync_clock=self._sync_clock,
+        )
         self._checked: set[str] = set()
-        self._pipeline = Pipeline(self._predictor, self._calibration)
+        self._pipeline = Pipeline(self._predictor, self._calibration, self._motion)
         self._slot = LatestSlot()
         self._worker = threading.Thread(target=self._work, name="surround_depth_worker")
         self._worker.start()
         self._subscribe()
         self._timers = [
             self.create_timer(POLL_S, self._on_poll, clock=STEADY),
-            self.create_timer(1.0, self._report, clock=STEADY),
+            self.create_timer(1.0, reporter.report, clock=STEADY),
         ]
         self.get_logger().info(f"ready: waiting for {', '.join(self._image_topics)}")
         return super().on_activate(state)
@@ -171,7 +163,7 @@ class SurroundDepthNode(LifecycleNode):
     def _load_predictor(self) -> Predictor:
         p = self.params
         card = Path(p.model) if p.model else share_dir() / "models" / "student_s.json"
-        predictor = Predictor(card, providers=p.providers, threads=p.threads)
+        predictor = self._make_predictor(card, providers=p.providers, threads=p.threads)
         for provider, reason in predictor.refused.items():
             self.get_logger().warning(f"provider {provider} is not used: {reason}")
         self.get_logger().info(f"model {card} on {predictor.provider}")
@@ -197,7 +189,24 @@ class SurroundDepthNode(LifecycleNode):
             rectified=p.rectified,
             size=self._predictor.size,
         )
+        self._motion = self._choose_motion(base_frame)
         return names
+
+    def _choose_motion(self, base_frame: str) -> EgoMotion | None:
+        p = self.params
+        if p.odometry_topic:
+            topic = self.resolve_topic_name(p.odometry_topic)
+            return OdometryMotion(topic, base_frame=base_frame)
+        if p.fixed_frame:
+            return TfMotion(self, p.fixed_frame, base_frame=base_frame)
+        self.get_logger().info("ego motion is not compensated: no odometry_topic, no fixed_frame")
+        return None
+
+    def _deadline_clock(self) -> Callable[[], int]:
+        """The wall, or, where ROS time is simulated, the slower of the two."""
+        if not self.get_parameter("use_sim_time").value:
+            return time.monotonic_ns
+        return SlowerClock(lambda: self.get_clock().now().nanoseconds, time.monotonic_ns)
 
     def _advertise(self) -> None:
         def output(kind, topic):
@@ -237,11 +246,15 @@ class SurroundDepthNode(LifecycleNode):
             resolved = self.resolve_topic_name(topic)
             callback = partial(self._on_info, i, resolved)
             self._inputs.append(self._input(CameraInfo, topic, callback))
+        if isinstance(self._motion, OdometryMotion):
+            self._inputs.append(
+                self._input(Odometry, p.odometry_topic, self._on_odometry, ODOMETRY_QOS)
+            )
 
-    def _input(self, kind, topic: str, callback):
+    def _input(self, kind, topic: str, callback, qos=INPUT_QOS):
         overridable = QoSOverridingOptions.with_default_policies()
         return self.create_subscription(
-            kind, topic, callback, INPUT_QOS, qos_overriding_options=overridable
+            kind, topic, callback, qos, qos_overriding_options=overridable
         )
 
     # Callbacks
@@ -256,36 +269,44 @@ class SurroundDepthNode(LifecycleNode):
     def _on_info(self, index: int, topic: str, msg: CameraInfo) -> None:
         self._calibration.update(index, msg, topic)
 
+    def _on_odometry(self, msg: Odometry) -> None:
+        try:
+            self._motion.update(msg)
+        except MessageError as error:
+            self._warn("odometry", str(error))
+
     def _on_image(self, index: int, msg: Image | CompressedImage) -> None:
-        now_ns = time.monotonic_ns()
-        self._statistics.image_arrived(now_ns / 1e9)
+        now_s = time.monotonic()
+        self._statistics.image_arrived(now_s)
         resets = self._sync.resets
         future = self._pipeline.decode(index, msg, self._image_topics[index])
-        stamped = self._sync.add(index, stamp_to_ns(msg.header.stamp), future, now_ns=now_ns)
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        stamped = self._sync.add(index, stamp_ns, future, now_ns=self._sync_clock())
         if self._sync.resets > resets:
             self._warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
-        self._hand_over(stamped)
+        self._hand_over(stamped, now_s)
 
     def _on_approximate_set(self, *messages) -> None:
+        now_s = time.monotonic()
+        for _ in messages:
+            self._statistics.image_arrived(now_s)
         futures = [
             self._pipeline.decode(i, msg, self._image_topics[i]) for i, msg in enumerate(messages)
         ]
         stamps_ns = tuple(stamp_to_ns(msg.header.stamp) for msg in messages)
-        self._hand_over(StampedSet(stamps_ns, tuple(futures)))
+        self._hand_over(StampedSet(stamps_ns, tuple(futures)), now_s)
 
     def _on_poll(self) -> None:
-        self._hand_over(self._sync.poll(now_ns=time.monotonic_ns()))
+        now_s = time.monotonic()
+        self._hand_over(self._sync.poll(now_ns=self._sync_clock()), now_s)
 
-    def _hand_over(self, stamped: StampedSet | None) -> None:
+    def _hand_over(self, stamped: StampedSet | None, now_s: float) -> None:
         if stamped is None:
             return
-        now_s = time.monotonic()
         missing = len(self._names) - len(stamped.present)
         self._statistics.set_formed(now_s, missing=missing, spread_s=stamped.spread_ns / 1e9)
-        if not missing:
-            self._last_set_at = now_s
         if self._slot.put((now_s, stamped)):
-            self._statistics.dropped("a newer set came in first")
+            self._statistics.dropped("a newer set came in first", now_s)
 
     # Worker
 
@@ -294,13 +315,15 @@ class SurroundDepthNode(LifecycleNode):
             try:
                 self._process(*item)
             except MessageError as error:
-                self._statistics.dropped("a message could not be used")
-                self._warn(str(error).split(":")[0], f"set skipped: {error}")
+                self._skipped("a message could not be used", str(error).split(":")[0], str(error))
             except Exception as error:  # whatever it is, the next set may work
                 if not rclpy.ok():
                     return
-                self._statistics.dropped("failure")
-                self._warn("failure", f"set skipped: {type(error).__name__}: {error}")
+                self._skipped("failure", "failure", f"{type(error).__name__}: {error}")
+
+    def _skipped(self, cause: str, about: str, reason: str) -> None:
+        self._statistics.dropped(cause, time.monotonic(), reason)
+        self._warn(about, f"set skipped: {reason}")
 
     def _process(self, arrived_s: float, stamped: StampedSet) -> None:
         output = self._pipeline.process(stamped, self.params)
@@ -317,6 +340,11 @@ class SurroundDepthNode(LifecycleNode):
         seconds = {**output.seconds, "publish": finished - started, "total": total}
         seconds["overhead"] = total - seconds["inference"]
         self._statistics.set_published(finished, seconds)
+        if self._on_set is not None:
+            self._on_set(len(stamped.present), seconds)
+        self._statistics.motion(output.motion_unknown, finished)
+        if output.motion_unknown:
+            self._warn("motion", f"ego motion is not compensated: {output.motion_unknown}")
         self._check_calibration(stamped)
 
     def _check_calibration(self, stamped: StampedSet) -> None:
@@ -329,37 +357,6 @@ class SurroundDepthNode(LifecycleNode):
                 if text:
                     self.get_logger().warning(text)
 
-    # Reports
-
-    def _report(self) -> None:
-        """Once a second: diagnostics, and a warning with the reason while no full set forms."""
-        now_ns = time.monotonic_ns()
-        problems = []
-        silence_s = now_ns / 1e9 - self._last_set_at
-        if silence_s > SILENCE_S and self.params.sync_policy == "rig":
-            problems.append(self._sync.why_no_set(now_ns))
-            self._warn("silence", f"no full set for {silence_s:.0f} s: {problems[0]}")
-        values = self._statistics.summary(now_ns / 1e9)
-        values |= {f"image dropped: {c}": n for c, n in sorted(self._sync.dropped.items())}
-        silent = [self._names[i] for i in self._sync.silent(now_ns)]
-        values |= {
-            "missing cameras": ", ".join(silent) or "none",
-            "time resets": self._sync.resets,
-            "provider": self._predictor.provider,
-            "model": self._predictor.card.name,
-        }
-        status = status_msg(
-            self.get_fully_qualified_name().lstrip("/"),
-            hardware_id=self._predictor.provider,
-            problems=problems,
-            sets_out=values["sets out [Hz]"] > 0,
-            values=values,
-        )
-        self._outputs["status"].publish(status)
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._outputs["diagnostics"].publish(array)
-
     def _warn(self, about: str, text: str) -> None:
         now = time.monotonic()
         if now - self._warned_at.get(about, -WARNING_PERIOD_S) >= WARNING_PERIOD_S:
@@ -367,12 +364,16 @@ class SurroundDepthNode(LifecycleNode):
             self.get_logger().warning(text)
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node until it is told to stop; exit code 1 with one sentence if it cannot start."""
+def main(args: list[str] | None = None, **injected) -> int:
+    """Run the node until it is told to stop; exit code 1 with one sentence if it cannot start.
+
+    injected is as for SurroundDepthNode.
+    """
+    tune_process()
     try:
         with ros_process(args):
             executor = SingleThreadedExecutor()
-            node = SurroundDepthNode()
+            node = SurroundDepthNode(**injected)
             executor.add_node(node)
             try:
                 if node.params.auto_start:

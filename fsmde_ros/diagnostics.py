@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from rclpy.publisher import Publisher
 
-WINDOW_S = 5.0  # rates and percentiles are of this last time
+from fsmde_ros.gpu import gpu_memory
+from fsmde_ros.sync import RigSync
+
+WINDOW_S = 5.0  # rates, percentiles and problems are of this last time
+SILENCE_S = 2.0  # without a full set for longer, the node says why
 STAGES = ("decode", "inference", "messages", "publish", "overhead", "total")
 """Seconds of one set, from the arrival of its last image to its last output; overhead is total less
 inference."""
 
 
 class NodeStatistics:
-    """Counts what happens to images and sets; filled from the callbacks and from the worker."""
+    """Counts what happens to images and sets; filled from the callbacks and from the worker.
 
-    def __init__(self):
+    now_s everywhere is of one clock that only goes forward.
+    """
+
+    def __init__(self, now_s: float):
         self._lock = threading.Lock()
         self._images: deque[float] = deque()
         self._sets: deque[tuple[float, int, float]] = deque()
         self._outputs: deque[tuple[float, Mapping[str, float]]] = deque()
         self._drops: Counter[str] = Counter()
+        self._last_reason = (-WINDOW_S, "")
+        self._last_full_s = now_s
+        self._motion_unknown: tuple[float, str | None] = (now_s, None)
 
     def image_arrived(self, now_s: float) -> None:
         """An image of any camera came in."""
@@ -34,16 +47,42 @@ class NodeStatistics:
         """The synchronization let a set out, without `missing` of its cameras."""
         with self._lock:
             self._sets.append((now_s, missing, spread_s))
+            if not missing:
+                self._last_full_s = now_s
 
     def set_published(self, now_s: float, seconds: Mapping[str, float]) -> None:
         """A set went out; seconds by STAGES."""
         with self._lock:
             self._outputs.append((now_s, seconds))
 
-    def dropped(self, cause: str) -> None:
-        """A set was dropped."""
+    def dropped(self, cause: str, now_s: float, reason: str = "") -> None:
+        """A set was dropped; a reason stands among the problems for a while."""
         with self._lock:
             self._drops[cause] += 1
+            if reason:
+                self._last_reason = (now_s, reason)
+
+    def motion(self, reason: str | None, now_s: float) -> None:
+        """Whether the ego motion of a set is known; the reason if it is not."""
+        with self._lock:
+            self._motion_unknown = (now_s, reason)
+
+    def without_full_set_s(self, now_s: float) -> float:
+        """Seconds since the last set of all cameras."""
+        return now_s - self._last_full_s
+
+    def problems(self, now_s: float) -> list[str]:
+        """What of the last WINDOW_S is worth a warning, one sentence each."""
+        with self._lock:
+            recent = [missing for at, missing, _ in self._sets if at >= now_s - WINDOW_S]
+            at, reason = self._last_reason
+            motion_at, motion_unknown = self._motion_unknown
+        found = [f"set skipped: {reason}"] if at >= now_s - WINDOW_S else []
+        if partial := sum(missing > 0 for missing in recent):
+            found.append(f"{partial} of {len(recent)} sets lack a camera")
+        if motion_unknown and motion_at >= now_s - WINDOW_S:
+            found.append(f"ego motion is not compensated: {motion_unknown}")
+        return found
 
     def summary(self, now_s: float) -> dict[str, float | int]:
         """Rates, spread, latencies and drops, by the names that stand in the diagnostics."""
@@ -87,3 +126,80 @@ def status_msg(
         hardware_id=hardware_id,
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
     )
+
+
+class Reporter:
+    """Publishes once a second how the node does: ~/status and /diagnostics.
+
+    sync is None where another policy forms the sets; sync_clock is what its now_ns are of. outputs
+    are the node's publishers by name, of which "status", "diagnostics" and "points" are used;
+    warn(about, text) logs a throttled warning.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        statistics: NodeStatistics,
+        sync: RigSync | None,
+        *,
+        outputs: Mapping[str, Publisher],
+        hardware_id: str,
+        model: str,
+        motion: str,
+        warn: Callable[[str, str], None],
+        sync_clock: Callable[[], int],
+    ):
+        self._node, self._statistics, self._sync = node, statistics, sync
+        self._gpu_memory = gpu_memory(hardware_id)
+        self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
+        self._hardware_id, self._model, self._motion = hardware_id, model, motion
+
+    def report(self) -> None:
+        """Publish the status of now, and log why no full set forms."""
+        now_s = time.monotonic()
+        values = self._statistics.summary(now_s)
+        values |= self._sync.summary(self._sync_clock()) if self._sync else {}
+        values |= {"provider": self._hardware_id, "model": self._model}
+        values |= {"ego motion": self._motion, **self._gpu_memory()}
+        status = status_msg(
+            self._node.get_fully_qualified_name().lstrip("/"),
+            hardware_id=self._hardware_id,
+            problems=self._problems(now_s),
+            sets_out=values["sets out [Hz]"] > 0,
+            values=values,
+        )
+        self._outputs["status"].publish(status)
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._outputs["diagnostics"].publish(array)
+
+    def _problems(self, now_s: float) -> list[str]:
+        problems = self._rivals()
+        silence_s = self._statistics.without_full_set_s(now_s)
+        if self._sync:
+            problems += self._sync_problems(self._sync, silence_s)
+        elif silence_s > SILENCE_S:
+            problems.append(f"no set for {silence_s:.0f} s (sync_policy: rig would say why)")
+        return problems + self._statistics.problems(now_s)
+
+    def _sync_problems(self, sync: RigSync, silence_s: float) -> list[str]:
+        drifts = sync.drifts()
+        for text in drifts:
+            self._warn("drift", text)
+        now_ns = self._sync_clock()
+        if silence_s <= SILENCE_S and not sync.silent(now_ns):
+            return drifts
+        reason = sync.why_no_set(now_ns)
+        if silence_s > SILENCE_S:
+            self._warn("silence", f"no full set for {silence_s:.0f} s: {reason}")
+        return [reason, *drifts]
+
+    def _rivals(self) -> list[str]:
+        """A sentence if somebody else publishes on the topics of this node, too."""
+        topic = self._outputs["points"].topic_name
+        others = self._node.count_publishers(topic) - 1
+        if others <= 0:
+            return []
+        text = f"{topic} has {others} other publisher(s): is the node running twice?"
+        self._warn("rivals", text)
+        return [text]

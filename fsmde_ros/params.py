@@ -91,6 +91,15 @@ class NodeParams:
         low=0.0,
         high=10.0,
     )
+    odometry_topic: str = _param(
+        "",
+        "nav_msgs/Odometry of the base frame: points of cameras that fired earlier are moved to "
+        "where the newest image would see them. Empty: from TF, if fixed_frame is given.",
+    )
+    fixed_frame: str = _param(
+        "",
+        "The same from TF: a frame that the vehicle moves in, such as odom. Both empty: not done.",
+    )
     depth_size: str = _param("network", "Size of the depth images.", choices=("network", "source"))
     depth_encoding: str = _param(
         "32FC1",

@@ -11,7 +11,8 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from fsmde_core.predictor import Predictor
+from fsmde_core.predictor import Prediction, Predictor
+from fsmde_core.rig import Camera, Rig
 from fsmde_ros.calibration import Calibration
 from fsmde_ros.cloud import CloudBuilder
 from fsmde_ros.conversions import (
@@ -25,6 +26,7 @@ from fsmde_ros.conversions import (
     depth_msg_mm,
     ns_to_stamp,
 )
+from fsmde_ros.ego_motion import EgoMotion
 from fsmde_ros.params import NodeParams
 from fsmde_ros.sync import StampedSet
 
@@ -58,6 +60,8 @@ class SetOutput:
 
     depths: list[DepthOutput]
     cloud: PointCloud2
+    motion_unknown: str | None
+    """Why ego motion is not compensated in the cloud although it is asked for."""
     seconds: dict[str, float]
     """Time spent by stage."""
 
@@ -65,12 +69,17 @@ class SetOutput:
 class Pipeline:
     """Turns sets into outputs with one predictor and one calibration.
 
+    With a motion, the cloud shows everything where it is when the newest image is taken.
+
     Images are decoded as they arrive, on threads of their own, so that little is left to do when
     the last image of a set comes in.
     """
 
-    def __init__(self, predictor: Predictor, calibration: Calibration):
+    def __init__(
+        self, predictor: Predictor, calibration: Calibration, motion: EgoMotion | None = None
+    ):
         self._predictor = predictor
+        self._motion = motion
         self._calibration = calibration
         self._decoders = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
         self._cloud: CloudBuilder | None = None
@@ -91,42 +100,42 @@ class Pipeline:
             self._fitted(i, image.source, image.topic) if image.pixels is None else image.pixels
             for i, image in zip(stamped.present, images)
         ]
-        rig = self._calibration.rig(stamped.present)
+        batch, rig = np.stack(pixels), self._calibration.rig(stamped.present)
         decoded = time.monotonic()
-        prediction = self._predictor.predict(np.stack(pixels), rig)
+        prediction = self._predictor.predict(batch, rig)
         inferred = time.monotonic()
-        depths = []
-        for k, (index, image, source) in enumerate(zip(stamped.present, images, rig.cameras)):
-            depth, confidence, camera = (
-                prediction.depth[k], prediction.confidence[k], prediction.rig.cameras[k]
-            )  # fmt: skip
-            if params.depth_size == "source":
-                size, camera = (source.width, source.height), source
-                depth, confidence = cv2.resize(depth, size), cv2.resize(confidence, size)
-            valid = is_valid(depth, confidence, params)
-            convert = depth_msg if params.depth_encoding == "32FC1" else depth_msg_mm
-            compressed = None
-            if params.depth_compressed:
-                compressed = compressed_depth_msg(depth, valid, image.header)
-            info = camera_info_msg(camera, image.header)
-            depths.append(DepthOutput(index, convert(depth, valid, image.header), info, compressed))
-        cloud = self._fuse(prediction, stamped.newest_ns, params)
+        valid = is_valid(prediction.depth, prediction.confidence, params)
+        depths = [
+            _depth_output(prediction, k, valid[k], (index, image, rig.cameras[k]), params)
+            for k, (index, image) in enumerate(zip(stamped.present, images))
+        ]
+        T_now_ego, reason = self._moved(stamped)
+        points = self._builder(prediction.rig, params)(prediction, valid, T_now_ego)
+        header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=rig.base_frame)
+        cloud = cloud_msg(points, header)
         finished = time.monotonic()
         seconds = {
             "decode": decoded - started,
             "inference": inferred - decoded,
             "messages": finished - inferred,
         }
-        return SetOutput(depths, cloud, seconds)
+        return SetOutput(depths, cloud, reason, seconds)
 
-    def _fuse(self, prediction, newest_ns: int, params: NodeParams) -> PointCloud2:
+    def _moved(self, stamped: StampedSet) -> tuple[np.ndarray | None, str | None]:
+        """T_now_ego [N, 4, 4] of the cameras in the set, or the reason why it is not known."""
+        if self._motion is None:
+            return None, None
+        try:
+            stamps_ns = [stamped.stamps_ns[i] for i in stamped.present]
+            return self._motion.between(stamps_ns, stamped.newest_ns), None
+        except MessageError as error:
+            return None, str(error)
+
+    def _builder(self, rig: Rig, params: NodeParams) -> CloudBuilder:
         options = params.cloud_options()
-        rig = prediction.rig
         if self._cloud is None or not self._cloud.fits(rig, options):
             self._cloud = CloudBuilder(rig, options)
-        valid = is_valid(prediction.depth, prediction.confidence, params)
-        points = self._cloud(prediction, valid)
-        return cloud_msg(points, Header(stamp=ns_to_stamp(newest_ns), frame_id=rig.base_frame))
+        return self._cloud
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
         source = decode_image(msg, topic, enough=self._predictor.size)
@@ -144,11 +153,35 @@ class Pipeline:
                 f"CameraInfo {camera.width}x{camera.height}"
             )
         if view.rectifier is None:
-            return self._predictor.resize(image.pixels)
+            # Less than a factor of two is left: INTER_AREA would take seven times as long.
+            return cv2.resize(image.pixels, self._predictor.size, interpolation=cv2.INTER_LINEAR)
         return view.rectifier(image.pixels, scale=image.pixels.shape[1] / image.width)
+
+
+def _depth_output(
+    prediction: Prediction,
+    k: int,
+    valid: np.ndarray,
+    source: tuple[int, PreparedImage, Camera],
+    params: NodeParams,
+) -> DepthOutput:
+    """The messages of the k-th camera of a prediction; source is where its image came from."""
+    index, image, source_camera = source
+    depth, camera = prediction.depth[k], prediction.rig.cameras[k]
+    if params.depth_size == "source":
+        camera = source_camera
+        size = (camera.width, camera.height)
+        depth, confidence = cv2.resize(depth, size), cv2.resize(prediction.confidence[k], size)
+        valid = is_valid(depth, confidence, params)
+    convert = depth_msg if params.depth_encoding == "32FC1" else depth_msg_mm
+    compressed = None
+    if params.depth_compressed:
+        compressed = compressed_depth_msg(depth, valid, image.header)
+    info = camera_info_msg(camera, image.header)
+    return DepthOutput(index, convert(depth, valid, image.header), info, compressed)
 
 
 def is_valid(depth: np.ndarray, confidence: np.ndarray, params: NodeParams) -> np.ndarray:
     """Pixels [...] bool whose depth is in range and whose confidence suffices."""
     in_range = (depth >= params.min_depth_m) & (depth <= params.max_depth_m)
-    return in_range & (confidence >= params.min_confidence)
+    return in_range & (confidence >= params.min_confidence) if params.min_confidence else in_range

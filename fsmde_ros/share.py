@@ -8,6 +8,8 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 PACKAGE = "fsmde_ros"
+FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""Environment variables that name Fast DDS's profile: Jazzy reads the first, Kilted the second."""
 
 
 def share_dir() -> Path:

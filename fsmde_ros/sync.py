@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from fsmde_ros.phases import Phases
+
 Item = TypeVar("Item")
 
 QUEUE = 8  # stamps kept a camera while the others lag; more than any rig's cameras drift apart
 PERIODS = 16  # recent periods kept a camera; the shortest counts, so that drops do not mislead
 JUMP_BACK_NS = 1_000_000_000  # a stamp this far in the past means a new clock, not a late message
+BEHIND = 4  # so do more than this many in a row that are behind: a short bag that loops
 SILENT_PERIODS = 4  # a camera this many of its periods without an image is no longer waited for
 SILENT_NS = 500_000_000  # and at least this long
 
@@ -45,8 +48,8 @@ class RigSync(Generic[Item]):
     clearly tighter one; slop is cut to the shortest period. An image that has waited deadline_ns
     for the rest goes out in a partial set (0: never). A camera that fell silent is not waited for
     until it comes back. Every stamp is used at most once and sets go forward in time. Duplicates,
-    late messages and zero stamps are dropped and counted; when time goes back by over a second (a
-    bag that loops, a clock that was set), everything is forgotten.
+    late messages and zero stamps are dropped and counted; when time goes back by over a second, or
+    for good (a bag that loops, a clock that was set), everything is forgotten.
 
     now_ns is the time of arrival on any clock that only goes forward.
     """
@@ -71,7 +74,7 @@ class RigSync(Generic[Item]):
             self.dropped["zero stamp"] += 1
             return None
         newest = self._newest[camera]
-        if newest is not None and stamp_ns < newest - JUMP_BACK_NS:
+        if newest is not None and self._is_new_clock(camera, newest - stamp_ns):
             self._clear()
             self.resets += 1
         elif stamp_ns <= max(newest or 0, self._used[camera]):
@@ -107,6 +110,28 @@ class RigSync(Generic[Item]):
     def silent(self, now_ns: int) -> tuple[int, ...]:
         """Cameras that sent nothing for a while, or never did."""
         return tuple(i for i in range(len(self.names)) if self._is_silent(i, now_ns))
+
+    def summary(self, now_ns: int) -> dict[str, str | int]:
+        """Counts and states, by the names that stand in the diagnostics."""
+        silent = [self.names[i] for i in self.silent(now_ns)]
+        values = {f"image dropped: {cause}": n for cause, n in sorted(self.dropped.items())}
+        expected = self._phases.expected_ns()
+        if expected is not None:
+            phases = [f"{name} {ns / 1e6:.0f}" for name, ns in zip(self.names, expected)]
+            values["camera phases [ms]"] = ", ".join(phases)
+        return values | {
+            "missing cameras": ", ".join(silent) or "none",
+            "time resets": self.resets,
+        }
+
+    def drifts(self) -> list[str]:
+        """A sentence for each camera that has left its learned place in the set."""
+        drifts_ns = self._phases.drifts_ns(self._shortest_period() // 8)
+        return [
+            f"camera {self.names[i]} fires {abs(ns) / 1e6:.0f} ms "
+            f"{'later' if ns > 0 else 'earlier'} in the set than it did"
+            for i, ns in drifts_ns.items()
+        ]
 
     def why_no_set(self, now_ns: int) -> str:
         """One sentence on what keeps a complete set from forming, as far as the stamps tell."""
@@ -148,6 +173,7 @@ class RigSync(Generic[Item]):
             return None
         if len(wanted) == len(self.names):
             self._usual_spread = newest.spread_ns
+            self._phases.note(newest.stamps_ns)
         return newest
 
     def _candidates(self, wanted: Sequence[int], window_ns: int) -> Iterator[StampedSet[Item]]:
@@ -190,6 +216,11 @@ class RigSync(Generic[Item]):
                 return True
         return False
 
+    def _is_new_clock(self, camera: int, behind_ns: int) -> bool:
+        """Whether a stamp so far behind the camera's newest one is no late message."""
+        self._behind[camera] = self._behind[camera] + (behind_ns > 0) if behind_ns >= 0 else 0
+        return behind_ns > JUMP_BACK_NS or self._behind[camera] > BEHIND
+
     def _note_arrival(self, camera: int, now_ns: int) -> None:
         """Keep the time of arrival; a pause of the whole rig makes no camera silent."""
         pause = now_ns - max((at for at in self._arrived if at is not None), default=now_ns)
@@ -217,5 +248,7 @@ class RigSync(Generic[Item]):
         self._periods = [deque(maxlen=PERIODS) for _ in self.names]
         self._queues = [deque(maxlen=QUEUE) for _ in self.names]
         self._newest: list[int | None] = [None] * len(self.names)
+        self._behind = [0] * len(self.names)
         self._used = [0] * len(self.names)
         self._usual_spread: int | None = None
+        self._phases = Phases(len(self.names))

@@ -51,3 +51,27 @@ def ddad_scene() -> Path:
     if not scenes:
         pytest.skip("../shared/data/ddad_scene is not here")
     return scenes[0]
+
+
+@pytest.fixture(scope="module")
+def ros():
+    """rclpy, for the length of a file."""
+    import rclpy
+
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def images(views):
+    """Image of every camera of the rig."""
+    return [image for image, _ in views]
+
+
+@pytest.fixture(scope="session")
+def stub_model(tmp_path_factory) -> Path:
+    """The card of a model that answers 10 m everywhere."""
+    from stub_model import write_stub_model
+
+    return write_stub_model(tmp_path_factory.mktemp("stub") / "stub.json")

@@ -1,10 +1,16 @@
+import sys
+import time
+from types import SimpleNamespace
+
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from fsmde_ros.diagnostics import STAGES, NodeStatistics, status_msg
+from fsmde_ros.diagnostics import STAGES, NodeStatistics, Reporter, status_msg
+from fsmde_ros.gpu import gpu_memory
 
 
 def test_rates_are_those_of_the_last_five_seconds():
-    statistics = NodeStatistics()
+    statistics = NodeStatistics(0.0)
     for i in range(120):  # 12 Hz for ten seconds
         now_s = i / 12
         statistics.image_arrived(now_s)
@@ -19,11 +25,22 @@ def test_rates_are_those_of_the_last_five_seconds():
 
 
 def test_drops_are_counted_by_cause():
-    statistics = NodeStatistics()
+    statistics = NodeStatistics(0.0)
     for cause in ("late", "late", "broken"):
-        statistics.dropped(cause)
+        statistics.dropped(cause, 0.0)
     values = statistics.summary(0.0)
     assert values["dropped: late"] == 2 and values["dropped: broken"] == 1
+
+
+def test_problems_are_those_of_the_last_five_seconds():
+    statistics = NodeStatistics(0.0)
+    statistics.set_formed(1.0, missing=0, spread_s=0.0)
+    statistics.set_formed(2.0, missing=1, spread_s=0.0)
+    statistics.dropped("broken", 3.0, "/front/image_raw: JPEG is truncated")
+    expected = ["set skipped: /front/image_raw: JPEG is truncated", "1 of 2 sets lack a camera"]
+    assert statistics.problems(4.0) == expected
+    assert statistics.problems(9.0) == []
+    assert statistics.without_full_set_s(4.0) == 3.0
 
 
 def test_levels():
@@ -35,3 +52,42 @@ def test_levels():
     assert level([], True) == DiagnosticStatus.OK
     assert level(["camera back silent for 2.0 s"], True) == DiagnosticStatus.WARN
     assert level(["no image yet from front"], False) == DiagnosticStatus.ERROR
+
+
+def test_gpu_memory_is_read_where_a_gpu_is_in_use(monkeypatch):
+    """NVIDIA's library is a stand-in here: there is no GPU where the tests run."""
+    assert gpu_memory("CPUExecutionProvider")() == {}
+    monkeypatch.setitem(sys.modules, "pynvml", None)  # as if it was not installed
+    assert "nvidia-ml-py is not installed" in gpu_memory("CUDAExecutionProvider")()["GPU memory"]
+    library = SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetMemoryInfo=lambda device: SimpleNamespace(used=2.5e9, total=8e9),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    memory = gpu_memory("CUDAExecutionProvider")()
+    assert memory == {"GPU memory": "2500 of 8000 MB used"}
+
+
+def test_a_second_node_and_the_motion_stand_in_the_status():
+    """A reporter with stand-ins for the node and its publishers."""
+    sent = []
+    publisher = SimpleNamespace(topic_name="/points", publish=sent.append)
+    node = SimpleNamespace(
+        get_fully_qualified_name=lambda: "/car/surround_depth",
+        get_clock=lambda: SimpleNamespace(now=lambda: SimpleNamespace(to_msg=lambda: Time())),
+        count_publishers=lambda topic: 2,
+    )
+    statistics = NodeStatistics(time.monotonic())
+    outputs = dict.fromkeys(("points", "status", "diagnostics"), publisher)
+    Reporter(
+        node, statistics, None, outputs=outputs,
+        hardware_id="CPUExecutionProvider", model="m", motion="/odom",
+        warn=lambda about, text: None, sync_clock=time.monotonic_ns,
+    ).report()  # fmt: skip
+    status, array = sent
+    assert status == array.status[0] and status.name == "car/surround_depth"
+    assert status.level == DiagnosticStatus.ERROR
+    assert status.message == "/points has 1 other publisher(s): is the node running twice?"
+    assert {v.key: v.value for v in status.values}["ego motion"] == "/odom"

@@ -33,22 +33,48 @@ def tree(request):
     return ast.parse(request.param.read_text())
 
 
+def keywords(call):
+    return {keyword.arg: text(keyword.value) for keyword in call.keywords}
+
+
 def test_executables_exist(tree):
-    scripts = set(re.findall(r'"([\w-]+) = fsmde_ros', (ROOT / "setup.py").read_text()))
-    nodes = calls(tree, "Node")
-    assert nodes
-    for node in nodes:
-        named = {keyword.arg: text(keyword.value) for keyword in node.keywords}
-        if named["package"] == "fsmde_ros":
-            assert named["executable"] in scripts
+    scripts = set(re.findall(r'"([\w-]+) = fsmde_', (ROOT / "setup.py").read_text()))
+    named = [keywords(call) for call in calls(tree, "Node") + calls(tree, "ExecutableInPackage")]
+    assert named
+    for call in named:
+        if call["package"] == "fsmde_ros":
+            assert call["executable"] in scripts
         else:
-            assert (named["package"], named["executable"]) == ("rviz2", "rviz2")
+            assert (call["package"], call["executable"]) == ("rviz2", "rviz2")
+
+
+def test_options_exist(tree):
+    """Every --option on a command line stands in the source of that command."""
+    setup = (ROOT / "setup.py").read_text()
+    for call in calls(tree, "ExecuteProcess"):
+        (executable,) = calls(call, "ExecutableInPackage")
+        script = keywords(executable)["executable"]
+        (module,) = re.findall(rf'"{script} = ([\w.]+):main"', setup)
+        source = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+        options = [n.value for n in ast.walk(call) if isinstance(n, ast.Constant)]
+        for option in options:
+            assert not str(option).startswith("--") or f'"{option}"' in source, option
 
 
 def test_files_exist(tree):
     for call in calls(tree, "PathJoinSubstitution"):
-        parts = [text(part) for part in call.args[0].elts[1:]]
-        assert ROOT.joinpath(*parts).is_file(), parts
+        first, *rest = call.args[0].elts
+        if getattr(first, "id", None) == "share":
+            assert ROOT.joinpath(*map(text, rest)).is_file(), [text(part) for part in rest]
+
+
+def test_arguments_of_included_launch_files_are_declared_there(tree):
+    for call in calls(tree, "IncludeLaunchDescription"):
+        (path,) = [n.value for n in ast.walk(call) if str(text(n)).endswith(".launch.py")]
+        included = ast.parse((ROOT / "launch" / path).read_text())
+        declared = {text(c.args[0]) for c in calls(included, "DeclareLaunchArgument")}
+        (given,) = [k.value.func.value for k in call.keywords if k.arg == "launch_arguments"]
+        assert {text(key) for key in given.keys} <= declared
 
 
 def test_parameters_exist(tree):

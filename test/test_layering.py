@@ -9,8 +9,8 @@ from conftest import ROOT
 
 ROS = {
     "rclpy", "sensor_msgs", "std_msgs", "geometry_msgs", "builtin_interfaces", "rcl_interfaces",
-    "rosgraph_msgs", "diagnostic_msgs", "tf2_ros", "cv_bridge", "message_filters", "launch",
-    "launch_ros", "ament_index_python", "fsmde_ros",
+    "rosgraph_msgs", "nav_msgs", "diagnostic_msgs", "tf2_ros", "cv_bridge", "message_filters",
+    "launch", "launch_ros", "ament_index_python", "fsmde_ros",
 }  # fmt: skip
 # module of fsmde_core -> the modules of ours that it may import; those not listed: any of core
 ALLOWED = {
@@ -65,6 +65,7 @@ def test_core_knows_no_ros_and_keeps_its_layers(path):
 def test_node_converter_and_evaluator_run_without_torch():
     code = (
         "import sys; import fsmde_ros.depth_node, fsmde_ros.demo, fsmde_ros.bags.convert; "
+        "import fsmde_ros.doctor, fsmde_ros.view, fsmde_ros.overhead; "
         "import fsmde_core.evaluate.main; "
         "print([m for m in ('torch', 'timm', 'safetensors', 'onnx') if m in sys.modules])"
     )

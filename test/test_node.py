@@ -1,207 +1,23 @@
 """The node in a process of its own, fed over DDS by publishers in this one."""
 
-import array
 import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections import defaultdict
 
 import cv2
 import numpy as np
 import pytest
-import rclpy
 from conftest import ROOT
-from diagnostic_msgs.msg import DiagnosticStatus
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
-from std_msgs.msg import Header
+from graph import Graph, node_command, stamp_of
+from lifecycle_msgs.msg import State, Transition
+from sensor_msgs.msg import CompressedImage
 
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig, save_rig
 from fsmde_ros.cloud import rgb_of, xyz_of
-from fsmde_ros.conversions import (
-    camera_info_msg,
-    cloud_from_msg,
-    depth_from_msg,
-    ns_to_stamp,
-    stamp_to_ns,
-)
-
-START_NS = 1_700_000_000_000_000_000
-TIMEOUT_S = 60.0
-
-
-def stamp_of(msg) -> int:
-    return stamp_to_ns(msg.header.stamp)
-
-
-class Graph:
-    """A node process, publishers for its inputs and everything that it published, by topic.
-
-    Each graph has a namespace of its own, so that two of them do not hear each other.
-    """
-
-    def __init__(self, rig: Rig, folder, *parameters: str, compressed=False, wait=True):
-        self.rig, self.compressed, self.sets = rig, compressed, 0
-        self.namespace = f"/{folder.name}"
-        save_rig(rig, folder / "rig.yaml")
-        self.log = open(folder / "log.txt", "w+")
-        parameters = (f"rig_file:={folder / 'rig.yaml'}", f"compressed:={compressed}", *parameters)
-        self.process = subprocess.Popen(
-            [*node_command(*parameters), "-r", f"__ns:={self.namespace}"],
-            cwd=ROOT,
-            stderr=self.log,
-            stdout=self.log,
-        )
-        self.node = rclpy.create_node("test_rig", namespace=self.namespace)
-        self.received, self.outputs = defaultdict(list), []
-        suffix, kind = ("/compressed", CompressedImage) if compressed else ("", Image)
-        qos = QoSProfile(depth=10)
-        self.images, self.infos = [], []
-        for name in rig.names:
-            topic = f"{name}/image_raw{suffix}"
-            self.images.append(self.node.create_publisher(kind, topic, qos))
-            self.infos.append(self.node.create_publisher(CameraInfo, f"{name}/camera_info", qos))
-            self.listen(Image, f"{name}/depth/image_rect")
-            self.listen(CameraInfo, f"{name}/depth/camera_info")
-        self.listen(PointCloud2, "points")
-        self.listen(DiagnosticStatus, "surround_depth/status")
-        if wait:
-            self.wait()
-
-    def wait(self):
-        """Until the node listens to everything and we to it."""
-        inputs = self.images + self.infos
-        self.spin_until(
-            lambda: (
-                all(p.get_subscription_count() for p in inputs)
-                and all(self.node.count_publishers(topic) for topic in self.outputs)
-            ),
-            "the node to subscribe and publish",
-        )
-        time.sleep(0.5)  # its readers have to find our writers too, which nothing here can see
-
-    def call(self, kind, name, request):
-        client = self.node.create_client(kind, f"surround_depth/{name}")
-        assert client.wait_for_service(timeout_sec=TIMEOUT_S), self.text()
-        future = client.call_async(request)
-        self.spin_until(future.done, name)
-        self.node.destroy_client(client)
-        return future.result()
-
-    def transition(self, number) -> bool:
-        """Ask for a lifecycle transition; whether it succeeded."""
-        request = ChangeState.Request(transition=Transition(id=number))
-        return self.call(ChangeState, "change_state", request).success
-
-    def set_parameter(self, name, value) -> str:
-        """Set a parameter; the reason why it was refused, empty if it was not."""
-        message = Parameter(name, value=value).to_parameter_msg()
-        request = SetParameters.Request(parameters=[message])
-        (result,) = self.call(SetParameters, "set_parameters", request).results
-        return "" if result.successful else result.reason
-
-    def status(self, condition) -> dict:
-        """The first status, as a dictionary, that meets a condition."""
-        statuses = self.received["surround_depth/status"]
-
-        def matching():
-            found = ({v.key: v.value for v in msg.values} for msg in statuses)
-            return next(filter(condition, found), None)
-
-        self.spin_until(matching, "the status")
-        return matching()
-
-    def listen(self, kind, topic):
-        self.outputs.append(topic)
-        self.node.create_subscription(kind, topic, self.received[topic].append, 10)
-
-    def spin_until(self, condition, what):
-        deadline = time.monotonic() + TIMEOUT_S
-        while not condition():
-            assert self.process.poll() is None, self.text()
-            assert time.monotonic() < deadline, f"waited in vain for {what}\n{self.text()}"
-            rclpy.spin_once(self.node, timeout_sec=0.05)
-
-    def spin_for(self, seconds):
-        end = time.monotonic() + seconds
-        self.spin_until(lambda: time.monotonic() > end, "the time to pass")
-
-    def text(self) -> str:
-        self.log.flush()
-        return (self.log.seek(0), self.log.read())[1]
-
-    def publish(self, images, *, edit=lambda i, image, info: None):
-        """Send one set; returns its stamps. edit may change each camera's messages."""
-        stamps = [START_NS + self.sets * 500_000_000 + i * 7_000_000 for i in range(len(images))]
-        self.sets += 1
-        for i, (camera, pixels) in enumerate(zip(self.rig.cameras, images)):
-            header = Header(stamp=ns_to_stamp(stamps[i]), frame_id=camera.frame_id)
-            image = self.image_msg(pixels, header)
-            info = camera_info_msg(camera, header)
-            edit(i, image, info)
-            self.infos[i].publish(info)
-            self.images[i].publish(image)
-        return stamps
-
-    def image_msg(self, pixels, header):
-        if self.compressed:
-            _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
-            data = array.array("B", encoded.tobytes())
-            return CompressedImage(header=header, format="jpeg", data=data)
-        height, width, _ = pixels.shape
-        return Image(
-            header=header, height=height, width=width, encoding="rgb8", step=3 * width,
-            data=array.array("B", pixels.tobytes()),
-        )  # fmt: skip
-
-    def answer(self, stamps):
-        """Depth messages, depth CameraInfos and cloud of the set with these stamps."""
-        names = self.rig.names
-
-        def found(topic, stamp_ns):
-            return [m for m in self.received[topic] if stamp_to_ns(m.header.stamp) == stamp_ns]
-
-        self.spin_until(lambda: found("points", max(stamps)), f"the cloud of {stamps}")
-        outputs = []
-        for kind in ("image_rect", "camera_info"):
-            topics = [f"{name}/depth/{kind}" for name in names]
-            self.spin_until(lambda t=topics: all(map(found, t, stamps)), f"{kind} of {stamps}")
-            outputs.append([found(topic, stamp)[0] for topic, stamp in zip(topics, stamps)])
-        return *outputs, found("points", max(stamps))[0]
-
-    def warned(self, text):
-        """Wait for a warning; {ns} in it stands for the namespace."""
-        text = text.replace("{ns}", self.namespace)
-        self.spin_until(lambda: text in self.text(), f"the warning {text!r}")
-
-    def close(self):
-        self.node.destroy_node()
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(timeout=20)
-        finally:
-            self.process.kill()
-            self.log.close()
-
-
-def node_command(*parameters):
-    arguments = [a for parameter in parameters for a in ("-p", parameter)]
-    return [sys.executable, "-m", "fsmde_ros.depth_node", "--ros-args", *arguments]
-
-
-@pytest.fixture(scope="module")
-def ros():
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
+from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, ns_to_stamp
 
 
 @pytest.fixture(scope="module")
@@ -211,14 +27,13 @@ def six(ros, rig, tmp_path_factory):
     graph.close()
 
 
-@pytest.fixture(scope="module")
-def images(views):
-    return [image for image, _ in views]
+def at_network_size(images):
+    return np.stack([cv2.resize(i, (640, 352), interpolation=cv2.INTER_LINEAR) for i in images])
 
 
 def test_six_images_become_six_depths_and_a_cloud(six, rig, images, model_card):
     depths, infos, cloud = six.answer(six.publish(images))
-    expected = Predictor(model_card)(images, rig)
+    expected = Predictor(model_card).predict(at_network_size(images), rig)
     for i, (msg, info, camera) in enumerate(zip(depths, infos, rig.cameras)):
         assert msg.header.frame_id == info.header.frame_id == camera.frame_id
         assert msg.header.stamp == info.header.stamp
@@ -246,8 +61,7 @@ def test_the_cloud_is_the_depth_images_seen_from_base_link(six, rig, images):
     first_row = depth[0][np.isfinite(depth[0])]
     # the first points of the cloud are the first row of the first camera, which looks along x
     assert np.allclose(xyz[: len(first_row), 0], first_row + front.T_ego_cam[0, 3], rtol=1e-4)
-    seen = cv2.resize(images[0], (640, 352), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(rgb[0], seen[1, 1])
+    assert np.array_equal(rgb[0], at_network_size(images)[0, 1, 1])
 
 
 def spoil(index, change):
@@ -397,19 +211,16 @@ def test_a_managed_node_waits_for_its_manager_and_survives_a_bad_model(
     part = Rig(rig.cameras[:1])
     graph = Graph(part, tmp_path, "auto_start:=false", f"model:={model}", wait=False)
     try:
-        assert graph.transition(Transition.TRANSITION_CONFIGURE)
-        assert graph.transition(Transition.TRANSITION_ACTIVATE)
-        graph.wait()
+        graph.start()
         graph.answer(graph.publish(images[:1]))
         assert graph.transition(Transition.TRANSITION_DEACTIVATE)
         assert graph.transition(Transition.TRANSITION_CLEANUP)
         model.with_suffix(".onnx").write_bytes(b"rubbish")
         assert not graph.transition(Transition.TRANSITION_CONFIGURE)
         graph.warned("cannot be configured: model file")
+        assert graph.state() == State.PRIMARY_STATE_UNCONFIGURED
         shutil.copy(model_card.with_suffix(".onnx"), tmp_path)
-        assert graph.transition(Transition.TRANSITION_CONFIGURE)
-        assert graph.transition(Transition.TRANSITION_ACTIVATE)
-        graph.wait()
+        graph.start()
         graph.answer(graph.publish(images[:1]))
     finally:
         graph.close()

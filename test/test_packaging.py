@@ -18,6 +18,7 @@ SHIPPED = [
     "config/rig_nuscenes.yaml",
     "config/distill/street.yaml",
     "launch/surround_depth.launch.py",
+    "launch/demo.launch.py",
     "models/student_s.json",
     "models/student_s.onnx",
     "package.xml",

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync
 
 MS = 1_000_000
@@ -106,6 +107,13 @@ def test_a_bag_that_loops_starts_afresh_once():
     assert sync.resets == 2
 
 
+def test_a_bag_of_half_a_second_that_loops_starts_afresh_too():
+    sync = RigSync(NAMES, slop_ns=75 * MS)
+    sets = feed(sync, drive(6) * 4)
+    assert sync.resets == 3
+    assert len(sets) >= 9  # six, then one at least of each loop
+
+
 def partial_sync():
     return RigSync(NAMES, slop_ns=75 * MS, deadline_ns=100 * MS)
 
@@ -152,6 +160,36 @@ def test_time_that_jumps_an_hour_ahead_goes_on():
     later = [(camera, stamp_ns + 3600 * 1000 * MS) for camera, stamp_ns in drive(10)]
     sets = feed(sync, drive(10) + later)
     assert [len(s.present) for s in sets] == [6] * 20
+
+
+def test_phases_are_learned_and_a_camera_that_drifts_is_named():
+    sync = RigSync(NAMES, slop_ns=75 * MS)
+    feed(sync, drive(30))
+    assert sync.summary(0)["camera phases [ms]"] == "a 0, b 8, c 16, d 24, e 33, f 43"
+    assert sync.drifts() == []
+    later = [  # camera c fires 15 ms later from now on
+        (camera, stamp_ns + 30 * 83 * MS + (15 * MS if camera == 2 else 0))
+        for camera, stamp_ns in drive(30)
+    ]
+    assert len(feed(sync, sorted(later, key=lambda arrival: arrival[1]))) == 30
+    assert sync.drifts() == ["camera c fires 15 ms later in the set than it did"]
+
+
+def test_the_slower_clock_of_a_replay():
+    times = {"ros": 0, "wall": 0}
+    clock = SlowerClock(lambda: times["ros"] * MS, lambda: times["wall"] * MS)
+
+    def after(ros_ms, wall_ms):
+        times["ros"] += ros_ms
+        times["wall"] += wall_ms
+        return clock() // MS
+
+    assert after(1_700_000_000, 10) == 0  # the first /clock sets ROS time
+    assert after(10, 100) == 10  # a replay at a tenth of the pace
+    assert after(0, 5000) == 10  # paused
+    assert after(-3000, 20) == 10  # the bag loops
+    assert after(500, 100) == 110  # five times the pace
+    assert after(0, 100) == 210  # within what the wall allows
 
 
 def test_one_camera_is_a_set_of_its_own():

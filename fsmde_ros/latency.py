@@ -1,0 +1,24 @@
+"""What keeps the node's threads from waiting for each other and for the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may keep the interpreter while another waits for it. numpy gives it up at every
+call; with Python's 5 ms the worker would wait for the executor that long, again and again."""
+KEEP_BYTES = 1 << 28
+"""glibc gives larger blocks back to the kernel at once and faults every page in again for the next
+set: half of the time that making a set's messages took."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
+
+
+def tune_process() -> None:
+    """Set both for this process; where the C library is not glibc, memory stays as it is."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, KEEP_BYTES)
+        mallopt(M_TRIM_THRESHOLD, 2 * KEEP_BYTES)
+        mallopt(M_ARENA_MAX, 1)  # one heap, else each thread keeps its own share

@@ -1,0 +1,209 @@
+"""What the node costs beside the network: six cameras over DDS, a model that only sleeps.
+
+python -m fsmde_ros.overhead [--raw] [--seconds 60] [--minutes 30] [--out FILE.json]
+
+A source process, the node's process and this one as listener of every output. Overhead is the
+node's own count: from the arrival of a set's last image to its last output published, less
+inference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image, PointCloud2
+from tqdm import tqdm
+
+from fsmde_core.card import ModelCard, load_card
+from fsmde_core.predictor import Prediction, Predictor
+from fsmde_core.rig import Rig, load_rig
+from fsmde_ros import depth_node
+from fsmde_ros.diagnostics import STAGES
+from fsmde_ros.share import FASTDDS_VARIABLES, share_dir
+
+INFERENCE_S = 0.020
+RATE_HZ = 12.0
+START_UP_S = 60.0
+SETTLED_S = 60.0  # memory is watched after the first minute
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class SleepingPredictor:
+    """Stands in for the Predictor: answers 10 m everywhere after INFERENCE_S."""
+
+    resize = Predictor.resize
+    size = Predictor.size
+
+    def __init__(self, card_path: Path, *, providers: Sequence[str], threads: int):
+        self.card: ModelCard = load_card(card_path)
+        self.provider, self.refused = "none, a stub", {}
+        self._answers: dict[tuple[int, ...], np.ndarray] = {}
+
+    def warm_up(self, cameras: int) -> None:
+        """Nothing to do."""
+
+    def predict(self, images: np.ndarray, rig: Rig) -> Prediction:
+        """As Predictor.predict."""
+        shape = images.shape[:3]
+        if shape not in self._answers:
+            self._answers[shape] = np.full(shape, 10.0, np.float32), np.ones(shape, np.float32)
+        time.sleep(INFERENCE_S)
+        depth, confidence = self._answers[shape]
+        return Prediction(depth, confidence, images, rig.resized(*self.size))
+
+
+def run_stubbed_node(record: Path, args: list[str]) -> int:
+    """The node with a SleepingPredictor; leaves the seconds of every full set in `record`."""
+    cameras = len(load_rig(rig_file()).cameras)
+    seconds = {stage: array.array("d") for stage in STAGES}  # 8 bytes a set: no growth to speak of
+
+    seconds["CPU"] = array.array("d")
+
+    def note(present: int, by_stage) -> None:
+        seconds["CPU"].append(time.process_time())
+        for stage in STAGES if present == cameras else ():
+            seconds[stage].append(by_stage[stage])
+
+    code = depth_node.main(args, make_predictor=SleepingPredictor, on_set=note)
+    np.savez(record, **{stage: np.array(values) for stage, values in seconds.items()})
+    return code
+
+
+def rig_file() -> Path:
+    """nuScenes' six 1600x900 cameras."""
+    return share_dir() / "config" / "rig_nuscenes.yaml"
+
+
+def measure(seconds: float, *, raw: bool, parameters: Sequence[str] = ()) -> dict:
+    """Run source and node for some time; returns the numbers that main() prints."""
+    profile = str(share_dir() / "config" / "fastdds.xml")
+    for variable in FASTDDS_VARIABLES:
+        os.environ.setdefault(variable, profile)
+    rclpy.init()
+    listener, counts = _listener()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            record = Path(folder) / "seconds.npz"
+            overrides = ["rig_file:=nuscenes", f"compressed:={not raw}", *parameters]
+            arguments = [a for override in overrides for a in ("-p", override)]
+            me = [sys.executable, "-m", "fsmde_ros.overhead", "--node", str(record)]
+            node = subprocess.Popen([*me, "--ros-args", *arguments], stderr=subprocess.PIPE)
+            try:
+                sent, memory = _drive(listener, node, seconds, raw=raw)
+            finally:
+                node.send_signal(signal.SIGINT)
+                _, errors = node.communicate(timeout=30)
+            if node.returncode:
+                raise RuntimeError(f"the node failed: {errors.decode()}")
+            with np.load(record, allow_pickle=False) as stored:
+                return _numbers(dict(stored), sent, counts, memory)
+    finally:
+        listener.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _listener() -> tuple[Node, Counter]:
+    """Hears every depth image and cloud, and counts them by topic without unpacking them."""
+    node, counts = rclpy.create_node("overhead_listener"), Counter()
+    topics = {f"{name}/depth/image_rect": Image for name in load_rig(rig_file()).names}
+    topics["points"] = PointCloud2
+    for topic, kind in topics.items():
+        count = partial(lambda topic, data: counts.update([topic]), topic)
+        node.create_subscription(kind, topic, count, QoSProfile(depth=5), raw=True)
+    return node, counts
+
+
+def _drive(
+    listener: Node, node: subprocess.Popen, seconds: float, *, raw: bool
+) -> tuple[int, list[tuple[float, float]]]:
+    """Until the source is done; returns the sets it sent and the node's memory over time."""
+    command = [sys.executable, "-m", "fsmde_ros.rig_source", "--wait", str(START_UP_S)]
+    command += ["--seconds", str(seconds), "--rate", str(RATE_HZ), *(["--raw"] if raw else [])]
+    source = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    memory, started = [], None
+    progress = tqdm(total=round(seconds), desc="raw" if raw else "compressed", unit="s")
+    while source.poll() is None:
+        if node.poll() is not None:
+            source.terminate()
+            break
+        rclpy.spin_once(listener, timeout_sec=0.1)
+        if started is None and listener.count_publishers("points"):
+            started = time.monotonic()
+        elapsed_s = time.monotonic() - started if started else 0.0
+        if started and elapsed_s >= len(memory):
+            memory.append((elapsed_s, _resident_mb(node.pid)))
+            progress.update(min(1, progress.total - progress.n))
+    progress.close()
+    return int(source.communicate()[0] or 0), memory
+
+
+def _resident_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * PAGE_BYTES / 1e6
+
+
+def _numbers(seconds: dict, sent: int, counts: Counter, memory: list) -> dict:
+    sets = len(seconds["overhead"])
+    numbers = {
+        "sets sent": sent,
+        "sets out [%]": round(100 * sets / max(sent, 1), 2),
+        "CPU of the node, all threads [ms a set]": round(1e3 * _mean_step(seconds["CPU"]), 1),
+        "clouds received [%]": round(100 * counts["points"] / max(sent, 1), 2),
+    }
+    for stage in STAGES:
+        for q in (50, 95, 99):
+            value = float(1e3 * np.percentile(seconds[stage], q)) if sets else float("nan")
+            numbers[f"{stage} p{q} [ms]"] = round(value, 2)
+    settled = [mb for at, mb in memory if at > SETTLED_S]
+    if settled:
+        numbers["memory after one minute [MB]"] = round(settled[0], 1)
+        numbers["memory growth since [MB]"] = round(settled[-1] - settled[0], 1)
+    return numbers
+
+
+def _mean_step(values: np.ndarray) -> float:
+    return float(np.diff(values).mean()) if len(values) > 1 else float("nan")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; prints a table and writes a JSON file."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["--node"]:
+        return run_stubbed_node(Path(argv[1]), ["surround_depth", *argv[2:]])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--raw", action="store_true", help="raw images; compressed ones if not given")
+    add("--seconds", type=float, default=60.0, help="length of the drive")
+    add("--minutes", type=float, help="the same in minutes, for a soak test")
+    add("-p", "--param", action="append", default=[], help="node parameter, NAME:=VALUE")
+    add("--out", type=Path, default=Path("out/overhead.json"), help="JSON file")
+    arguments = parser.parse_args(argv)
+    seconds = 60 * arguments.minutes if arguments.minutes else arguments.seconds
+    numbers = measure(seconds, raw=arguments.raw, parameters=arguments.param)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    beside = arguments.out.with_name(arguments.out.name + ".part")
+    beside.write_text(json.dumps(numbers, indent=2) + "\n")
+    os.replace(beside, arguments.out)
+    for name, value in numbers.items():
+        print(f"{name:<42}{value:>10}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

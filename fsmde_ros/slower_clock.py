@@ -1,0 +1,32 @@
+"""Time for deadlines while a bag is replayed. Knows no ROS type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+JUMP_NS = 1_000_000_000  # ROS time that gets ahead of the wall by this much at once was set anew
+
+
+class SlowerClock:
+    """The slower of ROS time and the wall, in nanoseconds since it was made; never goes back.
+
+    In a slow or paused replay nothing is late that comes in time by the bag's clock; in a fast one
+    the transport has as long as ever. When ROS time is set (a loop, the first /clock), both are
+    compared afresh from there.
+    """
+
+    def __init__(self, ros_ns: Callable[[], int], wall_ns: Callable[[], int]):
+        self._ros_ns, self._wall_ns = ros_ns, wall_ns
+        self._last = self._start = ros_ns(), wall_ns()
+        self._start_ns = self._now_ns = 0
+
+    def __call__(self) -> int:
+        """Now."""
+        ros_ns, wall_ns = self._ros_ns(), self._wall_ns()
+        step_ns = ros_ns - self._last[0]
+        if step_ns < 0 or step_ns > wall_ns - self._last[1] + JUMP_NS:
+            self._start, self._start_ns = (ros_ns, wall_ns), self._now_ns
+        self._last = ros_ns, wall_ns
+        elapsed_ns = min(ros_ns - self._start[0], wall_ns - self._start[1])
+        self._now_ns = self._start_ns + elapsed_ns
+        return self._now_ns

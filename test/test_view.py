@@ -1,0 +1,91 @@
+"""fsmde-view into a file, read back with rerun itself."""
+
+import numpy as np
+import pytest
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
+from std_msgs.msg import Header
+
+from fsmde_core.blocks import write_blocks
+from fsmde_core.predictor import Prediction
+from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE, write_bag
+from fsmde_ros.cloud import CloudBuilder, CloudOptions
+from fsmde_ros.conversions import (
+    camera_info_msg,
+    cloud_from_msg,
+    cloud_msg,
+    depth_msg,
+    fields_from_cloud,
+    lidar_msg,
+    ns_to_stamp,
+)
+from fsmde_ros.view import main
+
+rerun = pytest.importorskip("rerun")
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    """A bag of images, calibration and transforms."""
+    folder = tmp_path_factory.mktemp("view")
+    samples = write_blocks(folder, frames=2)
+    write_bag(samples, folder / "drive")
+    return folder / "drive", samples
+
+
+@pytest.fixture
+def output(drive, rig, views, tmp_path):
+    """A bag as the node's output is recorded: one depth image, its calibration, the cloud."""
+    stamp = ns_to_stamp(drive[1][0].stamps_ns[0])
+    camera, (image, depth) = rig.cameras[0], views[0]
+    header = Header(stamp=stamp, frame_id=camera.frame_id)
+    prediction = Prediction(depth[None], np.ones_like(depth)[None], image[None], rig.subset([0]))
+    points = CloudBuilder(prediction.rig, CloudOptions())(prediction, (depth > 0)[None])
+    messages = {
+        "/front/depth/camera_info": camera_info_msg(camera, header),
+        "/front/depth/image_rect": depth_msg(depth, depth > 0, header),
+        "/points": cloud_msg(points, Header(stamp=stamp, frame_id="base_link")),
+    }
+    bag = tmp_path / "output"
+    with Writer(bag, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, msg in messages.items():
+            kind = f"sensor_msgs/msg/{type(msg).__name__}"
+            connection = writer.add_connection(topic, kind, typestore=TYPESTORE)
+            writer.write(connection, 1, serialize_message(msg))
+    return bag
+
+
+def test_a_drive_and_the_nodes_output_become_one_recording(drive, output, tmp_path):
+    file = tmp_path / "drive.rrd"
+    assert main([str(drive[0]), str(output), "--save", str(file)]) == 0
+    columns = rerun.recording.load_recording(file).schema().component_columns()
+    found = {(column.entity_path, column.component) for column in columns}
+    front = "/map/base_link/front_optical_frame"
+    assert {
+        ("/map/base_link", "Transform3D:translation"),
+        (front, "Transform3D:mat3x3"),
+        (f"{front}/front", "Pinhole:image_from_camera"),
+        (f"{front}/front/image", "EncodedImage:blob"),
+        (f"{front}/front_depth", "Pinhole:resolution"),
+        (f"{front}/front_depth/image", "DepthImage:buffer"),
+        ("/map/base_link/points", "Points3D:positions"),
+        ("/map/base_link/points", "Points3D:colors"),
+    } <= found
+    assert not file.with_name("drive.rrd.part").exists()
+
+
+def test_the_fields_of_any_cloud():
+    xyz = np.arange(6, dtype=np.float32).reshape(2, 3)
+    fields = fields_from_cloud(lidar_msg(xyz, Header()))
+    assert list(fields) == ["x", "y", "z"] and np.array_equal(fields["y"], [1, 4])
+    assert len(cloud_from_msg(cloud_msg(np.zeros(3, "V16"), Header()))) == 3
+
+
+def test_without_a_screen_or_a_bag_one_sentence_says_so(drive, tmp_path, monkeypatch, capsys):
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    assert main([str(drive[0])]) == 1
+    assert "there is no screen here: give --save FILE.rrd" in capsys.readouterr().err
+    assert main([str(tmp_path / "none"), "--save", str(tmp_path / "a.rrd")]) == 1
+    assert "none is not a folder" in capsys.readouterr().err
+    assert not (tmp_path / "a.rrd").exists()
