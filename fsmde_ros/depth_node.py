@@ -19,8 +19,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from fsmde_core.card import ModelError
-from fsmde_core.predictor import Predictor, ProviderError
+from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig, RigError, load_rig
+from fsmde_core.session import ProviderError
 from fsmde_ros.approximate import approximate_time
 from fsmde_ros.calibration import (
     Calibration,
@@ -171,10 +172,10 @@ class SurroundDepthNode(LifecycleNode):
     def _load_predictor(self) -> Predictor:
         p = self.params
         card = Path(p.model) if p.model else share_dir() / "models" / "student_s.json"
-        predictor = Predictor(card, providers=p.providers, threads=p.threads)
+        predictor = Predictor(card, say=self.get_logger().info, **p.session_options())
         for provider, reason in predictor.refused.items():
             self.get_logger().warning(f"provider {provider} is not used: {reason}")
-        self.get_logger().info(f"model {card} on {predictor.provider}")
+        self.get_logger().info(f"model {card} in {p.precision} on {predictor.provider}")
         if predictor.card.provisional:
             self.get_logger().warning(f"model {card} is provisional, see its description")
         return predictor
@@ -347,6 +348,7 @@ class SurroundDepthNode(LifecycleNode):
             "time resets": self._sync.resets,
             "provider": self._predictor.provider,
             "model": self._predictor.card.name,
+            "precision": self.params.precision,
         }
         status = status_msg(
             self.get_fully_qualified_name().lstrip("/"),

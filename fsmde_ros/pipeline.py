@@ -93,7 +93,7 @@ class Pipeline:
         ]
         rig = self._calibration.rig(stamped.present)
         decoded = time.monotonic()
-        prediction = self._predictor.predict(np.stack(pixels), rig)
+        prediction = self._predictor.predict(self._predictor.stack(pixels), rig)
         inferred = time.monotonic()
         depths = []
         for k, (index, image, source) in enumerate(zip(stamped.present, images, rig.cameras)):

@@ -5,8 +5,9 @@ import pytest
 from blocks import blocks_rig
 
 from fsmde_core.card import ModelError, add_file, load_card
-from fsmde_core.predictor import Predictor, ProviderError
+from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
+from fsmde_core.session import ProviderError
 
 
 @pytest.fixture(scope="module")
