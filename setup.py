@@ -83,6 +83,7 @@ setup(
             "fsmde-play = fsmde_ros.bags.player:main",
             "fsmde-dataset-to-bag = fsmde_ros.bags.convert:main",
             "fsmde-demo = fsmde_ros.demo:main",
+            "fsmde-bench = fsmde_ros.bench:main",
             "fsmde-export = fsmde_core.export:main",
             "fsmde-distill = fsmde_core.distill.main:main",
             "fsmde-teacher = fsmde_core.distill.teacher_main:main",

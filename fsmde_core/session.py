@@ -259,14 +259,15 @@ class _Binding:
         device: str,
     ):
         make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-        cameras, height, width = inputs["images"].shape[:3]
+        cameras = len(next(iter(inputs.values())))
         self.io = session.io_binding()
         self.inputs = {n: make(list(v.shape), v.dtype.type, device) for n, v in inputs.items()}
         for name, value in self.inputs.items():
             self.io.bind_ortvalue_input(name, value)
-        names = [output.name for output in session.get_outputs()]
-        self.outputs = [make([cameras, height, width], np.float32, device) for _ in names]
-        for name, value in zip(names, self.outputs):
-            self.io.bind_ortvalue_output(name, value)
+        self.outputs = []
+        for output in session.get_outputs():
+            shape = [side if isinstance(side, int) else cameras for side in output.shape]
+            self.outputs.append(make(shape, np.float32, device))
+            self.io.bind_ortvalue_output(output.name, self.outputs[-1])
         self.options = onnxruntime.RunOptions()
         self.options.add_run_config_entry("gpu_graph_id", str(cameras))
