@@ -43,7 +43,7 @@ class QuantizeConfig:
     """How a model is calibrated and what it may lose."""
 
     calibration_samples: int = 32
-    """Sets of images; the ranges did not move any more beyond."""
+    """Sets of images, spread over the folder."""
     validation_samples: int = 32
     """Sets of images on which both precisions are compared."""
     tolerance: float = 0.02
@@ -72,11 +72,11 @@ def trunk(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 def integer_nodes(graph: onnx.GraphProto) -> list[str]:
     """Names of the nodes to quantize: convolutions and what only ever sees their results.
 
-    An Add with an operand from elsewhere (rays, attention) stays in float: quantizing them all
+    An Add with an operand from elsewhere (attention, bins) stays in float: quantizing them all
     shifts the scale of the depth.
     """
     integers, names = set(), []
-    for node in trunk(graph):
+    for node in graph.node:
         data = node.input[:2] if node.op_type == "Add" else node.input[:1]
         if node.op_type == "Conv" or (node.op_type in FOLLOWERS and integers >= set(data)):
             integers |= set(node.output)

@@ -96,7 +96,9 @@ def open_session(
         chain = provider_chain(provider, config, engine or {})
         try:
             onnxruntime.set_default_logger_severity(FATAL)  # we report what fails, once
-            session = onnxruntime.InferenceSession(str(model), options, providers=chain)
+            session = onnxruntime.InferenceSession(
+                str(model), options, providers=chain, enable_fallback=0
+            )
         except Exception as error:  # ORT raises a class of its own for every status code
             if provider == CPU:
                 raise ModelError(f"model file {model} does not load: {error}") from error
@@ -105,7 +107,6 @@ def open_session(
         finally:
             onnxruntime.set_default_logger_severity(WARNING)
         if session.get_providers()[0] == provider:
-            session.disable_fallback()
             del refused[provider]
             return OpenSession(session, provider, refused)
         refused[provider] = "its libraries or its device are missing on this machine"
@@ -141,7 +142,7 @@ def session_options(config: SessionConfig) -> onnxruntime.SessionOptions:
 def provider_chain(provider: str, config: SessionConfig, engine: dict[str, str]) -> list:
     """ONNX Runtime's `providers`; TensorRT leaves what it does not know to CUDA, as it must."""
     if provider in (CUDA, TENSORRT):
-        _load_libraries(provider)
+        load_libraries(provider)
     if provider == TENSORRT:
         return [(TENSORRT, tensorrt_options(config) | engine), (CUDA, cuda_options(config))]
     if provider == CUDA:
@@ -200,7 +201,7 @@ def openvino_options(config: SessionConfig) -> dict[str, str]:
     return {"device_type": "CPU", "load_config": json.dumps({"CPU": properties})}
 
 
-def _load_libraries(provider: str) -> None:
+def load_libraries(provider: str) -> None:
     """Load CUDA and TensorRT from their wheels where those are installed, without a word if not."""
     for wheel in ("nvidia.cudnn", "nvidia.cuda_runtime"):
         try:

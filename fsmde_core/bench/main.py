@@ -9,18 +9,20 @@ from __future__ import annotations
 import argparse
 import platform
 import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from tqdm import tqdm
 
-from fsmde_core.bench.plan import PRECISIONS, BenchConfig, plan
+from fsmde_core.bench.plan import BenchConfig, plan, working_providers
 from fsmde_core.bench.report import Measured, report, save_report, screen
 from fsmde_core.bench.variant import FollowUp, Surround, Variant
 from fsmde_core.bench.worker import VariantError, Worker
@@ -48,7 +50,7 @@ def main(
         rounds=arguments.rounds,
         threads=arguments.threads,
         cuda_graph=arguments.cuda_graph,
-        **({"providers": tuple(arguments.providers)} if arguments.providers else {}),
+        providers=tuple(arguments.providers),
     )
     try:
         rig = load_rig(arguments.rig)
@@ -80,7 +82,8 @@ def _parser(model: Path, rig_file: Path) -> argparse.ArgumentParser:
     add("--model", type=Path, default=model, help="card of student s")
     add("--larger", type=Path, help="card of student m; without one its weights are random")
     add("--teachers", nargs="*", default=["vits"], choices=["vits", "vitb", "vitl"])
-    add("--providers", nargs="+", choices=sorted(PRECISIONS), help="default: all of this build")
+    providers = BenchConfig.providers
+    add("--providers", nargs="+", choices=providers, default=providers, help="as far as they work")
     add("--size", type=_size, help="WIDTHxHEIGHT of the networks' input, default: the card's")
     add("--rounds", type=int, default=BenchConfig.rounds)
     add("--threads", type=int, default=BenchConfig.threads, help="0: one for each core")
@@ -98,6 +101,8 @@ def _size(text: str) -> tuple[int, int]:
 def measure(config: BenchConfig, surround: Surround) -> tuple[list[Measured], list[str]]:
     """All runs of all variants, and the reasons against those that do not run here."""
     with tempfile.TemporaryDirectory(prefix="fsmde-bench-") as folder:
+        working, missing = working_providers(config.providers, Path(folder))
+        config = replace(config, providers=tuple(working))
         variants = plan(config, len(surround.jpegs), Path(folder), say=tqdm.write)
         workers, refused = _start(variants, surround)
         results = [Measured(worker.variant) for worker in workers]
@@ -108,7 +113,7 @@ def measure(config: BenchConfig, surround: Surround) -> tuple[list[Measured], li
                     progress.update()
         for worker, result in zip(workers, results):
             result.memory = worker.close()
-    return results, refused
+    return results, missing + refused
 
 
 def _start(variants: Sequence[Variant], surround: Surround) -> tuple[list[Worker], list[str]]:
@@ -153,7 +158,16 @@ def machine() -> str:
         if _installed(name)
     ]
     processor = f"{len(names) or '?'} x {names[0] if names else platform.machine()}"
-    return f"{processor}, {platform.system()}, {', '.join(runtime) or onnxruntime.__version__}"
+    return ", ".join([processor, *gpus(), platform.system(), *runtime])
+
+
+def gpus() -> list[str]:
+    """Names of the NVIDIA GPUs, as their driver's tool gives them."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(query, capture_output=True, text=True).stdout.split("\n")[:-1]
 
 
 def _read(path: str) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import onnxruntime
 
 from fsmde_core.bench.limits import write_copy, write_gemm
 from fsmde_core.bench.variant import Variant
 from fsmde_core.bench.work import giga_macs
 from fsmde_core.card import load_card
 from fsmde_core.quantize import write_fp16
-from fsmde_core.session import CPU, CUDA, FILE_SUFFIX, OPENVINO, TENSORRT
+from fsmde_core.session import (
+    CPU,
+    CUDA,
+    FILE_SUFFIX,
+    OPENVINO,
+    TENSORRT,
+    ProviderError,
+    SessionConfig,
+    open_session,
+)
 
 PRECISIONS = {
     CPU: ("fp32", "int8"),
@@ -34,8 +41,8 @@ class BenchConfig:
     """Card of student m; none: random weights, which are as fast."""
     teachers: tuple[str, ...] = ("vits",)
     """Sizes of Depth Anything V2; the first is what ratios refer to."""
-    providers: tuple[str, ...] = field(default_factory=lambda: tuple(_known_providers()))
-    """ONNX Runtime execution providers."""
+    providers: tuple[str, ...] = tuple(PRECISIONS)
+    """ONNX Runtime execution providers, as far as they work here."""
     size: tuple[int, int] | None = None
     """Width and height of the networks' input; none: that of the card."""
     rounds: int = 20
@@ -46,8 +53,17 @@ class BenchConfig:
     """Also measure students on CUDA as recorded graphs."""
 
 
-def _known_providers() -> list[str]:
-    return [p for p in onnxruntime.get_available_providers() if p in PRECISIONS]
+def working_providers(wanted: Sequence[str], folder: Path) -> tuple[list[str], list[str]]:
+    """Those of the providers that open a small model, and the reasons against the others."""
+    model, working, refused = folder / "small.onnx", [], []
+    write_gemm(model, 8, precision="fp32")
+    for provider in wanted:
+        try:
+            open_session(model, SessionConfig(providers=(provider,)))
+            working.append(provider)
+        except ProviderError as error:
+            refused.append(f"not measured: {error}")
+    return working, refused
 
 
 def plan(

@@ -12,10 +12,13 @@ from onnx import shape_inference
 def giga_macs(path: Path, cameras: int) -> float:
     """10^9 multiply-adds of convolutions and matrix products for one set of that many cameras.
 
-    ValueError if the shape of one of them cannot be worked out.
+    ValueError if the shape of one of them cannot be worked out, or the number of cameras is fixed:
+    the exporter fixes it without a word where a network asks for it as a Python number.
     """
     model = onnx.load(path)
     free = {d.dim_param for i in model.graph.input for d in i.type.tensor_type.shape.dim}
+    if not free - {""}:
+        raise ValueError(f"model file {path} takes a fixed number of cameras")
     for dimension in (
         d
         for value in (*model.graph.input, *model.graph.output)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +14,14 @@ from fsmde_core.bench.variant import Laps, Surround, Variant
 from fsmde_core.pinned import CudaMemory
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import load_rig
-from fsmde_core.session import CUDA, TENSORRT, DeviceRun, ProviderError, open_session
+from fsmde_core.session import (
+    CUDA,
+    TENSORRT,
+    DeviceRun,
+    ProviderError,
+    load_libraries,
+    open_session,
+)
 
 SPAWN = multiprocessing.get_context("spawn")  # forked processes would share the parent's memory
 
@@ -29,7 +36,7 @@ class Memory:
 
     host: float
     device: float
-    """How much more of the GPU is in use since the process began; 0 without a GPU."""
+    """Of the GPU, beside what CUDA itself takes in each process; 0 without a GPU."""
 
 
 class Worker:
@@ -71,13 +78,11 @@ class Worker:
 def _serve(pipe, variant: Variant, surround: Surround) -> None:
     on_gpu = variant.provider in (CUDA, TENSORRT)
     try:
-        run = (
-            _student(variant, surround)
-            if variant.kind == "student"
-            else _network(variant, surround)
-        )
+        before = _gpu_memory(variant.provider) if on_gpu else 0
+        start = _student if variant.kind == "student" else _network
+        run = start(variant, surround)
         run(Laps())  # allocates, and compiles on some providers
-        used = CudaMemory().used() if on_gpu else 0
+        used = _gpu_memory(variant.provider) - before if on_gpu else 0
     except (ProviderError, ValueError, OSError, RuntimeError) as error:
         pipe.send(" ".join(str(error).split()))
         return
@@ -86,8 +91,19 @@ def _serve(pipe, variant: Variant, surround: Surround) -> None:
         laps = Laps()
         run(laps)
         pipe.send(laps)
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send(Memory(peak_kb / 1000, used / 1e6))
+    pipe.send(Memory(peak_memory_mb(), used / 1e6))
+
+
+def _gpu_memory(provider: str) -> int:
+    """Bytes in use; variants start one after the other, so a difference is one variant's."""
+    load_libraries(provider)
+    return CudaMemory().used()
+
+
+def peak_memory_mb() -> float:
+    """Of this process; getrusage's figure starts at what the parent had in use."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024 / 1e6
 
 
 def _student(variant: Variant, surround: Surround) -> Callable[[Laps], None]:
