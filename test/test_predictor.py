@@ -28,6 +28,17 @@ def test_any_number_of_cameras(predictor, rig, views, cameras):
     assert prediction.rig.cameras[0].width == predictor.card.input_width
 
 
+def test_shrinking_does_not_alias(predictor):
+    width, height = predictor.size
+    lines = np.zeros((2 * height, 2 * width, 3), np.uint8)
+    lines[:, ::2] = 200  # finer than the network sees: grey, and no pattern of its own
+    np.testing.assert_array_equal(predictor.resize(lines), 100)
+    ramp = np.tile(np.linspace(0, 250, width * 5 // 4, dtype=np.uint8), (height * 5 // 4, 1))
+    small = predictor.resize(np.stack([ramp] * 3, axis=-1))
+    assert small.shape == (height, width, 3)
+    assert np.abs(np.diff(small[height // 2, :, 0].astype(int))).max() <= 1
+
+
 def test_cameras_of_different_sizes_share_a_set(predictor, rig, views):
     wide = blocks_rig(width=160, height=120)
     mixed = Rig((rig.cameras[0], wide.cameras[1]))
