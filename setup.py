@@ -98,6 +98,7 @@ setup(
             "fsmde-doctor = fsmde_ros.doctor:main",
             "fsmde-view = fsmde_ros.view:main",
             "fsmde-demo = fsmde_ros.demo:main",
+            "fsmde-bench = fsmde_ros.bench:main",
             "fsmde-export = fsmde_core.export:main",
             "fsmde-distill = fsmde_core.distill.main:main",
             "fsmde-teacher = fsmde_core.distill.teacher_main:main",

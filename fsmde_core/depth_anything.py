@@ -91,7 +91,7 @@ class Dinov2(nn.Module):
         """Tokens [V, h w, C] of each tapped block; images [V, 3, 14 h, 14 w]."""
         patches = self.patch_embed["proj"](images)
         tokens = patches.flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.cls_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         tokens = tokens + self._positions(*patches.shape[-2:])
         tapped = []
         for i, block in enumerate(self.blocks):

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -52,6 +53,14 @@ def example_inputs(config: StudentConfig, *, cameras: int) -> tuple[Tensor, Tens
 
 def export_onnx(student: StudentDepthNet, config: StudentConfig, path: Path | str) -> None:
     """Write one self-contained ONNX file, whole or not at all."""
+    inputs = dict(zip(INPUTS, example_inputs(config, cameras=3)))
+    write_onnx(RigGraph(student), inputs, OUTPUTS, path)
+
+
+def write_onnx(
+    network: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], path: Path | str
+) -> None:
+    """Export any network whose inputs, in the order of forward, share a free first axis."""
     path = Path(path)
     cameras = torch.export.Dim("cameras", min=1, max=64)
     beside = path.with_name(path.name + ".part")
@@ -59,12 +68,12 @@ def export_onnx(student: StudentDepthNet, config: StudentConfig, path: Path | st
         warnings.simplefilter("ignore")  # the exporter's notes on its own internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            RigGraph(student).eval(),
-            example_inputs(config, cameras=3),
+            network.eval(),
+            tuple(inputs.values()),
             str(beside),
-            input_names=INPUTS,
-            output_names=OUTPUTS,
-            dynamic_shapes={name: {0: cameras} for name in INPUTS},
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes={name: {0: cameras} for name in inputs},
             opset_version=OPSET,
             external_data=False,
             verbose=False,

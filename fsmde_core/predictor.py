@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from fsmde_core.card import ModelError, load_card, verified_file
+from fsmde_core.pinned import CudaMemory
 from fsmde_core.rig import Rig
+from fsmde_core.session import (
+    CUDA,
+    TENSORRT,
+    DeviceRun,
+    OpenSession,
+    SessionConfig,
+    engine_options,
+    open_session,
+)
 
-WARNING, FATAL = 2, 4  # ONNX Runtime's log levels
-
-
-class ProviderError(RuntimeError):
-    """None of the execution providers asked for works here; the message says why for each."""
+# Up to here bilinear resizing is as near to averaging areas as halved JPEGs are, in a fifth of the
+# time (docs/performance.md).
+ALIAS_FREE = 1.5
 
 
 @dataclass(frozen=True)
@@ -37,28 +45,28 @@ class Prediction:
 class Predictor:
     """A verified model in an ONNX Runtime session.
 
-    card_path names models/NAME.json; NAME.onnx beside it must match the card's sha256 (ModelError).
-    providers are ONNX Runtime execution provider names in the order wanted: the first that works is
-    used and stands in `provider`, the reasons against those before it in `refused`; ProviderError
-    if none works. A provider that is not in the list is never used instead of one that is.
+    card_path names models/NAME.json. The file of the precision beside it (NAME.onnx for fp32,
+    NAME.fp16.onnx, NAME.int8.onnx) must match the card's sha256: ModelError if it does not, or the
+    card lists none. options are the fields of SessionConfig. Of its providers the first that works
+    is used and stands in `provider`, the reasons against those before it in `refused`;
+    ProviderError if none works. A provider that is not in the list is never used instead of one
+    that is; what TensorRT does not know of a graph runs on the same GPU through CUDA.
+    say is told, in a sentence, of work that takes minutes.
     """
 
-    def __init__(
-        self,
-        card_path: Path | str,
-        *,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
-        threads: int = 0,
-    ):
+    def __init__(self, card_path: Path | str, *, say: Callable[[str], None] = print, **options):
+        self.config = SessionConfig(**options)
         self.card = load_card(card_path)
-        model = verified_file(card_path, ".onnx")
-        self.refused: dict[str, str] = {}
-        self._session = self._open(model, providers, threads)
-        self.provider = self._session.get_providers()[0]
+        self._say = say
+        self._model = verified_file(card_path, self.config.suffix)
+        opened = open_session(self._model, self.config)
+        self.provider, self.refused = opened.provider, opened.refused
         expected = ["images", "K", "T_ego_cam"]
-        found = [i.name for i in self._session.get_inputs()]
+        found = [i.name for i in opened.session.get_inputs()]
         if found != expected:
-            raise ModelError(f"model file {model} has the inputs {found}, not {expected}")
+            raise ModelError(f"model file {self._model} has the inputs {found}, not {expected}")
+        self._engine_cameras = 0
+        self._use(opened)
 
     def __call__(self, images: Sequence[np.ndarray], rig: Rig) -> Prediction:
         """Depth of every camera of a rig.
@@ -74,7 +82,7 @@ class Predictor:
                     f"camera {camera.name}: image {image.shape} {image.dtype} is not "
                     f"({camera.height}, {camera.width}, 3) uint8"
                 )
-        return self.predict(np.stack([self.resize(image) for image in images]), rig)
+        return self.predict(self.stack([self.resize(image) for image in images]), rig)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,10 +91,22 @@ class Predictor:
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """An image [H, W, 3] at the network's size; safe to call from any thread."""
-        return cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
+        height, width = image.shape[:2]
+        shrink = max(width / self.size[0], height / self.size[1])
+        smooth = cv2.INTER_AREA if shrink > ALIAS_FREE else cv2.INTER_LINEAR
+        return cv2.resize(image, self.size, interpolation=smooth)
+
+    def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """N images [h, w, 3] uint8 as [N, h, w, 3], where the device reads them fastest."""
+        if self._device is None:
+            return np.stack(images)
+        return np.stack(images, out=self._device.pool.empty((len(images), *images[0].shape), "u1"))
 
     def predict(self, images: np.ndarray, rig: Rig) -> Prediction:
-        """Depth from images [N, h, w, 3] uint8 RGB that resize() made; rig as for a call."""
+        """Depth from images [N, h, w, 3] uint8 RGB that resize() made; rig as for a call.
+
+        Images that stack() put together spare a copy.
+        """
         rig = rig.resized(*self.size)
         depth, confidence = self._run(images, rig.K, rig.T_ego_cam)
         return Prediction(depth, confidence, images, rig)
@@ -100,32 +120,31 @@ class Predictor:
         self._run(black, np.tile(K, (cameras, 1, 1)), np.tile(eye, (cameras, 1, 1)))
 
     def _run(self, images: np.ndarray, K: np.ndarray, T_ego_cam: np.ndarray):
+        if self.provider == TENSORRT and len(images) > self._engine_cameras:
+            self._build_engine(len(images))
         inputs = {"images": images, "K": K.astype(np.float32)}
         inputs["T_ego_cam"] = T_ego_cam.astype(np.float32)
+        if self._device is not None:
+            return self._device(inputs)
         return self._session.run(["depth", "confidence"], inputs)
 
-    def _open(self, model: Path, providers: Sequence[str], threads: int):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = FATAL
-        available = onnxruntime.get_available_providers()
-        for provider in providers:
-            if provider not in available:
-                self.refused[provider] = "not in this build of ONNX Runtime"
-                continue
-            try:
-                onnxruntime.set_default_logger_severity(FATAL)  # we report what fails, once
-                session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
-            except Exception as error:  # ORT raises a class of its own for every status code
-                if provider == "CPUExecutionProvider":
-                    raise ModelError(f"model file {model} does not load: {error}") from error
-                self.refused[provider] = " ".join(str(error).split())
-                continue
-            finally:
-                onnxruntime.set_default_logger_severity(WARNING)
-            if session.get_providers()[0] == provider:
-                session.disable_fallback()
-                return session
-            self.refused[provider] = "its libraries or its device are missing on this machine"
-        reasons = "; ".join(f"{name}: {why}" for name, why in self.refused.items())
-        raise ProviderError(f"no execution provider works: {reasons or 'none was asked for'}")
+    def _use(self, opened: OpenSession) -> None:
+        self._session, self._device = opened.session, None
+        if self.provider in (CUDA, TENSORRT):
+            self._device = DeviceRun(opened.session, CudaMemory())
+
+    def _build_engine(self, cameras: int) -> None:
+        """Open the session anew with an engine for 1 to that many cameras, from disk if there."""
+        digest = self.card.sha256[self._model.name]
+        folder = self.config.engine_folder / f"{self._model.stem}-{digest[:16]}-{cameras}"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            self._say(
+                f"building the TensorRT engine of {self._model.name} for {cameras} cameras, which "
+                f"takes minutes; it is kept in {folder}"
+            )
+        started = time.monotonic()
+        engine = engine_options(self._session, cameras, folder)
+        self._use(open_session(self._model, self.config, engine=engine))
+        self._engine_cameras = cameras
+        self._say(f"TensorRT engine ready after {time.monotonic() - started:.0f} s")

@@ -21,8 +21,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from fsmde_core.card import ModelError
-from fsmde_core.predictor import Predictor, ProviderError
+from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig, RigError, load_rig
+from fsmde_core.session import ProviderError
 from fsmde_ros.approximate import approximate_time
 from fsmde_ros.calibration import (
     Calibration,
@@ -163,10 +164,11 @@ class SurroundDepthNode(LifecycleNode):
     def _load_predictor(self) -> Predictor:
         p = self.params
         card = Path(p.model) if p.model else share_dir() / "models" / "student_s.json"
-        predictor = self._make_predictor(card, providers=p.providers, threads=p.threads)
+        options = p.session_options()
+        predictor = self._make_predictor(card, say=self.get_logger().info, **options)
         for provider, reason in predictor.refused.items():
             self.get_logger().warning(f"provider {provider} is not used: {reason}")
-        self.get_logger().info(f"model {card} on {predictor.provider}")
+        self.get_logger().info(f"model {card} in {p.precision} on {predictor.provider}")
         if predictor.card.provisional:
             self.get_logger().warning(f"model {card} is provisional, see its description")
         return predictor

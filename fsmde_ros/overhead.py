@@ -50,13 +50,17 @@ class SleepingPredictor:
     resize = Predictor.resize
     size = Predictor.size
 
-    def __init__(self, card_path: Path, *, providers: Sequence[str], threads: int):
+    def __init__(self, card_path: Path, **_session_options):
         self.card: ModelCard = load_card(card_path)
         self.provider, self.refused = "none, a stub", {}
         self._answers: dict[tuple[int, ...], np.ndarray] = {}
 
     def warm_up(self, cameras: int) -> None:
         """Nothing to do."""
+
+    def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """As Predictor.stack."""
+        return np.stack(images)
 
     def predict(self, images: np.ndarray, rig: Rig) -> Prediction:
         """As Predictor.predict."""

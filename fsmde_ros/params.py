@@ -17,6 +17,7 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from fsmde_core.session import PRECISIONS, SessionConfig
 from fsmde_ros.cloud import COLOURS, CloudOptions
 
 NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -60,7 +61,24 @@ class NodeParams:
         ["CUDAExecutionProvider", "CPUExecutionProvider"],
         "ONNX Runtime execution providers in the order wanted; no other is ever used.",
     )
-    threads: int = _param(0, "CPU threads for inference; 0 lets ONNX Runtime decide.", low=0)
+    precision: str = _param(
+        SessionConfig.precision,
+        "fp32; or fp16 (GPUs) or int8 (CPUs), files of their own that the model card must list; or "
+        "bf16, which only OpenVINO has.",
+        choices=PRECISIONS,
+    )
+    threads: int = _param(
+        SessionConfig.threads, "CPU threads for inference; 0: one for each core.", low=0
+    )
+    cuda_graph: bool = _param(
+        SessionConfig.cuda_graph,
+        "CUDAExecutionProvider only: record the GPU's work once for each number of cameras and "
+        "replay it.",
+    )
+    engine_cache: str = _param(
+        SessionConfig.engine_cache,
+        "Folder of TensorRT's engines. Empty: fsmde_ros/tensorrt in the user's cache folder.",
+    )
     image_topic: str = _param("{camera}/image_raw", "Image topic of each {camera}.")
     camera_info_topic: str = _param("{camera}/camera_info", "CameraInfo topic of each {camera}.")
     compressed: bool = _param(
@@ -135,6 +153,11 @@ class NodeParams:
     cloud_colour: str = _param(
         "rgb", "What the colour of the points shows.", choices=COLOURS, live=True
     )
+
+    def session_options(self) -> dict[str, Any]:
+        """The parameters that say how the model runs, as the predictor takes them."""
+        names = ("providers", "precision", "threads", "cuda_graph", "engine_cache")
+        return {name: getattr(self, name) for name in names}
 
     def cloud_options(self) -> CloudOptions:
         """The parameters that begin with cloud_, as the cloud takes them."""

@@ -100,7 +100,7 @@ class Pipeline:
             self._fitted(i, image.source, image.topic) if image.pixels is None else image.pixels
             for i, image in zip(stamped.present, images)
         ]
-        batch, rig = np.stack(pixels), self._calibration.rig(stamped.present)
+        batch, rig = self._predictor.stack(pixels), self._calibration.rig(stamped.present)
         decoded = time.monotonic()
         prediction = self._predictor.predict(batch, rig)
         inferred = time.monotonic()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sysconfig
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-
 PACKAGE = "fsmde_ros"
 FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """Environment variables that name Fast DDS's profile: Jazzy reads the first, Kilted the second."""
@@ -22,8 +20,10 @@ def share_dir() -> Path:
     if (checkout / "package.xml").is_file():
         return checkout
     try:
+        from ament_index_python.packages import get_package_share_directory
+
         return Path(get_package_share_directory(PACKAGE))
-    except (PackageNotFoundError, OSError):  # OSError: no AMENT_PREFIX_PATH at all
+    except (ImportError, KeyError, OSError):  # no ROS, not in its index, no AMENT_PREFIX_PATH
         pass
     installed = Path(sysconfig.get_path("data")) / "share" / PACKAGE
     if not installed.is_dir():

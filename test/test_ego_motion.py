@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from blocks import render_blocks
 from geometry_msgs.msg import Point, Pose, Quaternion
 from graph import START_NS, Graph
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Header
 
-from fsmde_core.blocks import render_blocks
 from fsmde_core.geometry import (
     invert_transform,
     make_transform,

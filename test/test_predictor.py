@@ -5,8 +5,9 @@ import pytest
 from blocks import blocks_rig
 
 from fsmde_core.card import ModelError, add_file, load_card
-from fsmde_core.predictor import Predictor, ProviderError
+from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
+from fsmde_core.session import ProviderError
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,17 @@ def test_any_number_of_cameras(predictor, rig, views, cameras):
     assert (0 < prediction.confidence).all() and (prediction.confidence <= 1).all()
     assert prediction.images.shape == (*size, 3)
     assert prediction.rig.cameras[0].width == predictor.card.input_width
+
+
+def test_shrinking_does_not_alias(predictor):
+    width, height = predictor.size
+    lines = np.zeros((2 * height, 2 * width, 3), np.uint8)
+    lines[:, ::2] = 200  # finer than the network sees: grey, and no pattern of its own
+    np.testing.assert_array_equal(predictor.resize(lines), 100)
+    ramp = np.tile(np.linspace(0, 250, width * 5 // 4, dtype=np.uint8), (height * 5 // 4, 1))
+    small = predictor.resize(np.stack([ramp] * 3, axis=-1))
+    assert small.shape == (height, width, 3)
+    assert np.abs(np.diff(small[height // 2, :, 0].astype(int))).max() <= 1
 
 
 def test_cameras_of_different_sizes_share_a_set(predictor, rig, views):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from blocks import write_blocks
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from std_msgs.msg import Header
 
-from fsmde_core.blocks import write_blocks
 from fsmde_core.predictor import Prediction
 from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE, write_bag
 from fsmde_ros.cloud import CloudBuilder, CloudOptions

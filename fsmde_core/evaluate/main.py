@@ -25,7 +25,7 @@ from fsmde_core.evaluate.sources import (
     onnx_source,
     torch_source,
 )
-from fsmde_core.predictor import ProviderError
+from fsmde_core.session import ProviderError
 from fsmde_core.visualize import evaluation_panel, line_chart
 
 BACKENDS = ("onnx", "torch")

@@ -1,0 +1,1 @@
+"""How fast the networks and the stages around them are, against each other and the machine."""

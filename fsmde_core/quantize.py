@@ -1,0 +1,233 @@
+"""Models in fewer bits, listed in the card only if they are as accurate on streets never seen.
+
+python -m fsmde_core.quantize --card models/student_s.json --data TRAIN --val VAL [--precision fp16]
+
+TRAIN and VAL are folders of rendered street samples; TRAIN calibrates the int8 ranges. fp16 is for
+GPUs: a CPU runs it slowly, but computes the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from tqdm import tqdm
+
+from fsmde_core.card import ModelError, add_file, load_card, save_card, verified_file
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.sample import DatasetError
+from fsmde_core.evaluate.metrics import error_sums
+from fsmde_core.predictor import Predictor
+from fsmde_core.rig import Camera, Rig
+from fsmde_core.session import FILE_SUFFIX
+from fsmde_core.street.cache import open_cache
+
+MAX_DEPTH_M = 80.0  # as in every report on nuScenes' rig
+FOLLOWERS = ("Clip", "Relu", "Add", "Resize")  # stay in integers behind a convolution
+
+
+@dataclass(frozen=True)
+class QuantizeConfig:
+    """How a model is calibrated and what it may lose."""
+
+    calibration_samples: int = 32
+    """Sets of images, spread over the folder."""
+    validation_samples: int = 32
+    """Sets of images on which both precisions are compared."""
+    tolerance: float = 0.02
+    """How much larger Abs Rel may become, as a share of that in fp32."""
+
+
+def trunk(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes on the way from the images to the last convolution, in order.
+
+    Outside of it lie rays, bins and the depth itself: little work, and logarithms, squares and
+    metres that need their bits.
+    """
+    from_images, seeing = {"images"}, []
+    for node in graph.node:
+        if from_images & set(node.input):
+            from_images |= set(node.output)
+            seeing.append(node)
+    to_convolution, kept = set(), []
+    for node in reversed(seeing):
+        if node.op_type in ("Conv", "ConvTranspose") or to_convolution & set(node.output):
+            to_convolution |= set(node.input)
+            kept.append(node)
+    return kept[::-1]
+
+
+def integer_nodes(graph: onnx.GraphProto) -> list[str]:
+    """Names of the nodes to quantize: convolutions and what only ever sees their results.
+
+    An Add with an operand from elsewhere (attention, bins) stays in float: quantizing them all
+    shifts the scale of the depth.
+    """
+    integers, names = set(), []
+    for node in graph.node:
+        data = node.input[:2] if node.op_type == "Add" else node.input[:1]
+        if node.op_type == "Conv" or (node.op_type in FOLLOWERS and integers >= set(data)):
+            integers |= set(node.output)
+            names.append(node.name)
+    return names
+
+
+def write_int8(source: Path, target: Path, samples: Iterator[dict[str, np.ndarray]]) -> None:
+    """Quantize an ONNX file with ranges seen on samples (inputs by name)."""
+    quantize_static(
+        source,
+        target,
+        _Reader(samples),
+        nodes_to_quantize=integer_nodes(onnx.load(source).graph),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+
+
+class _Reader(CalibrationDataReader):
+    def __init__(self, samples: Iterator[dict[str, np.ndarray]]):
+        self._samples = samples
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._samples, None)
+
+
+def write_fp16(source: Path, target: Path) -> None:
+    """Convert the trunk of an ONNX file to half precision; inputs and outputs keep their types."""
+    model = onnx.load(source)
+    halved = {node.name for node in trunk(model.graph)}
+    kept = [node.name for node in model.graph.node if node.name not in halved]
+    model = convert_float_to_float16(model, keep_io_types=True, node_block_list=kept)
+    onnx.save(model, target)
+
+
+def network_inputs(sample: RigBatch, size: tuple[int, int]) -> tuple[np.ndarray, Rig]:
+    """Images [N, h, w, 3] at the network's size and the rig as it was rendered."""
+    height, width = sample.images.shape[1:3]
+    cameras = zip(sample.names, sample.K, sample.T_ego_cam)
+    rig = Rig(tuple(Camera(name, name, width, height, K, T) for name, K, T in cameras))
+    resized = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in sample.images]
+    return np.stack(resized), rig
+
+
+def abs_rel(predictor: Predictor, samples: Sequence[RigBatch]) -> float:
+    """Mean over images of the metric Abs Rel up to MAX_DEPTH_M, at the network's resolution."""
+    errors = []
+    for sample in tqdm(samples, unit="set", desc=predictor.config.precision):
+        depths = predictor.predict(*network_inputs(sample, predictor.size)).depth
+        for depth, depth_gt, mask in zip(depths, sample.depth_gt, sample.mask):
+            truth = cv2.resize(depth_gt, predictor.size, interpolation=cv2.INTER_NEAREST)
+            body = cv2.resize(mask.astype("u1"), predictor.size, interpolation=cv2.INTER_NEAREST)
+            counts = (truth > 0) & (truth <= MAX_DEPTH_M) & (body == 0)
+            if counts.any():
+                clipped = np.clip(depth[counts], 1e-3, MAX_DEPTH_M)
+                errors.append(error_sums(clipped, truth[counts]).metrics[0])
+    return float(np.mean(errors))
+
+
+def quantize(
+    card_path: Path,
+    *,
+    precision: str,
+    train: Sequence[RigBatch],
+    val: Sequence[RigBatch],
+    config: QuantizeConfig,
+    command: str,
+) -> tuple[float, float, bool]:
+    """Make a precision's file and list it in the card if it is accurate enough.
+
+    Returns Abs Rel in fp32 and in the precision, and whether the file was kept.
+    """
+    source, suffix = verified_file(card_path, ".onnx"), FILE_SUFFIX[precision]
+    exact = Predictor(card_path)
+    before = abs_rel(exact, val)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(shutil.copy(card_path, folder))
+        file = trial.with_suffix(suffix)
+        if precision == "int8":
+            write_int8(source, file, _calibration(exact, train))
+        else:
+            write_fp16(source, file)
+        add_file(trial, file)
+        after = abs_rel(Predictor(trial, precision=precision), val)
+        kept = after <= before * (1 + config.tolerance)
+        if kept:
+            _keep(card_path, file, command, {"fp32": before, precision: after}, len(val))
+    return before, after, kept
+
+
+def _calibration(exact: Predictor, train: Sequence[RigBatch]) -> Iterator[dict[str, np.ndarray]]:
+    for sample in tqdm(train, unit="set", desc="calibrating"):
+        images, rig = network_inputs(sample, exact.size)
+        rig = rig.resized(*exact.size)
+        K, T_ego_cam = rig.K.astype(np.float32), rig.T_ego_cam.astype(np.float32)
+        yield {"images": images, "K": K, "T_ego_cam": T_ego_cam}
+
+
+def _keep(card_path: Path, file: Path, command: str, metrics: dict, samples: int) -> None:
+    beside = card_path.with_name(file.name + ".part")
+    shutil.copy(file, beside)
+    os.replace(beside, card_path.with_name(file.name))
+    add_file(card_path, card_path.with_name(file.name))
+    card = load_card(card_path)
+    about = f"{command}: Abs Rel on {samples} sets of street val, to {MAX_DEPTH_M:g} m, metric"
+    rounded = {precision: round(value, 4) for precision, value in metrics.items()}
+    save_card(replace(card, metrics={**card.metrics, about: rounded}), card_path)
+
+
+class _Spread(Sequence):
+    """At most that many of the cached samples, spread over all of them, read when asked for."""
+
+    def __init__(self, folder: Path, limit: int):
+        self._samples, indices = open_cache(folder)
+        self._indices = indices[:: max(1, len(indices) // limit)][:limit]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, i: int) -> RigBatch:
+        return self._samples[self._indices[i]]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; exit code 1 if the model lost too much, 2 with one sentence for bad input."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="quantize", description=__doc__.splitlines()[0])
+    parser.add_argument("--card", type=Path, required=True, help="models/NAME.json")
+    parser.add_argument("--data", type=Path, required=True, help="rendered street samples: train")
+    parser.add_argument("--val", type=Path, required=True, help="rendered street samples: val")
+    parser.add_argument("--precision", choices=("int8", "fp16"), default="int8")
+    arguments = parser.parse_args(argv)
+    config = QuantizeConfig()
+    try:
+        before, after, kept = quantize(
+            arguments.card,
+            precision=arguments.precision,
+            train=_Spread(arguments.data, config.calibration_samples),
+            val=_Spread(arguments.val, config.validation_samples),
+            config=config,
+            command=shlex.join(["python", "-m", "fsmde_core.quantize", *argv]),
+        )
+    except (ModelError, DatasetError, OSError) as error:
+        print(f"quantize: {error}", file=sys.stderr)
+        return 2
+    verdict = "kept" if kept else f"not kept: that is over {config.tolerance:.0%}"
+    print(f"Abs Rel fp32 {before:.4f}, {arguments.precision} {after:.4f}: {verdict}")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""ONNX Runtime sessions: which provider runs a model, with which options, and where its data lie.
+
+Every option that is not ONNX Runtime's default stands here with its reason; docs/performance.md has
+the measurements.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from fsmde_core.card import ModelError
+from fsmde_core.pinned import CudaMemory, PinnedPool
+
+WARNING, FATAL = 2, 4  # ONNX Runtime's log levels
+CPU, OPENVINO = "CPUExecutionProvider", "OpenVINOExecutionProvider"
+CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
+FILE_SUFFIX = {"fp32": ".onnx", "bf16": ".onnx", "fp16": ".fp16.onnx", "int8": ".int8.onnx"}
+PRECISIONS = tuple(FILE_SUFFIX)
+
+
+class ProviderError(RuntimeError):
+    """None of the execution providers asked for works here; the message says why for each."""
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """How a model runs."""
+
+    providers: Sequence[str] = (CPU,)
+    """ONNX Runtime execution providers in the order wanted; no other is ever used."""
+    precision: str = "fp32"
+    """One of PRECISIONS: fp16 and int8 are files of their own beside the card, bf16 is how OpenVINO
+    may run the fp32 file."""
+    threads: int = 0
+    """CPU threads; 0: one for each core."""
+    spinning: bool = False
+    """Whether CPU threads that wait keep their core busy: a little faster alone, but then decoding
+    and publishing have no core while the network runs."""
+    cuda_graph: bool = False
+    """Record the GPU's work once and replay it: saves the launches, for each number of cameras."""
+    engine_cache: str = ""
+    """Folder of TensorRT's engines; empty: fsmde_ros/tensorrt in the user's cache folder."""
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise ValueError(f"precision {self.precision!r} is not one of {known}")
+
+    @property
+    def suffix(self) -> str:
+        """Of the model's file beside the card."""
+        return FILE_SUFFIX[self.precision]
+
+    @property
+    def engine_folder(self) -> Path:
+        """Folder of TensorRT's engines."""
+        if self.engine_cache:
+            return Path(self.engine_cache).expanduser()
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(cache) / "fsmde_ros" / "tensorrt"
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session and how it came about."""
+
+    session: onnxruntime.InferenceSession
+    provider: str
+    """What runs it."""
+    refused: dict[str, str]
+    """The reasons against the providers wanted before it."""
+
+
+def open_session(
+    model: Path, config: SessionConfig, *, engine: dict[str, str] | None = None
+) -> OpenSession:
+    """Open a model on the first provider of the config that works.
+
+    engine: further options of TensorRT, see engine_options. ModelError if the file is no model,
+    ProviderError if no provider works.
+    """
+    options = session_options(config)
+    available, refused = onnxruntime.get_available_providers(), {}
+    for provider in config.providers:
+        refused[provider] = why_not(provider, config, available)
+        if refused[provider]:
+            continue
+        chain = provider_chain(provider, config, engine or {})
+        try:
+            onnxruntime.set_default_logger_severity(FATAL)  # we report what fails, once
+            session = onnxruntime.InferenceSession(
+                str(model), options, providers=chain, enable_fallback=0
+            )
+        except Exception as error:  # ORT raises a class of its own for every status code
+            if provider == CPU:
+                raise ModelError(f"model file {model} does not load: {error}") from error
+            refused[provider] = " ".join(str(error).split())
+            continue
+        finally:
+            onnxruntime.set_default_logger_severity(WARNING)
+        if session.get_providers()[0] == provider:
+            del refused[provider]
+            return OpenSession(session, provider, refused)
+        refused[provider] = "its libraries or its device are missing on this machine"
+    reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
+    raise ProviderError(f"no execution provider works: {reasons or 'none was asked for'}")
+
+
+def why_not(provider: str, config: SessionConfig, available: Sequence[str]) -> str:
+    """Why a provider cannot do what the config asks for; empty if it can."""
+    if provider not in available:
+        return "not in this build of ONNX Runtime"
+    if config.precision == "int8" and provider in (CUDA, TENSORRT):
+        return "int8 files are made for CPUs; choose fp16"
+    if config.precision == "bf16" and provider != OPENVINO:
+        return "bf16 is OpenVINO's"
+    if config.cuda_graph and provider != CUDA:
+        return "cuda_graph is CUDAExecutionProvider's"
+    return ""
+
+
+def session_options(config: SessionConfig) -> onnxruntime.SessionOptions:
+    """What does not depend on the provider."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.log_severity_level = FATAL
+    spinning = "1" if config.spinning else "0"
+    options.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    # Arena and memory pattern stay on: without them every run faults its pages in anew.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = True
+    return options
+
+
+def provider_chain(provider: str, config: SessionConfig, engine: dict[str, str]) -> list:
+    """ONNX Runtime's `providers`; TensorRT leaves what it does not know to CUDA, as it must."""
+    if provider in (CUDA, TENSORRT):
+        load_libraries(provider)
+    if provider == TENSORRT:
+        return [(TENSORRT, tensorrt_options(config) | engine), (CUDA, cuda_options(config))]
+    if provider == CUDA:
+        return [(CUDA, cuda_options(config))]
+    if provider == OPENVINO:
+        return [(OPENVINO, openvino_options(config))]
+    return [provider]
+
+
+def cuda_options(config: SessionConfig) -> dict[str, str]:
+    """Options of the CUDA provider."""
+    return {
+        "cudnn_conv_algo_search": "EXHAUSTIVE",  # shapes are few and stay: search once, in warm-up
+        "use_tf32": "0",  # fp32 means fp32; who wants speed takes fp16
+        "enable_cuda_graph": "1" if config.cuda_graph else "0",
+    }
+
+
+def tensorrt_options(config: SessionConfig) -> dict[str, str]:
+    """Options of the TensorRT provider."""
+    return {
+        "trt_fp16_enable": "True" if config.precision == "fp16" else "False",
+        "trt_timing_cache_enable": "True",  # makes the next build on this GPU shorter
+        "trt_timing_cache_path": str(config.engine_folder),
+    }
+
+
+def engine_options(
+    session: onnxruntime.InferenceSession, cameras: int, folder: Path
+) -> dict[str, str]:
+    """TensorRT's options for an engine of 1 to that many cameras, tuned for all of them.
+
+    Partial sets then need no new engine. folder is this model's own: the names that ONNX Runtime
+    gives to engines do not depend on the weights.
+    """
+
+    def shapes(count: int) -> str:
+        sizes = {i.name: [count, *i.shape[1:]] for i in session.get_inputs()}
+        return ",".join(f"{name}:{'x'.join(map(str, size))}" for name, size in sizes.items())
+
+    return {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(folder),
+        "trt_profile_min_shapes": shapes(1),
+        "trt_profile_opt_shapes": shapes(cameras),
+        "trt_profile_max_shapes": shapes(cameras),
+    }
+
+
+def openvino_options(config: SessionConfig) -> dict[str, str]:
+    """Options of the OpenVINO provider on the CPU, which left alone takes bf16 where it can."""
+    hint = "bf16" if config.precision == "bf16" else "f32"
+    properties = {"INFERENCE_PRECISION_HINT": hint}
+    if config.threads:
+        properties["INFERENCE_NUM_THREADS"] = str(config.threads)
+    return {"device_type": "CPU", "load_config": json.dumps({"CPU": properties})}
+
+
+def load_libraries(provider: str) -> None:
+    """Load CUDA and TensorRT from their wheels where those are installed, without a word if not."""
+    for wheel in ("nvidia.cudnn", "nvidia.cuda_runtime"):
+        try:
+            import_module(wheel)
+        except ImportError:
+            break  # then they come from the system, or the provider says what is missing
+    else:
+        onnxruntime.preload_dlls()
+    if provider == TENSORRT:
+        try:
+            import_module("tensorrt_libs")
+        except ImportError:
+            pass
+
+
+class DeviceRun:
+    """Runs a session with its inputs and outputs on the device, and results in pinned memory.
+
+    Buffers on the device are kept for each number of cameras: a recorded CUDA graph needs them
+    where they were. device is ONNX Runtime's name, cuda, or cpu in tests.
+    """
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, memory: CudaMemory, *, device: str = "cuda"
+    ):
+        self._session, self._memory, self._device = session, memory, device
+        self._kept: dict[int, _Binding] = {}
+        self.pool = PinnedPool(memory)
+
+    def __call__(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Outputs in the session's order; inputs have their first axis in common."""
+        cameras = len(next(iter(inputs.values())))
+        if cameras not in self._kept:
+            self._kept[cameras] = _Binding(self._session, inputs, device=self._device)
+        binding = self._kept[cameras]
+        for name, value in inputs.items():
+            binding.inputs[name].update_inplace(np.ascontiguousarray(value))
+        self._session.run_with_iobinding(binding.io, binding.options)
+        binding.io.synchronize_outputs()
+        results = []
+        for value in binding.outputs:
+            result = self.pool.empty(tuple(value.shape()), np.float32)
+            self._memory.download(value.data_ptr(), result)
+            results.append(result)
+        return results
+
+
+class _Binding:
+    """Device buffers for one number of cameras."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        inputs: dict[str, np.ndarray],
+        *,
+        device: str,
+    ):
+        make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+        cameras = len(next(iter(inputs.values())))
+        self.io = session.io_binding()
+        self.inputs = {n: make(list(v.shape), v.dtype.type, device) for n, v in inputs.items()}
+        for name, value in self.inputs.items():
+            self.io.bind_ortvalue_input(name, value)
+        self.outputs = []
+        for output in session.get_outputs():
+            shape = [side if isinstance(side, int) else cameras for side in output.shape]
+            self.outputs.append(make(shape, np.float32, device))
+            self.io.bind_ortvalue_output(output.name, self.outputs[-1])
+        self.options = onnxruntime.RunOptions()
+        self.options.add_run_config_entry("gpu_graph_id", str(cameras))

@@ -1,0 +1,78 @@
+"""fsmde-bench with what the node does after the inference; messages only where ROS is there."""
+
+from __future__ import annotations
+
+import sys
+
+from fsmde_core.bench.variant import Laps
+from fsmde_core.predictor import Prediction
+from fsmde_ros.cloud import CloudBuilder, CloudOptions
+from fsmde_ros.share import share_dir
+
+
+class NodeStages:
+    """Messages, cloud and their bytes, as the node makes them with its default parameters."""
+
+    def __init__(self):
+        from std_msgs.msg import Header
+
+        from fsmde_ros.params import NodeParams
+
+        self._params, self._header = NodeParams(), Header(frame_id="camera")
+        self._builder: CloudBuilder | None = None
+
+    def __call__(self, prediction: Prediction, laps: Laps) -> None:
+        from rclpy.serialization import serialize_message
+
+        from fsmde_ros.conversions import cloud_msg, depth_msg
+        from fsmde_ros.pipeline import is_valid
+
+        if self._builder is None:
+            self._builder = CloudBuilder(prediction.rig, self._params.cloud_options())
+            laps.start()
+        valid = is_valid(prediction.depth, prediction.confidence, self._params)
+        depths = [depth_msg(d, v, self._header) for d, v in zip(prediction.depth, valid)]
+        laps("postprocess")
+        cloud = cloud_msg(self._builder(prediction, valid), self._header)
+        laps("cloud")
+        for message in (*depths, cloud):
+            serialize_message(message)
+        laps("publish")
+
+
+class CloudStage:
+    """The cloud alone."""
+
+    def __init__(self):
+        self._builder: CloudBuilder | None = None
+
+    def __call__(self, prediction: Prediction, laps: Laps) -> None:
+        if self._builder is None:
+            self._builder = CloudBuilder(prediction.rig, CloudOptions())
+            laps.start()
+        self._builder(prediction, prediction.depth > 0)
+        laps("cloud")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of fsmde-bench."""
+    # Here, since every process that measures imports this file but none of the exporters.
+    from fsmde_core.bench.main import main as bench
+
+    try:
+        import rclpy  # noqa: F401
+
+        make_follow_up = NodeStages
+    except ImportError:
+        make_follow_up = CloudStage
+    share = share_dir()
+    return bench(
+        argv,
+        model=share / "models" / "student_s.json",
+        rig_file=share / "config" / "rig_nuscenes.yaml",
+        make_follow_up=make_follow_up,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from fsmde_core import quantize as module
+from fsmde_core.card import add_file, load_card
+from fsmde_core.checkpoint import save_student
+from fsmde_core.data.batch import RigBatch
+from fsmde_core.export import export_onnx
+from fsmde_core.predictor import Predictor
+from fsmde_core.quantize import (
+    QuantizeConfig,
+    abs_rel,
+    integer_nodes,
+    network_inputs,
+    quantize,
+    trunk,
+    write_fp16,
+)
+from fsmde_core.session import SessionConfig
+from fsmde_core.student import StudentConfig, StudentDepthNet
+
+
+@pytest.fixture(scope="module")
+def samples(rig, views):
+    """One set of images as four samples, with the exact depth of its blocks."""
+    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
+    sample = RigBatch(
+        images=np.stack([image for image, _ in views]),
+        K=rig.K,
+        T_ego_cam=rig.T_ego_cam,
+        depth_gt=depth_gt,
+        valid=depth_gt > 0,
+        mask=np.zeros(depth_gt.shape, bool),
+        stamps_ns=(0,) * len(views),
+        names=rig.names,
+        tokens="blocks",
+    )
+    return [sample] * 4
+
+
+@pytest.fixture
+def card_path(tmp_path):
+    """A small student that was never trained."""
+    torch.manual_seed(0)
+    config = StudentConfig(input_width=128, input_height=64, n_bins=8, decoder_channels=16)
+    student, path = StudentDepthNet(config).eval(), tmp_path / "tiny.json"
+    save_student(student, path, config=config, description="", licence="", provisional=True)
+    export_onnx(student, config, path.with_suffix(".onnx"))
+    add_file(path, path.with_suffix(".onnx"))
+    return path
+
+
+def run(card_path, samples, precision, tolerance):
+    config = QuantizeConfig(tolerance=tolerance)
+    return quantize(
+        card_path,
+        precision=precision,
+        train=samples,
+        val=samples[:2],
+        config=config,
+        command="quantize it",
+    )
+
+
+def test_a_model_in_integers_enters_the_card_with_both_errors(card_path, samples):
+    before, after, kept = run(card_path, samples, "int8", tolerance=10.0)
+    assert kept and before > 0 and after > 0
+    card = load_card(card_path)
+    assert "tiny.int8.onnx" in card.sha256
+    (about,) = card.metrics
+    assert about.startswith("quantize it: Abs Rel on 2 sets of street val")
+    assert card.metrics[about] == {"fp32": round(before, 4), "int8": round(after, 4)}
+    images, rig = network_inputs(samples[0], (128, 64))
+    depth = Predictor(card_path, precision="int8").predict(images, rig).depth
+    assert depth.shape == (6, 64, 128) and (depth > 0).all()
+
+
+def test_a_model_that_lost_too_much_leaves_nothing(card_path, samples):
+    names = sorted(p.name for p in card_path.parent.iterdir())
+    *_, kept = run(card_path, samples, "int8", tolerance=-1.0)
+    assert not kept
+    assert sorted(p.name for p in card_path.parent.iterdir()) == names
+    assert load_card(card_path).metrics == {}
+
+
+def test_half_precision_stays_near(card_path, samples, tmp_path):
+    target = tmp_path / "half.onnx"
+    write_fp16(card_path.with_suffix(".onnx"), target)
+    images, rig = network_inputs(samples[0], (128, 64))
+    rig = rig.resized(128, 64)
+    inputs = {"images": images, "K": rig.K.astype("f4"), "T_ego_cam": rig.T_ego_cam.astype("f4")}
+    depths = []
+    for path in (card_path.with_suffix(".onnx"), target):
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        depths.append(session.run(["depth"], inputs)[0])
+    assert depths[1].dtype == np.float32
+    np.testing.assert_allclose(depths[1], depths[0], rtol=2e-2)
+
+
+def test_only_what_follows_convolutions_is_quantized(model_card):
+    graph = onnx.load(model_card.with_suffix(".onnx")).graph
+    producer = {name: node for node in graph.node for name in node.output}
+    chosen = set(integer_nodes(graph))
+    for node in graph.node:
+        if node.op_type == "Conv":
+            assert node.name in chosen
+        elif node.name in chosen:
+            operands = node.input if node.op_type == "Add" else node.input[:1]
+            assert all(producer[name].name in chosen for name in operands)
+    attention = [n for n in graph.node if n.op_type == "Add" and n.name not in chosen]
+    assert attention, "the Add behind the attention stays in float"
+
+
+def test_rays_and_depth_are_no_part_of_the_trunk(model_card):
+    graph = onnx.load(model_card.with_suffix(".onnx")).graph
+    kinds = {node.op_type for node in trunk(graph)}
+    assert "Conv" in kinds and not kinds & {"Log", "Exp", "Sqrt"}
+
+
+def test_error_of_a_constant_is_what_one_works_out(samples):
+    class Ten:
+        size = samples[0].images.shape[2], samples[0].images.shape[1]
+        config = SessionConfig()
+
+        def predict(self, images, rig):
+            return SimpleNamespace(depth=np.full(images.shape[:3], 10.0, np.float32))
+
+    truth, errors = samples[0].depth_gt, []
+    for depth in truth:
+        counts = (depth > 0) & (depth <= module.MAX_DEPTH_M)
+        errors.append(np.mean(np.abs(10.0 - depth[counts]) / depth[counts]))
+    assert abs_rel(Ten(), samples[:1]) == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_a_folder_without_samples_is_one_sentence(model_card, tmp_path, capsys):
+    arguments = ["--card", str(model_card), "--data", str(tmp_path), "--val", str(tmp_path)]
+    assert module.main(arguments) == 2
+    assert "holds no rendered street samples" in capsys.readouterr().err

@@ -1,0 +1,150 @@
+import ctypes
+import gc
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fsmde_core.card import ModelError, add_file
+from fsmde_core.pinned import CudaError, CudaMemory, PinnedPool
+from fsmde_core.predictor import Predictor
+from fsmde_core.session import (
+    CPU,
+    CUDA,
+    OPENVINO,
+    TENSORRT,
+    DeviceRun,
+    ProviderError,
+    SessionConfig,
+    engine_options,
+    open_session,
+    openvino_options,
+    provider_chain,
+    session_options,
+    why_not,
+)
+
+EVERY = (CPU, CUDA, TENSORRT, OPENVINO)
+
+
+class HostRuntime:
+    """The CUDA runtime's calls on host memory, so that device code runs where there is no GPU."""
+
+    def __init__(self):
+        self.blocks = []
+
+    def cudaHostAlloc(self, address, size, flags):
+        self.blocks.append(ctypes.create_string_buffer(size.value))
+        address._obj.value = ctypes.addressof(self.blocks[-1])
+        return 0
+
+    def cudaMemcpy(self, target, source, size, kind):
+        ctypes.memmove(target, source, size.value)
+        return 0
+
+    def cudaMemGetInfo(self, free, total):
+        return 2
+
+
+def some_inputs(cameras):
+    rng = np.random.default_rng(cameras)
+    K = np.array([[500.0, 0, 320], [0, 500, 176], [0, 0, 1]], np.float32)
+    pose = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]], np.float32)
+    return {
+        "images": rng.integers(0, 256, (cameras, 352, 640, 3), dtype=np.uint8),
+        "K": np.tile(K, (cameras, 1, 1)),
+        "T_ego_cam": np.tile(pose, (cameras, 1, 1)),
+    }
+
+
+def test_bound_buffers_give_what_a_plain_run_gives(model_card):
+    session = open_session(model_card.with_suffix(".onnx"), SessionConfig()).session
+    runtime = HostRuntime()
+    bound = DeviceRun(session, CudaMemory(runtime), device="cpu")
+    kept = []
+    for cameras in (2, 1, 2):
+        inputs = some_inputs(cameras)
+        kept.append((bound(inputs), session.run(None, inputs)))
+        del inputs
+    for ours, plain in kept:  # only now: a later run must not write over an earlier result
+        for a, b in zip(ours, plain):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_pinned_arrays_come_back_once_their_last_view_is_gone():
+    runtime = HostRuntime()
+    pool = PinnedPool(CudaMemory(runtime))
+    array = pool.empty((4, 3), np.float32)
+    array[:] = 7
+    view = array[1:, ::2]
+    del array
+    gc.collect()
+    other = pool.empty((4, 3), np.float32)
+    other[:] = 1
+    assert len(runtime.blocks) == 2 and (view == 7).all()
+    del view, other
+    gc.collect()
+    pool.empty((2, 6), np.float32), pool.empty((3, 4), np.float32)
+    assert len(runtime.blocks) == 2
+
+
+def test_a_failing_call_into_cuda_is_named():
+    with pytest.raises(CudaError, match="cudaMemGetInfo failed with CUDA status 2"):
+        CudaMemory(HostRuntime()).used()
+
+
+def test_a_precision_is_a_file_that_the_card_must_list(model_card, tmp_path):
+    card = tmp_path / model_card.name
+    for suffix in (".json", ".onnx"):
+        shutil.copy(model_card.with_suffix(suffix), tmp_path)
+    with pytest.raises(ModelError, match="lists no sha256 for student_s.int8.onnx"):
+        Predictor(card, precision="int8")
+    shutil.copy(card.with_suffix(".onnx"), card.with_suffix(".int8.onnx"))
+    add_file(card, card.with_suffix(".int8.onnx"))
+    assert Predictor(card, precision="int8").config.precision == "int8"
+    with pytest.raises(ValueError, match="precision 'fp8' is not one of fp32"):
+        Predictor(card, precision="fp8")
+
+
+@pytest.mark.parametrize(
+    ("config", "willing"),
+    [
+        (SessionConfig(), EVERY),
+        (SessionConfig(precision="fp16"), EVERY),
+        (SessionConfig(precision="int8"), (CPU, OPENVINO)),
+        (SessionConfig(precision="bf16"), (OPENVINO,)),
+        (SessionConfig(cuda_graph=True), (CUDA,)),
+    ],
+)
+def test_what_a_provider_cannot_do_is_refused_with_a_reason(config, willing):
+    assert tuple(p for p in EVERY if not why_not(p, config, EVERY)) == willing
+
+
+def test_a_cuda_graph_is_not_quietly_left_out(model_card):
+    with pytest.raises(ProviderError, match="cuda_graph is CUDAExecutionProvider's"):
+        Predictor(model_card, cuda_graph=True)
+
+
+def test_options_reach_the_runtime(tmp_path, monkeypatch):
+    options = session_options(SessionConfig(threads=3, spinning=True))
+    assert options.intra_op_num_threads == 3
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "1"
+    assert '"bf16"' in openvino_options(SessionConfig(precision="bf16"))["load_config"]
+    assert '"f32"' in openvino_options(SessionConfig())["load_config"]
+    graph = SessionConfig(cuda_graph=True)
+    assert provider_chain(CUDA, graph, {})[0][1]["enable_cuda_graph"] == "1"
+    (first, options), (second, _) = provider_chain(TENSORRT, SessionConfig(precision="fp16"), {})
+    assert (first, second) == (TENSORRT, CUDA) and options["trt_fp16_enable"] == "True"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert SessionConfig().engine_folder == tmp_path / "fsmde_ros" / "tensorrt"
+    assert SessionConfig(engine_cache="/data/engines").engine_folder == Path("/data/engines")
+
+
+def test_an_engine_serves_partial_sets_too(model_card):
+    session = onnxruntime.InferenceSession(str(model_card.with_suffix(".onnx")), providers=[CPU])
+    options = engine_options(session, 6, Path("/cache"))
+    assert options["trt_profile_min_shapes"] == "images:1x352x640x3,K:1x3x3,T_ego_cam:1x4x4"
+    assert options["trt_profile_max_shapes"] == "images:6x352x640x3,K:6x3x3,T_ego_cam:6x4x4"
+    assert options["trt_engine_cache_path"] == "/cache"
