@@ -91,10 +91,7 @@ class Predictor:
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """An image [H, W, 3] at the network's size; safe to call from any thread."""
-        height, width = image.shape[:2]
-        shrink = max(width / self.size[0], height / self.size[1])
-        smooth = cv2.INTER_AREA if shrink > ALIAS_FREE else cv2.INTER_LINEAR
-        return cv2.resize(image, self.size, interpolation=smooth)
+        return image_of_size(image, self.size)
 
     def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """N images [h, w, 3] uint8 as [N, h, w, 3], where the device reads them fastest."""
@@ -148,3 +145,11 @@ class Predictor:
         self._use(open_session(self._model, self.config, engine=engine))
         self._engine_cameras = cameras
         self._say(f"TensorRT engine ready after {time.monotonic() - started:.0f} s")
+
+
+def image_of_size(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image [H, W, 3] at size (width, height), averaged where bilinear weights would alias."""
+    height, width = image.shape[:2]
+    shrink = max(width / size[0], height / size[1])
+    smooth = cv2.INTER_AREA if shrink > ALIAS_FREE else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=smooth)

@@ -27,8 +27,11 @@ def six(ros, rig, tmp_path_factory):
     graph.close()
 
 
+SIZE = (448, 256)  # of the shipped model's input
+
+
 def at_network_size(images):
-    return np.stack([cv2.resize(i, (640, 352), interpolation=cv2.INTER_LINEAR) for i in images])
+    return np.stack([cv2.resize(i, SIZE, interpolation=cv2.INTER_LINEAR) for i in images])
 
 
 def test_six_images_become_six_depths_and_a_cloud(six, rig, images, model_card):
@@ -37,9 +40,9 @@ def test_six_images_become_six_depths_and_a_cloud(six, rig, images, model_card):
     for i, (msg, info, camera) in enumerate(zip(depths, infos, rig.cameras)):
         assert msg.header.frame_id == info.header.frame_id == camera.frame_id
         assert msg.header.stamp == info.header.stamp
-        assert (msg.encoding, msg.width, msg.height, msg.step) == ("32FC1", 640, 352, 2560)
-        assert (info.width, info.height) == (640, 352)
-        assert info.k[0] == pytest.approx(2 * camera.K[0, 0])  # 320 pixels became 640
+        assert (msg.encoding, msg.width, msg.height, msg.step) == ("32FC1", *SIZE, 4 * SIZE[0])
+        assert (info.width, info.height) == SIZE
+        assert info.k[0] == pytest.approx(SIZE[0] / 320 * camera.K[0, 0])
         depth, valid = depth_from_msg(msg), expected.depth[i] <= 80.0
         both = np.isfinite(depth) & valid
         assert (np.isfinite(depth) ^ valid).sum() <= 5  # rounding at 80 m
@@ -56,12 +59,13 @@ def test_the_cloud_is_the_depth_images_seen_from_base_link(six, rig, images):
     depths, _, cloud = six.answer(six.publish(images))
     points = cloud_from_msg(cloud)
     xyz, rgb = xyz_of(points), rgb_of(points)
-    front = rig.resized(640, 352).cameras[0]
+    front = rig.resized(*SIZE).cameras[0]
     depth = depth_from_msg(depths[0])[1::2, 1::2]
-    first_row = depth[0][np.isfinite(depth[0])]
-    # the first points of the cloud are the first row of the first camera, which looks along x
-    assert np.allclose(xyz[: len(first_row), 0], first_row + front.T_ego_cam[0, 3], rtol=1e-4)
-    assert np.array_equal(rgb[0], at_network_size(images)[0, 1, 1])
+    near = depth[np.isfinite(depth)]
+    # the first points of the cloud are those of the first camera, which looks along x
+    assert np.allclose(xyz[: len(near), 0], near + front.T_ego_cam[0, 3], rtol=1e-4)
+    row, column = np.argwhere(np.isfinite(depth))[0]
+    assert np.array_equal(rgb[0], at_network_size(images)[0, 1 + 2 * row, 1 + 2 * column])
 
 
 def spoil(index, change):

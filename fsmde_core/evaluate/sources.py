@@ -10,7 +10,7 @@ import numpy as np
 
 from fsmde_core.card import load_card
 from fsmde_core.data.sample import Sample, inside_root
-from fsmde_core.predictor import Predictor
+from fsmde_core.predictor import Predictor, image_of_size
 from fsmde_core.rig import Rig
 
 PNG_STEPS_PER_M = 256.0  # KITTI's: a 16-bit PNG reaches 255.99 m in steps of 3.9 mm
@@ -40,7 +40,7 @@ def torch_source(card_path: Path, device: str) -> Predict:
     @torch.inference_mode()
     def predict(images, rig, sample):
         size = card.input_width, card.input_height
-        resized = np.stack([cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images])
+        resized = np.stack([image_of_size(image, size) for image in images])
         rig = rig.resized(*size)
         arrays = (resized, rig.K.astype(np.float32), rig.T_ego_cam.astype(np.float32))
         output = student(*(torch.from_numpy(array[None]).to(device) for array in arrays))
