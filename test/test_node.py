@@ -237,7 +237,7 @@ def test_millimetres_and_compressed_depth(ros, rig, images, tmp_path):
     graph.listen(CompressedImage, "front/depth/image_rect/compressedDepth")
     try:
         depths, _, _ = graph.answer(graph.publish(images[:1]))
-        assert (depths[0].encoding, depths[0].step) == ("16UC1", 1280)
+        assert (depths[0].encoding, depths[0].step) == ("16UC1", 2 * SIZE[0])
         packed = graph.received["front/depth/image_rect/compressedDepth"]
         graph.spin_until(lambda: packed, "the compressed depth")
         millimetres = cv2.imdecode(np.frombuffer(packed[0].data, np.uint8)[12:], -1)

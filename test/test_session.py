@@ -53,7 +53,7 @@ def some_inputs(cameras):
     K = np.array([[500.0, 0, 320], [0, 500, 176], [0, 0, 1]], np.float32)
     pose = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]], np.float32)
     return {
-        "images": rng.integers(0, 256, (cameras, 352, 640, 3), dtype=np.uint8),
+        "images": rng.integers(0, 256, (cameras, 256, 448, 3), dtype=np.uint8),
         "K": np.tile(K, (cameras, 1, 1)),
         "T_ego_cam": np.tile(pose, (cameras, 1, 1)),
     }
@@ -145,6 +145,6 @@ def test_options_reach_the_runtime(tmp_path, monkeypatch):
 def test_an_engine_serves_partial_sets_too(model_card):
     session = onnxruntime.InferenceSession(str(model_card.with_suffix(".onnx")), providers=[CPU])
     options = engine_options(session, 6, Path("/cache"))
-    assert options["trt_profile_min_shapes"] == "images:1x352x640x3,K:1x3x3,T_ego_cam:1x4x4"
-    assert options["trt_profile_max_shapes"] == "images:6x352x640x3,K:6x3x3,T_ego_cam:6x4x4"
+    assert options["trt_profile_min_shapes"] == "images:1x256x448x3,K:1x3x3,T_ego_cam:1x4x4"
+    assert options["trt_profile_max_shapes"] == "images:6x256x448x3,K:6x3x3,T_ego_cam:6x4x4"
     assert options["trt_engine_cache_path"] == "/cache"
