@@ -72,10 +72,6 @@ class Calibration:
                 self._views[index] = None
                 self._rigs.clear()
 
-    def known(self, index: int) -> bool:
-        """Whether a camera's CameraInfo has come; it may come just after its first image."""
-        return self._infos[index] is not None
-
     def view(self, index: int) -> View:
         """The calibration of one camera; MessageError names what is missing or cannot be used."""
         with self._lock:

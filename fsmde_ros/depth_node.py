@@ -232,22 +232,22 @@ class SurroundDepthNode(LifecycleNode):
         p = self.params
         image_type = CompressedImage if p.compressed else Image
         suffix = "/compressed" if p.compressed else ""
+        # Before the images: of what is ready, the executor takes first what was subscribed first.
+        for i, name in enumerate(self._names):
+            topic = p.camera_info_topic.replace("{camera}", name)
+            callback = partial(self._on_info, i, self.resolve_topic_name(topic))
+            self._inputs.append(self._input(CameraInfo, topic, callback))
         image_topics = [p.image_topic.replace("{camera}", name) + suffix for name in self._names]
         if p.sync_policy == "approximate_time":
-            self._inputs = approximate_time(
+            self._inputs += approximate_time(
                 self, image_type, image_topics, INPUT_QOS, p.slop_s, self._on_approximate_set
             )
         else:
-            self._inputs = [
+            self._inputs += [
                 self._input(image_type, topic, partial(self._on_image, i))
                 for i, topic in enumerate(image_topics)
             ]
         self._image_topics = [self.resolve_topic_name(topic) for topic in image_topics]
-        for i, name in enumerate(self._names):
-            topic = p.camera_info_topic.replace("{camera}", name)
-            resolved = self.resolve_topic_name(topic)
-            callback = partial(self._on_info, i, resolved)
-            self._inputs.append(self._input(CameraInfo, topic, callback))
         if isinstance(self._motion, OdometryMotion):
             self._inputs.append(
                 self._input(Odometry, p.odometry_topic, self._on_odometry, ODOMETRY_QOS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 
 from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, Rig
-from fsmde_ros.calibration import Calibration
+from fsmde_ros.calibration import Calibration, View
 from fsmde_ros.cloud import CloudBuilder
 from fsmde_ros.conversions import (
     MessageError,
@@ -40,8 +40,10 @@ class PreparedImage:
     topic: str
     header: Header
     source: SourceImage
+    view: View | None
+    """The calibration that pixels were made with; None if there was no usable one."""
     pixels: np.ndarray | None
-    """[h, w, 3] uint8 RGB, rectified, at the network's size; None before the first CameraInfo."""
+    """[h, w, 3] uint8 RGB, rectified, at the network's size."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,7 @@ class Pipeline:
         """Predict and convert one set, partial or complete; MessageError names what is wrong."""
         started = time.monotonic()
         images = [stamped.items[i].result() for i in stamped.present]
-        pixels = [
-            self._fitted(i, image.source, image.topic) if image.pixels is None else image.pixels
-            for i, image in zip(stamped.present, images)
-        ]
+        pixels = [self._fitted(i, image).pixels for i, image in zip(stamped.present, images)]
         batch, rig = self._predictor.stack(pixels), self._calibration.rig(stamped.present)
         decoded = time.monotonic()
         prediction = self._predictor.predict(batch, rig)
@@ -139,23 +138,30 @@ class Pipeline:
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
         source = decode_image(msg, topic, enough=self._predictor.size)
-        known = self._calibration.known(index)
-        pixels = self._fitted(index, source, topic) if known else None
-        return PreparedImage(topic, msg.header, source, pixels)
+        image = PreparedImage(topic, msg.header, source, None, None)
+        try:
+            return self._fitted(index, image)
+        except MessageError:  # a usable CameraInfo may come just after the image
+            return image
 
-    def _fitted(self, index: int, image: SourceImage, topic: str) -> np.ndarray:
-        """An image [h, w, 3], rectified, at the network's size."""
+    def _fitted(self, index: int, image: PreparedImage) -> PreparedImage:
+        """The image rectified, at the network's size, by the calibration that holds now."""
         view = self._calibration.view(index)
-        camera = view.camera
-        if (image.width, image.height) != (camera.width, camera.height):
+        if image.view is view:
+            return image
+        source, camera = image.source, view.camera
+        if (source.width, source.height) != (camera.width, camera.height):
             raise MessageError(
-                f"{topic}: image {image.width}x{image.height} contradicts its "
+                f"{image.topic}: image {source.width}x{source.height} contradicts its "
                 f"CameraInfo {camera.width}x{camera.height}"
             )
         if view.rectifier is None:
             # Less than a factor of two is left: INTER_AREA would take seven times as long.
-            return cv2.resize(image.pixels, self._predictor.size, interpolation=cv2.INTER_LINEAR)
-        return view.rectifier(image.pixels, scale=image.pixels.shape[1] / image.width)
+            size = self._predictor.size
+            pixels = cv2.resize(source.pixels, size, interpolation=cv2.INTER_LINEAR)
+        else:
+            pixels = view.rectifier(source.pixels, scale=source.pixels.shape[1] / source.width)
+        return replace(image, view=view, pixels=pixels)
 
 
 def _depth_output(
