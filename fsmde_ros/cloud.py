@@ -84,12 +84,11 @@ class CloudBuilder:
         M = T_ego_cam[:3, :3] @ np.linalg.inv(camera.K)
         columns = (M[:, :1] * self._centres(camera.width)).astype(np.float32)
         rows = (M[:, 1:2] * self._centres(camera.height) + M[:, 2:]).astype(np.float32)
-        points = np.empty(depth.shape, POINT)
+        points, values = np.empty(depth.shape, POINT), np.empty_like(depth)
         for axis, name in enumerate("xyz"):
-            values = np.add.outer(rows[axis], columns[axis])
+            np.add.outer(rows[axis], columns[axis], out=values)
             values *= depth
-            values += np.float32(T_ego_cam[axis, 3])
-            points[name] = values
+            np.add(values, np.float32(T_ego_cam[axis, 3]), out=points[name])
         colours = self._colours(index, prediction, points["z"])
         points.view(np.uint32).reshape(*depth.shape, 4)[..., 3] = colours
         points = _as_numbers(points)
