@@ -19,7 +19,7 @@ else
 VENV_FLAGS :=
 VERSIONS := --constraint constraints.txt
 RUN_EXTRAS := [ros,street]
-TEST_EXTRAS := [ros,street,train,test]
+TEST_EXTRAS := [ros,street,train,view,test]
 endif
 
 .PHONY: demo test lint clean

@@ -30,7 +30,7 @@ ROS = [
 
 GPU = ["nvidia-ml-py>=12"]  # GPU memory in the diagnostics
 
-VIEW = ["rerun-sdk>=0.28,<0.42"]  # fsmde-view
+VIEW = ["rerun-sdk>=0.28,<0.42"]  # fsmde-view; wants numpy 2, unlike a ROS 2 Jazzy installation
 
 STREET = ["numba>=0.62"]  # the procedural street: its scenes are ray traced on the CPU
 
@@ -50,7 +50,6 @@ TRAIN = [
 TEST = [
     "pytest>=8,<9",  # colcon's pytest runner does not know 9
     "hypothesis>=6.100",
-    *VIEW,
     "ruff",
     "embreex",  # an independent ray cast for the street's depth
     "trimesh",

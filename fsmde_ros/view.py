@@ -128,7 +128,10 @@ def show(bags: Sequence[Path], *, rig_file: Path | None, save: Path | None) -> N
     try:
         import rerun
     except ImportError as error:
-        raise ViewError("rerun is not installed: pip install 'rerun-sdk>=0.28,<0.42'") from error
+        raise ViewError(
+            "rerun is not installed: pip install 'rerun-sdk>=0.28,<0.42' into an environment with "
+            "numpy 2 (a ROS 2 Jazzy installation has numpy 1)"
+        ) from error
     if save is None and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ViewError("there is no screen here: give --save FILE.rrd and open it elsewhere")
     recording = rerun.RecordingStream("fsmde-view")
