@@ -1,9 +1,12 @@
 """The cloud of a drive in which the cameras fire one after another."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 from blocks import render_blocks
-from geometry_msgs.msg import Point, Pose, Quaternion
+from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped, Vector3
 from graph import START_NS, Graph
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Header
@@ -19,7 +22,7 @@ from fsmde_core.predictor import Prediction
 from fsmde_core.rig import Rig
 from fsmde_ros.cloud import CloudBuilder, CloudOptions, xyz_of
 from fsmde_ros.conversions import MessageError, cloud_from_msg, ns_to_stamp, transform_from_pose
-from fsmde_ros.ego_motion import OdometryMotion
+from fsmde_ros.ego_motion import OdometryMotion, TfMotion
 
 MS = 1_000_000
 SPEED, YAW_RATE = 10.0, 0.5  # m/s along x, rad/s
@@ -131,3 +134,38 @@ def test_the_node_moves_the_cloud_and_says_where_from(ros, rig, images, stub_mod
         assert graph.status(lambda s: True)["ego motion"] == f"{graph.namespace}/odom"
     finally:
         graph.close()
+
+
+def test_motion_from_tf(monkeypatch):
+    """tf2_ros is not on PyPI: a stand-in for its buffer, which knows the circle until 450 ms."""
+    module = ModuleType("tf2_ros")
+
+    class Buffer:
+        def lookup_transform_full(self, target, target_time, source, source_time, fixed):
+            assert (target, source, fixed) == ("base_link", "base_link", "odom")
+            now_s, then_s = ((t.nanoseconds - START_NS) / 1e9 for t in (target_time, source_time))
+            if now_s > 0.45:
+                raise module.TransformException("extrapolation into the future")
+            T = invert_transform(pose_at(now_s)) @ pose_at(then_s)
+            stamped = TransformStamped()
+            stamped.transform.translation = Vector3(**dict(zip("xyz", T[:3, 3])))
+            turn = dict(zip("xyzw", rotation_to_quaternion(T[:3, :3])))
+            stamped.transform.rotation = Quaternion(**turn)
+            return stamped
+
+    module.Buffer = Buffer
+    module.TransformException = type("TransformException", (Exception,), {})
+    module.TransformListener = lambda buffer, node: object()
+    monkeypatch.setitem(sys.modules, "tf2_ros", module)
+    motion = TfMotion(None, "odom", base_frame="base_link")
+    assert motion.source == "/tf, odom <- base_link"
+    (found,) = motion.between([START_NS + 400 * MS], START_NS + 440 * MS)
+    assert np.allclose(found, invert_transform(pose_at(0.44)) @ pose_at(0.40))
+    with pytest.raises(MessageError, match="odom <- base_link: extrapolation into the future"):
+        motion.between([START_NS], START_NS + 500 * MS)
+
+
+def test_a_fixed_frame_without_tf2_ros_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)  # as if it was not installed
+    with pytest.raises(ImportError, match="fixed_frame needs tf2_ros, which is not installed"):
+        TfMotion(None, "odom", base_frame="base_link")
