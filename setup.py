@@ -13,8 +13,8 @@ RUN_TIME = [
     "tqdm>=4.60",
     "rosbags>=0.11.9,<0.12",  # rosbag2 files without a ROS installation
     # The GPU build also runs on the CPU; elsewhere only the CPU build is on PyPI.
-    'onnxruntime-gpu>=1.20; platform_machine == "x86_64" and sys_platform == "linux"',
-    'onnxruntime>=1.20; platform_machine != "x86_64" or sys_platform != "linux"',
+    'onnxruntime-gpu>=1.21; platform_machine == "x86_64" and sys_platform == "linux"',
+    'onnxruntime>=1.21; platform_machine != "x86_64" or sys_platform != "linux"',
 ]
 
 # ROS 2 Jazzy as wheels. Every sibling is pinned: one that is not mixes distributions.
@@ -28,7 +28,11 @@ ROS = [
     "ros-visualization-msgs==5.3.6",
 ]
 
-GPU = ["nvidia-ml-py>=12"]  # GPU memory in the diagnostics
+# GPU memory in the diagnostics; CUDA and cuDNN as wheels, where the machine has only a driver
+GPU = [
+    "nvidia-ml-py>=12",
+    'onnxruntime-gpu[cuda,cudnn]>=1.21; platform_machine == "x86_64" and sys_platform == "linux"',
+]
 
 VIEW = ["rerun-sdk>=0.28,<0.42"]  # fsmde-view; wants numpy 2, unlike a ROS 2 Jazzy installation
 
