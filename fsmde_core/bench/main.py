@@ -26,8 +26,7 @@ from fsmde_core.bench.plan import BenchConfig, plan, working_providers
 from fsmde_core.bench.report import Measured, report, save_report, screen
 from fsmde_core.bench.variant import FollowUp, Surround, Variant
 from fsmde_core.bench.worker import VariantError, Worker
-from fsmde_core.card import ModelError
-from fsmde_core.rig import Rig, RigError, load_rig
+from fsmde_core.rig import Rig, load_rig
 
 JPEG_QUALITY = 90  # as nuScenes' files: about 1.2 bits a pixel on these images
 
@@ -58,7 +57,7 @@ def main(
         results, refused = measure(config, surround)
         if not results:
             raise VariantError("; ".join(refused))
-    except (ModelError, RigError, VariantError, OSError, ImportError) as error:
+    except (ValueError, VariantError, OSError, ImportError) as error:
         print(f"fsmde-bench: {error}", file=sys.stderr)
         return 2
     about = {

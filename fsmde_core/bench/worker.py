@@ -86,12 +86,15 @@ def _serve(pipe, variant: Variant, surround: Surround) -> None:
     except (ProviderError, ValueError, OSError, RuntimeError) as error:
         pipe.send(" ".join(str(error).split()))
         return
-    pipe.send(Laps())
-    while pipe.recv() == "run":
-        laps = Laps()
-        run(laps)
-        pipe.send(laps)
-    pipe.send(Memory(peak_memory_mb(), used / 1e6))
+    try:
+        pipe.send(Laps())
+        while pipe.recv() == "run":
+            laps = Laps()
+            run(laps)
+            pipe.send(laps)
+        pipe.send(Memory(peak_memory_mb(), used / 1e6))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return  # the benchmark has ended before us
 
 
 def _gpu_memory(provider: str) -> int:
