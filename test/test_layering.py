@@ -42,6 +42,7 @@ ALLOWED = {
         "session",
         "visualize",
         "checkpoint",
+        "street",
     },
 }
 

@@ -1,4 +1,4 @@
-"""fsmde-evaluate: score a model, or somebody's files, on nuScenes or DDAD; compare two reports."""
+"""fsmde-evaluate: score a model, or somebody's files, on a dataset; compare two reports."""
 
 from __future__ import annotations
 
@@ -52,10 +52,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fsmde-evaluate", description=__doc__)
     add = parser.add_argument
-    add("--data", type=Path, metavar="ROOT", help="root of the dataset")
+    add("--data", type=Path, metavar="ROOT", help="root; street: folder of rendered samples")
     add("--dataset", choices=sorted(RANGES), default="nuscenes")
     add("--version", default="v1.0-trainval", help="nuScenes: folder of tables in the root")
-    add("--split", default="val", help="train, val, test; nuScenes: mini_train, mini_val, all too")
+    add(
+        "--split",
+        default="val",
+        help="train, val, test; nuScenes: mini_train, mini_val, all too; street: stress too",
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", type=Path, metavar="CARD", help="models/NAME.json")
     source.add_argument(
@@ -83,13 +87,7 @@ def _compare(path_a: Path, path_b: Path) -> int:
 
 def _evaluate(arguments: argparse.Namespace, *, command: str) -> int:
     protocol, limits = PROTOCOLS[arguments.protocol], RANGES[arguments.dataset]
-    samples = _samples(arguments)
-    dataset = RigDataset(
-        samples,
-        READ_POINTS[arguments.dataset],
-        size=None if protocol.native_ground_truth else limits.network_size,
-        masks=_masks(arguments, protocol),
-    )
+    samples, dataset = _data(arguments, protocol)
     predict = _source(arguments)
     evaluation, faults = evaluate(
         samples,
@@ -118,21 +116,34 @@ def _evaluate(arguments: argparse.Namespace, *, command: str) -> int:
     return 0 if evaluation.per_sample else 1
 
 
-def _samples(arguments: argparse.Namespace) -> Samples:
+def _data(arguments: argparse.Namespace, protocol: Protocol) -> tuple[Samples, RigDataset]:
+    """The samples asked for, and what reads them."""
+    if arguments.dataset == "street":
+        from fsmde_core.street.evaluation import StreetTruth  # needs numba, and nothing else does
+
+        truth = StreetTruth(arguments.data, arguments.split)
+        return _spread(truth.samples, arguments.limit), truth
+    samples = _spread(_recorded(arguments), arguments.limit)
+    size = None if protocol.native_ground_truth else RANGES[arguments.dataset].network_size
+    read_points = READ_POINTS[arguments.dataset]
+    return samples, RigDataset(samples, read_points, size=size, masks=_masks(arguments, protocol))
+
+
+def _recorded(arguments: argparse.Namespace) -> Samples:
     if arguments.dataset == "ddad":
         if arguments.past_sweeps:
             raise DatasetError("--past-sweeps is for nuScenes: DDAD has one sweep a sample")
-        samples = ddad.read_dataset(arguments.data, split=arguments.split)
-    else:
-        samples = nuscenes.read_keyframes(
-            arguments.data,
-            arguments.version,
-            split=arguments.split,
-            past_sweeps=arguments.past_sweeps,
-        )
-    if arguments.limit and arguments.limit < len(samples):
-        samples = samples[:: -(-len(samples) // arguments.limit)]
-    return samples
+        return ddad.read_dataset(arguments.data, split=arguments.split)
+    return nuscenes.read_keyframes(
+        arguments.data,
+        arguments.version,
+        split=arguments.split,
+        past_sweeps=arguments.past_sweeps,
+    )
+
+
+def _spread(samples: Samples, limit: int | None) -> Samples:
+    return samples[:: -(-len(samples) // limit)] if limit and limit < len(samples) else samples
 
 
 def _masks(arguments: argparse.Namespace, protocol: Protocol) -> BodyMasks | None:

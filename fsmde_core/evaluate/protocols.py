@@ -16,13 +16,14 @@ class DatasetRange:
 
     max_depth_m: float
     """Ground truth at or beyond this does not count, metres."""
-    network_size: tuple[int, int]
-    """(width, height) in pixels of the published networks' input."""
+    network_size: tuple[int, int] | None
+    """(width, height) in pixels of the published networks' input; None: there are none."""
 
 
 RANGES = {
     "nuscenes": DatasetRange(max_depth_m=80.0, network_size=(640, 352)),
     "ddad": DatasetRange(max_depth_m=200.0, network_size=(640, 384)),
+    "street": DatasetRange(max_depth_m=80.0, network_size=None),
 }
 
 

@@ -9,7 +9,14 @@ import numpy as np
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.rig import Rig
 from fsmde_core.street.camera_view import RenderConfig, Stage
-from fsmde_core.street.drive import CameraFrame, DriveConfig, drive_scene, render_frame_set
+from fsmde_core.street.drive import (
+    CameraFrame,
+    DriveConfig,
+    drive_scene,
+    render_frame_set,
+    stamp_ns,
+    trigger_times,
+)
 from fsmde_core.street.rigs import make_rig
 
 # Seeds of the splits; training may use any part of its range.
@@ -50,7 +57,7 @@ class StreetDataset:
         if not 1 <= streets <= len(SPLIT_SEEDS[split]):
             limit = len(SPLIT_SEEDS[split])
             raise ValueError(f"split {split} has 1 to {limit} streets, not {streets}")
-        self.config = config or StreetDatasetConfig()
+        self.split, self.config = split, config or StreetDatasetConfig()
         self.seeds = SPLIT_SEEDS[split][:streets]
         self.tokens = tuple(
             f"street-{seed:07d}-{pose}" for seed in self.seeds for pose in range(self.config.poses)
@@ -85,6 +92,14 @@ class StreetDataset:
         name = self.config.rigs[street % len(self.config.rigs)]
         rig = make_rig(name, seed=self.seeds[street], jitter=self.config.jitter)
         return rig.resized(*self.config.size)
+
+    def poses(self, index: int) -> tuple[tuple[int, ...], np.ndarray]:
+        """Each camera's stamp [N] and T_world_ego [N, 4, 4] then, without rendering the sample."""
+        street, pose = divmod(index, self.config.poses)
+        rig = self.rig(index)
+        scene = drive_scene(self.seeds[street], rig, self._drive)
+        times_s = [float(time_s) for time_s in trigger_times(rig, self._drive, pose)]
+        return tuple(map(stamp_ns, times_s)), np.stack([scene.ego_pose(t) for t in times_s])
 
 
 def _stacked(frames: tuple[CameraFrame, ...], rig: Rig, token: str) -> RigBatch:

@@ -102,6 +102,11 @@ def trigger_offsets(rig: Rig, *, staggered: bool) -> np.ndarray:
     return ((first - azimuth + 1e-6) % (2 * np.pi)) / (2 * np.pi) * SWEEP_S
 
 
+def trigger_times(rig: Rig, config: DriveConfig, index: int) -> np.ndarray:
+    """Seconds [N] from the start of the drive to each camera's trigger in frame set `index`."""
+    return index / config.rate_hz + trigger_offsets(rig, staggered=config.staggered)
+
+
 def drive_scene(seed: int, rig: Rig, config: DriveConfig) -> Scene:
     """The street of a drive: long enough for its frames, the ego body below the rig's cameras."""
     lowest = float(rig.T_ego_cam[:, 2, 3].min())
@@ -131,12 +136,12 @@ def render_frame_set(
 ) -> FrameSet:
     """Render frame set number index of a drive."""
     scene = stage.scene
-    offsets = trigger_offsets(rig, staggered=config.staggered)
+    triggers_s = trigger_times(rig, config, index)
     sectors = _Sectors(rig, config.lidar) if config.lidar else None
     views, poses, times = {}, {}, {}
     worlds: dict[float, object] = {}
     for i, camera in enumerate(rig.cameras):
-        time_s = index / config.rate_hz + float(offsets[i])
+        time_s = float(triggers_s[i])
         if time_s not in worlds:
             worlds = {time_s: stage.world(time_s)}  # one at a time: they are large
         pose = scene.ego_pose(time_s)
@@ -157,7 +162,7 @@ def render_frame_set(
         _develop(views[i], rig.cameras[i], gain, poses[i], times[i], (seed, index, i), config)
         for i in views
     )
-    end_s = index / config.rate_hz + float(offsets.max())
+    end_s = float(triggers_s.max())
     lidar = sectors.sweep(scene.ego_pose(end_s), stamp_ns(end_s)) if sectors else None
     return FrameSet(index, frames, lidar)
 
