@@ -111,7 +111,7 @@ class SurroundDepthNode(LifecycleNode):
             self._sync if p.sync_policy == "rig" else None,
             outputs=self._outputs,
             hardware_id=self._predictor.provider,
-            model=self._predictor.card.name,
+            model={"model": self._predictor.card.name, "precision": p.precision},
             motion=self._motion.source if self._motion else "not compensated",
             warn=self._warn,
             sync_clock=self._sync_clock,
@@ -341,6 +341,7 @@ class SurroundDepthNode(LifecycleNode):
         total = finished - arrived_s
         seconds = {**output.seconds, "publish": finished - started, "total": total}
         seconds["overhead"] = total - seconds["inference"]
+        seconds["since stamp"] = (self.get_clock().now().nanoseconds - stamped.newest_ns) / 1e9
         self._statistics.set_published(finished, seconds)
         if self._on_set is not None:
             self._on_set(len(stamped.present), seconds)

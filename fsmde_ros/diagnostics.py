@@ -17,9 +17,10 @@ from fsmde_ros.sync import RigSync
 
 WINDOW_S = 5.0  # rates, percentiles and problems are of this last time
 SILENCE_S = 2.0  # without a full set for longer, the node says why
-STAGES = ("decode", "inference", "messages", "publish", "overhead", "total")
+STAGES = ("decode", "inference", "messages", "publish", "overhead", "total", "since stamp")
 """Seconds of one set, from the arrival of its last image to its last output; overhead is total less
-inference."""
+inference, since stamp counts from the newest image's stamp."""
+CLOCK_DIFFERS_S = 3600.0  # stamps that far from now were made by another clock: a recording's
 
 
 class NodeStatistics:
@@ -100,7 +101,7 @@ class NodeStatistics:
                 values["set spread [ms]"] = round(1e3 * max(s for *_, s in self._sets), 1)
             for stage in STAGES:
                 seconds = [by_stage[stage] for _, by_stage in self._outputs]
-                if seconds:
+                if seconds and max(map(abs, seconds)) < CLOCK_DIFFERS_S:
                     p50, p95 = 1e3 * np.percentile(seconds, [50, 95])
                     values[f"{stage} p50 [ms]"] = round(float(p50), 1)
                     values[f"{stage} p95 [ms]"] = round(float(p95), 1)
@@ -132,8 +133,8 @@ class Reporter:
     """Publishes once a second how the node does: ~/status and /diagnostics.
 
     sync is None where another policy forms the sets; sync_clock is what its now_ns are of. outputs
-    are the node's publishers by name, of which "status", "diagnostics" and "points" are used;
-    warn(about, text) logs a throttled warning.
+    are the node's publishers by name, of which "status", "diagnostics" and "points" are used; model
+    is what the status says of it; warn(about, text) logs a throttled warning.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Reporter:
         *,
         outputs: Mapping[str, Publisher],
         hardware_id: str,
-        model: str,
+        model: Mapping[str, str],
         motion: str,
         warn: Callable[[str, str], None],
         sync_clock: Callable[[], int],
@@ -159,7 +160,7 @@ class Reporter:
         now_s = time.monotonic()
         values = self._statistics.summary(now_s)
         values |= self._sync.summary(self._sync_clock()) if self._sync else {}
-        values |= {"provider": self._hardware_id, "model": self._model}
+        values |= {"provider": self._hardware_id, **self._model}
         values |= {"ego motion": self._motion, **self._gpu_memory()}
         status = status_msg(
             self._node.get_fully_qualified_name().lstrip("/"),

@@ -1,10 +1,10 @@
-"""What the node costs beside the network: six cameras over DDS, a model that only sleeps.
+"""What the node does with six cameras at 12 Hz over DDS; by default with a model that only sleeps.
 
-python -m fsmde_ros.overhead [--raw] [--seconds 60] [--minutes 30] [--out FILE.json]
+python -m fsmde_ros.overhead [--model CARD] [--raw] [--seconds 60] [--minutes 30] [--out FILE.json]
 
 A source process, the node's process and this one as listener of every output. Overhead is the
 node's own count: from the arrival of a set's last image to its last output published, less
-inference.
+inference. With --model the network runs as well.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class SleepingPredictor:
         return Prediction(depth, confidence, images, rig.resized(*self.size))
 
 
-def run_stubbed_node(record: Path, args: list[str]) -> int:
-    """The node with a SleepingPredictor; leaves the seconds of every full set in `record`."""
+def run_node(record: Path, make_predictor, args: list[str]) -> int:
+    """The node with a predictor; leaves the seconds of every full set in `record`."""
     cameras = len(load_rig(rig_file()).cameras)
     seconds = {stage: array.array("d") for stage in STAGES}  # 8 bytes a set: no growth to speak of
 
@@ -84,7 +84,7 @@ def run_stubbed_node(record: Path, args: list[str]) -> int:
         for stage in STAGES if present == cameras else ():
             seconds[stage].append(by_stage[stage])
 
-    code = depth_node.main(args, make_predictor=SleepingPredictor, on_set=note)
+    code = depth_node.main(args, make_predictor=make_predictor, on_set=note)
     np.savez(record, **{stage: np.array(values) for stage, values in seconds.items()})
     return code
 
@@ -94,7 +94,9 @@ def rig_file() -> Path:
     return share_dir() / "config" / "rig_nuscenes.yaml"
 
 
-def measure(seconds: float, *, raw: bool, parameters: Sequence[str] = ()) -> dict:
+def measure(
+    seconds: float, *, raw: bool, model: Path | None = None, parameters: Sequence[str] = ()
+) -> dict:
     """Run source and node for some time; returns the numbers that main() prints."""
     profile = str(share_dir() / "config" / "fastdds.xml")
     for variable in FASTDDS_VARIABLES:
@@ -105,8 +107,10 @@ def measure(seconds: float, *, raw: bool, parameters: Sequence[str] = ()) -> dic
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder) / "seconds.npz"
             overrides = ["rig_file:=nuscenes", f"compressed:={not raw}", *parameters]
+            overrides += [f"model:={model}"] if model else []
             arguments = [a for override in overrides for a in ("-p", override)]
-            me = [sys.executable, "-m", "fsmde_ros.overhead", "--node", str(record)]
+            kind = "--node" if model else "--stubbed-node"
+            me = [sys.executable, "-m", "fsmde_ros.overhead", kind, str(record)]
             node = subprocess.Popen([*me, "--ros-args", *arguments], stderr=subprocess.PIPE)
             try:
                 sent, memory = _drive(listener, node, seconds, raw=raw)
@@ -188,10 +192,12 @@ def _mean_step(values: np.ndarray) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Command line; prints a table and writes a JSON file."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["--node"]:
-        return run_stubbed_node(Path(argv[1]), ["surround_depth", *argv[2:]])
+    if argv and argv[0] in ("--node", "--stubbed-node"):
+        make_predictor = Predictor if argv[0] == "--node" else SleepingPredictor
+        return run_node(Path(argv[1]), make_predictor, ["surround_depth", *argv[2:]])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
+    add("--model", type=Path, metavar="CARD", help="the network instead of its stand-in")
     add("--raw", action="store_true", help="raw images; compressed ones if not given")
     add("--seconds", type=float, default=60.0, help="length of the drive")
     add("--minutes", type=float, help="the same in minutes, for a soak test")
@@ -199,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--out", type=Path, default=Path("out/overhead.json"), help="JSON file")
     arguments = parser.parse_args(argv)
     seconds = 60 * arguments.minutes if arguments.minutes else arguments.seconds
-    numbers = measure(seconds, raw=arguments.raw, parameters=arguments.param)
+    numbers = measure(seconds, raw=arguments.raw, model=arguments.model, parameters=arguments.param)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     beside = arguments.out.with_name(arguments.out.name + ".part")
     beside.write_text(json.dumps(numbers, indent=2) + "\n")

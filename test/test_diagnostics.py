@@ -24,6 +24,14 @@ def test_rates_are_those_of_the_last_five_seconds():
     assert statistics.summary(100.0)["sets out [Hz]"] == 0
 
 
+def test_the_age_of_stamps_of_another_clock_is_not_told():
+    statistics = NodeStatistics(0.0)
+    statistics.set_published(1.0, dict.fromkeys(STAGES, 0.02) | {"since stamp": 0.07})
+    assert statistics.summary(1.0)["since stamp p50 [ms]"] == 70.0
+    statistics.set_published(2.0, dict.fromkeys(STAGES, 0.02) | {"since stamp": 9e7})
+    assert "since stamp p50 [ms]" not in statistics.summary(2.0)
+
+
 def test_drops_are_counted_by_cause():
     statistics = NodeStatistics(0.0)
     for cause in ("late", "late", "broken"):
@@ -83,7 +91,7 @@ def test_a_second_node_and_the_motion_stand_in_the_status():
     outputs = dict.fromkeys(("points", "status", "diagnostics"), publisher)
     Reporter(
         node, statistics, None, outputs=outputs,
-        hardware_id="CPUExecutionProvider", model="m", motion="/odom",
+        hardware_id="CPUExecutionProvider", model={"model": "m"}, motion="/odom",
         warn=lambda about, text: None, sync_clock=time.monotonic_ns,
     ).report()  # fmt: skip
     status, array = sent
