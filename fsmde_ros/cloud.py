@@ -62,37 +62,45 @@ class CloudBuilder:
         each camera's moment to that of the cloud; None where the vehicle is not known to move.
         """
         T_ego_cam = self.rig.T_ego_cam if T_now_ego is None else T_now_ego @ self.rig.T_ego_cam
-        parts = [self._points(i, prediction, valid[i], T) for i, T in enumerate(T_ego_cam)]
-        points = np.concatenate([_as_numbers(part) for part in parts]).view(POINT)
+        keep = self._kept(prediction, valid)
+        numbers = np.empty((*keep.shape, 4), "<f4")
+        for i, T in enumerate(T_ego_cam):
+            cv2.merge(self._planes(i, prediction, T), numbers[i])
+        points = numbers.view(np.complex128)[..., 0]  # 16 bytes each, which numpy copies fastest
+        points = (points.ravel() if keep.all() else points[keep]).view(POINT)
         return _one_per_voxel(points, self.options.voxel_m) if self.options.voxel_m else points
 
-    def _points(
-        self, index: int, prediction: Prediction, valid: np.ndarray, T_ego_cam: np.ndarray
-    ) -> np.ndarray:
-        """Points [P] of POINT of one camera.
+    def _kept(self, prediction: Prediction, valid: np.ndarray) -> np.ndarray:
+        """The sampled pixels [N, h, w] bool that enter the cloud."""
+        keep = np.ascontiguousarray(valid[:, self._every, self._every])
+        for i, owned in enumerate(self._owned):
+            if self.options.edge_ratio:
+                flying = flying_pixels(prediction.depth[i], self.options.edge_ratio)
+                keep[i] &= ~flying[self._every, self._every]
+            if owned is not None:
+                keep[i] &= owned
+        return keep
 
-        Axis by axis, since numpy is slow on a last axis of 3: a pixel's ray is the sum of a term of
-        its column and one of its row, M [u, v, 1] with M = R_ego_cam K^-1.
+    def _planes(
+        self, index: int, prediction: Prediction, T_ego_cam: np.ndarray
+    ) -> list[np.ndarray]:
+        """x, y, z and colour [h, w] float32 of one camera's sampled pixels, plane by plane.
+
+        A pixel's ray is the sum of a term of its column and one of its row, M [u, v, 1] with
+        M = R_ego_cam K^-1.
         """
-        camera, sampled = self.rig.cameras[index], (self._every, self._every)
-        depth, keep = prediction.depth[index], valid[sampled]
-        if self.options.edge_ratio:
-            keep = keep & ~flying_pixels(depth, self.options.edge_ratio)[sampled]
-        if self._owned[index] is not None:
-            keep = keep & self._owned[index]
-        depth = np.ascontiguousarray(depth[sampled])
+        camera = self.rig.cameras[index]
+        depth = np.ascontiguousarray(prediction.depth[index][self._every, self._every])
         M = T_ego_cam[:3, :3] @ np.linalg.inv(camera.K)
         columns = (M[:, :1] * self._centres(camera.width)).astype(np.float32)
         rows = (M[:, 1:2] * self._centres(camera.height) + M[:, 2:]).astype(np.float32)
-        points, values = np.empty(depth.shape, POINT), np.empty_like(depth)
-        for axis, name in enumerate("xyz"):
-            np.add.outer(rows[axis], columns[axis], out=values)
-            values *= depth
-            np.add(values, np.float32(T_ego_cam[axis, 3]), out=points[name])
-        colours = self._colours(index, prediction, points["z"])
-        points.view(np.uint32).reshape(*depth.shape, 4)[..., 3] = colours
-        points = _as_numbers(points)
-        return (points.ravel() if keep.all() else points[keep]).view(POINT)
+        planes = []
+        for axis in range(3):
+            plane = np.add.outer(rows[axis], columns[axis])
+            plane *= depth
+            plane += np.float32(T_ego_cam[axis, 3])
+            planes.append(plane)
+        return [*planes, self._colours(index, prediction, planes[2]).view("<f4")]
 
     def _centres(self, length: int) -> np.ndarray:
         """Coordinates of the sampled pixel centres along one side."""
@@ -102,7 +110,7 @@ class CloudBuilder:
         """[h, w] uint32 0x00RRGGBB of one camera's sampled pixels."""
         sampled = (self._every, self._every)
         if self.options.colour == "rgb":
-            return _packed(prediction.images[index])[sampled]
+            return _packed(prediction.images[index])[sampled]  # sampling 3 bytes each is slow
         if self.options.colour == "depth":
             return _packed(colour_depth(prediction.depth[index][sampled]))
         if self.options.colour == "height":
@@ -126,11 +134,6 @@ def _packed(rgb: np.ndarray) -> np.ndarray:
     packed = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
     packed &= np.uint32(0x00FFFFFF)
     return packed
-
-
-def _as_numbers(points: np.ndarray) -> np.ndarray:
-    """Points of POINT as numbers of 16 bytes, which numpy copies many times faster than records."""
-    return points.view(np.complex128)
 
 
 _LEVELS = np.arange(256, dtype=np.uint8)[None]

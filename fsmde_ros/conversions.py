@@ -200,16 +200,16 @@ def rectifier_from_info(msg: CameraInfo, topic: str, target: Camera) -> Rectifie
 
 def camera_info_msg(camera: Camera, header: Header) -> CameraInfo:
     """CameraInfo of a rectified camera: D = 0, R = I, P = [K | 0]."""
-    K = K_to_opencv(camera.K)
+    k = K_to_opencv(camera.K).ravel().tolist()
     return CameraInfo(
         header=header,
         width=camera.width,
         height=camera.height,
         distortion_model="plumb_bob",
         d=[0.0] * 5,
-        k=K.ravel().tolist(),
-        r=np.eye(3).ravel().tolist(),
-        p=np.hstack([K, np.zeros((3, 1))]).ravel().tolist(),
+        k=k,
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0],
     )
 
 
