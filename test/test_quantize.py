@@ -13,6 +13,7 @@ from fsmde_core.data.batch import RigBatch
 from fsmde_core.export import export_onnx
 from fsmde_core.predictor import Predictor
 from fsmde_core.quantize import (
+    FLOAT_CONVOLUTIONS,
     QuantizeConfig,
     abs_rel,
     integer_nodes,
@@ -106,10 +107,11 @@ def test_only_what_follows_convolutions_is_quantized(model_card):
     graph = onnx.load(model_card.with_suffix(".onnx")).graph
     producer = {name: node for node in graph.node for name in node.output}
     chosen = set(integer_nodes(graph))
+    convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
+    assert chosen.isdisjoint(convolutions[:FLOAT_CONVOLUTIONS])
+    assert chosen.issuperset(convolutions[FLOAT_CONVOLUTIONS:])
     for node in graph.node:
-        if node.op_type == "Conv":
-            assert node.name in chosen
-        elif node.name in chosen:
+        if node.op_type != "Conv" and node.name in chosen:
             operands = node.input if node.op_type == "Add" else node.input[:1]
             assert all(producer[name].name in chosen for name in operands)
     attention = [n for n in graph.node if n.op_type == "Add" and n.name not in chosen]
