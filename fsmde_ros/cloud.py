@@ -17,6 +17,7 @@ Colour = Literal["rgb", "height", "camera", "depth"]
 COLOURS: tuple[Colour, ...] = ("rgb", "height", "camera", "depth")
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("bgr", "u1", 3), ("unused", "u1")])
 """A point as it stands in a PointCloud2 with the fields x, y, z, rgb: 16 bytes."""
+COLOUR_BITS = np.uint32(0x00FFFFFF)
 HEIGHT_SPAN_M = (-1.0, 5.0)  # ends of the height colours
 
 
@@ -43,6 +44,7 @@ class CloudBuilder:
         self.rig, self.options = rig, options
         self._every = slice(options.stride // 2, None, options.stride)
         self._owned = [self._owns(i) for i in range(len(rig.cameras))]
+        self._rays = self._directions(rig.T_ego_cam)
 
     def fits(self, rig: Rig, options: CloudOptions) -> bool:
         """Whether this builder was made for these options and a rig of this calibration."""
@@ -61,14 +63,32 @@ class CloudBuilder:
         valid [N, h, w] bool says which pixels may enter. T_now_ego [N, 4, 4] takes the ego frame of
         each camera's moment to that of the cloud; None where the vehicle is not known to move.
         """
-        T_ego_cam = self.rig.T_ego_cam if T_now_ego is None else T_now_ego @ self.rig.T_ego_cam
-        keep = self._kept(prediction, valid)
-        numbers = np.empty((*keep.shape, 4), "<f4")
-        for i, T in enumerate(T_ego_cam):
-            cv2.merge(self._planes(i, prediction, T), numbers[i])
-        points = numbers.view(np.complex128)[..., 0]  # 16 bytes each, which numpy copies fastest
-        points = (points.ravel() if keep.all() else points[keep]).view(POINT)
+        T_ego_cam, rays = self.rig.T_ego_cam, self._rays
+        if T_now_ego is not None:
+            T_ego_cam = T_now_ego @ T_ego_cam
+            rays = self._directions(T_ego_cam)
+        depth = np.ascontiguousarray(prediction.depth[:, self._every, self._every])
+        planes = [ray * depth for ray in rays]  # numpy is slow on a last axis of 3
+        for axis, plane in enumerate(planes):
+            plane += T_ego_cam[:, axis, 3, None, None].astype(np.float32)
+        planes.append(self._colours(prediction, depth, planes[2]).view("<f4"))
+        numbers = cv2.merge([plane.reshape(-1, depth.shape[-1]) for plane in planes])
+        points = numbers.view(np.complex128).ravel()  # 16 bytes each, which numpy copies fastest
+        keep = self._kept(prediction, valid).ravel()
+        points = (points if keep.all() else points[keep]).view(POINT)
         return _one_per_voxel(points, self.options.voxel_m) if self.options.voxel_m else points
+
+    def _directions(self, T_ego_cam: np.ndarray) -> np.ndarray:
+        """Rays of the sampled pixels in the ego frame, of depth 1: [3, N, h, w] float32.
+
+        A ray is the sum of a term of its column and one of its row, M [u, v, 1] with
+        M = R_ego_cam K^-1.
+        """
+        M = (T_ego_cam[:, :3, :3] @ np.linalg.inv(self.rig.K)).swapaxes(0, 1)[..., None]
+        camera = self.rig.cameras[0]  # a predictor's images are of one size
+        columns = M[:, :, 0] * self._centres(camera.width)
+        rows = M[:, :, 1] * self._centres(camera.height) + M[:, :, 2]
+        return rows.astype(np.float32)[..., None] + columns.astype(np.float32)[..., None, :]
 
     def _kept(self, prediction: Prediction, valid: np.ndarray) -> np.ndarray:
         """The sampled pixels [N, h, w] bool that enter the cloud."""
@@ -81,44 +101,23 @@ class CloudBuilder:
                 keep[i] &= owned
         return keep
 
-    def _planes(
-        self, index: int, prediction: Prediction, T_ego_cam: np.ndarray
-    ) -> list[np.ndarray]:
-        """x, y, z and colour [h, w] float32 of one camera's sampled pixels, plane by plane.
-
-        A pixel's ray is the sum of a term of its column and one of its row, M [u, v, 1] with
-        M = R_ego_cam K^-1.
-        """
-        camera = self.rig.cameras[index]
-        depth = np.ascontiguousarray(prediction.depth[index][self._every, self._every])
-        M = T_ego_cam[:3, :3] @ np.linalg.inv(camera.K)
-        columns = (M[:, :1] * self._centres(camera.width)).astype(np.float32)
-        rows = (M[:, 1:2] * self._centres(camera.height) + M[:, 2:]).astype(np.float32)
-        planes = []
-        for axis in range(3):
-            plane = np.add.outer(rows[axis], columns[axis])
-            plane *= depth
-            plane += np.float32(T_ego_cam[axis, 3])
-            planes.append(plane)
-        return [*planes, self._colours(index, prediction, planes[2]).view("<f4")]
-
     def _centres(self, length: int) -> np.ndarray:
         """Coordinates of the sampled pixel centres along one side."""
         return np.arange(length)[self._every] + 0.5
 
-    def _colours(self, index: int, prediction: Prediction, z: np.ndarray) -> np.ndarray:
-        """[h, w] uint32 0x00RRGGBB of one camera's sampled pixels."""
-        sampled = (self._every, self._every)
+    def _colours(self, prediction: Prediction, depth: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """[N, h, w] uint32 0x00RRGGBB of the sampled pixels; depth and height z are theirs."""
         if self.options.colour == "rgb":
-            return _packed(prediction.images[index])[sampled]  # sampling 3 bytes each is slow
+            return _packed(prediction.images)[:, self._every, self._every] & COLOUR_BITS
         if self.options.colour == "depth":
-            return _packed(colour_depth(prediction.depth[index][sampled]))
+            rgb = colour_depth(depth.reshape(-1, depth.shape[-1])).reshape(*depth.shape, 3)
+            return _packed(rgb) & COLOUR_BITS
         if self.options.colour == "height":
             low, high = HEIGHT_SPAN_M
             share = np.clip((z - low) / (high - low), 0, 1)
         else:
-            share = np.full(z.shape, index / len(self.rig.cameras))
-        return _packed(_RAMP[(255 * share).astype(np.uint8)])
+            share = np.broadcast_to(np.arange(len(z))[:, None, None] / len(z), z.shape)
+        return _packed(_RAMP[(255 * share).astype(np.uint8)]) & COLOUR_BITS
 
     def _owns(self, index: int) -> np.ndarray | None:
         """The sampled pixels [h, w] bool that are this camera's; None if all are."""
@@ -130,10 +129,9 @@ class CloudBuilder:
 
 
 def _packed(rgb: np.ndarray) -> np.ndarray:
-    """[h, w] uint32 0x00RRGGBB of an image [h, w, 3] uint8 RGB."""
-    packed = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
-    packed &= np.uint32(0x00FFFFFF)
-    return packed
+    """[N, h, w] uint32 0xFFRRGGBB of images [N, h, w, 3] uint8 RGB."""
+    rows = rgb.reshape(-1, *rgb.shape[-2:])
+    return cv2.cvtColor(rows, cv2.COLOR_RGB2BGRA).view("<u4").reshape(rgb.shape[:-1])
 
 
 _LEVELS = np.arange(256, dtype=np.uint8)[None]
