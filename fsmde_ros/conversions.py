@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from std_msgs.msg import Header
 
 from fsmde_core.geometry import make_transform, quaternion_to_rotation
+from fsmde_core.jpeg import START, decode_jpeg, reduction
 from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, K_to_opencv, RigError, opencv_to_K
 from fsmde_ros.cloud import POINT
@@ -34,12 +35,6 @@ ENCODINGS = {
     "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
     "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
 }
-REDUCED = {  # what libjpeg can leave out while it decodes, at a third of the time for a half
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class MessageError(ValueError):
@@ -98,17 +93,10 @@ def decode_image(
 def _reduced(pixels: np.ndarray, enough: tuple[int, int] | None) -> np.ndarray:
     """The mean of 2x2, 4x4 or 8x8 pixels, as JPEG decoding at reduced scale gives it."""
     height, width, _ = pixels.shape
-    factor = _reduction((width, height), enough)
+    factor = reduction((width, height), enough)
     if factor == 1:
         return pixels
     return cv2.resize(pixels, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-
-
-def _reduction(size: tuple[int, int], enough: tuple[int, int] | None) -> int:
-    """By how much an image may be reduced so that both sides stay at least `enough`."""
-    if enough is None:
-        return 1
-    return max((f for f in REDUCED if all(s // f >= e for s, e in zip(size, enough))), default=1)
 
 
 def _through_cv_bridge(msg: Image, topic: str) -> np.ndarray:
@@ -127,33 +115,17 @@ def _through_cv_bridge(msg: Image, topic: str) -> np.ndarray:
 
 def _decompress(msg: CompressedImage, topic: str, enough: tuple[int, int] | None) -> SourceImage:
     encoded = np.frombuffer(msg.data, np.uint8)
-    flags, size = cv2.IMREAD_COLOR, None
-    if encoded[:2].tobytes() == JPEG_START:
-        if JPEG_END not in encoded[-64:].tobytes():
-            # OpenCV decodes a truncated JPEG without a word and fills the rest with grey.
-            raise MessageError(f"{topic}: JPEG of {encoded.size} bytes is truncated")
-        size = jpeg_size(memoryview(msg.data))
-        factor = _reduction(size, enough) if size else 1
-        flags = REDUCED.get(factor, flags)
-    image = cv2.imdecode(encoded, flags) if encoded.size else None
+    what = f"{topic}: {encoded.size} bytes of format {msg.format!r} do not decode as an image"
+    if encoded[:2].tobytes() == START:
+        try:
+            pixels, size = decode_jpeg(encoded, enough)
+        except ValueError as error:
+            raise MessageError(f"{what}: {error}") from error
+        return SourceImage(pixels, *size)
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
-        raise MessageError(
-            f"{topic}: {encoded.size} bytes of format {msg.format!r} do not decode as an image"
-        )
-    width, height = size or (image.shape[1], image.shape[0])
-    return SourceImage(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), width, height)
-
-
-def jpeg_size(data: memoryview) -> tuple[int, int] | None:
-    """Width and height in a JPEG's frame header; None if there is none."""
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
-            return width, height
-        at += 2 + length
-    return None
+        raise MessageError(what)
+    return SourceImage(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), image.shape[1], image.shape[0])
 
 
 def camera_from_info(

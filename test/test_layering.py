@@ -30,7 +30,8 @@ ALLOWED = {
     "session": {"card", "pinned"},
     "predictor": {"rig", "geometry", "card", "pinned", "session"},
     "visualize": {"rig", "geometry"},
-    "data": {"data", "rig", "geometry"},
+    "jpeg": set(),
+    "data": {"data", "rig", "geometry", "jpeg"},
     "blocks": {"data", "rig", "geometry"},
     "evaluate": {
         "evaluate",

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fsmde_core.bench.variant import Laps, Surround, Variant
+from fsmde_core.jpeg import decode_jpeg
 from fsmde_core.pinned import CudaMemory
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import load_rig
@@ -117,8 +117,7 @@ def _student(variant: Variant, surround: Surround) -> Callable[[Laps], None]:
 
     def run(laps: Laps) -> None:
         laps.start()
-        decoded = [cv2.imdecode(jpeg, cv2.IMREAD_REDUCED_COLOR_2) for jpeg in surround.jpegs]
-        decoded = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in decoded]
+        decoded = [decode_jpeg(jpeg, predictor.size)[0] for jpeg in surround.jpegs]
         laps("decode")
         images = predictor.stack([predictor.resize(image) for image in decoded])
         laps("preprocess")

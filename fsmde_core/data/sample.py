@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from fsmde_core.geometry import invert_transform, project, transform_points
+from fsmde_core.jpeg import START, decode_jpeg
 from fsmde_core.rig import Camera, Rig
-
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class DatasetError(ValueError):
@@ -87,15 +86,17 @@ class Samples(Sequence):
 def read_image(path: Path) -> np.ndarray:
     """Decode an image file to RGB uint8 [H, W, 3].
 
-    DatasetError names a file that is missing, does not decode, or is a JPEG cut short (which
-    OpenCV would decode without a word, the rest grey).
+    DatasetError names a file that is missing, does not decode, or is a JPEG cut short.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"image {path}: {error.strerror or error}") from error
-    if data.startswith(JPEG_START) and JPEG_END not in data[-64:]:
-        raise DatasetError(f"image {path} is a truncated JPEG of {len(data)} bytes")
+    if data.startswith(START):
+        try:
+            return decode_jpeg(data)[0]
+        except ValueError as error:
+            raise DatasetError(f"image {path} is a damaged JPEG: {error}") from error
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise DatasetError(f"image {path} does not decode")
