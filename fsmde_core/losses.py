@@ -18,6 +18,7 @@ from torch import Tensor
 from fsmde_core.bins import full_precision
 
 MEAN_WEIGHT = 0.15  # AdaBins' share of a common scale in SILog; 0 would forgive any scale
+LEAST_PROBABILITY = 1e-6  # of a bin into which none of the teacher's falls
 
 
 def silog_loss(
@@ -65,6 +66,43 @@ def bin_distillation_loss(
         teacher = (teacher_logits.detach().float() / temperature).log_softmax(dim=-3)
         divergence = (teacher.exp() * (teacher - student)).sum(dim=-3).flatten(-3)
         return temperature**2 * _masked_mean(divergence, mask.flatten(-3)).mean()
+
+
+def aligned_logits(
+    teacher_logits: Tensor, teacher_centers: Tensor, depth_gt: Tensor, valid: Tensor
+) -> Tensor:
+    """The teacher's bin logits [..., N, Z, h, w] with its scale taken from ground truth.
+
+    A scale-invariant teacher sees the right depths times a factor of its own, hence in other bins
+    than a student whose bins are metres. One factor a rig, the mean in logs that ground truth asks
+    for, moves what every bin has of the probability to the bins that lie where it is right.
+    teacher_logits [..., N, Z, h, w]; teacher_centers [..., N, Z] in metres; depth_gt and valid
+    [..., N, H, W]; without a valid pixel nothing moves. No gradient.
+    """
+    with torch.no_grad(), full_precision(depth_gt.device.type):
+        probs, centers = teacher_logits.float().softmax(dim=-3), teacher_centers.float()
+        depth = _resized(_expected(probs, centers), depth_gt.shape[-2:])
+        ratio = torch.where(valid, depth_gt.float(), depth) / depth
+        log_scale = _masked_mean(ratio.log().flatten(-3), valid.flatten(-3))
+        moved = _overlaps(centers.log(), log_scale[..., None]) @ probs.flatten(-2)
+        return moved.clamp_min(LEAST_PROBABILITY).log().unflatten(-1, probs.shape[-2:])
+
+
+def _overlaps(logs: Tensor, shift: Tensor) -> Tensor:
+    """Shares [..., to Z, from Z] of the bins at logs [..., Z] that fall into each when shifted.
+
+    shift [...]; edges lie half way between centres. The first and the last bin take what falls out.
+    """
+    between = (logs[..., 1:] + logs[..., :-1]) / 2
+    first, last = 2 * logs[..., :1] - between[..., :1], 2 * logs[..., -1:] - between[..., -1:]
+    edges = torch.cat([first, between, last], dim=-1)
+    moved = edges + shift[..., None]
+    without_end = F.pad(between, (1, 0), value=-torch.inf), F.pad(between, (0, 1), value=torch.inf)
+    lower, upper = (side[..., :, None] for side in without_end)
+    inside = torch.minimum(upper, moved[..., None, 1:]) - torch.maximum(
+        lower, moved[..., None, :-1]
+    )
+    return inside.clamp_min(0) / edges.diff(dim=-1)[..., None, :]
 
 
 def cross_interaction_loss(

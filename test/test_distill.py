@@ -32,6 +32,7 @@ from fsmde_core.predictor import Predictor
 from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
 from fsmde_core.street.files import write_arrays
+from fsmde_core.student import StudentDepthNet
 
 TINY = {
     "student": {"input_width": 64, "input_height": 32, "decoder_channels": 16, "n_bins": 8},
@@ -199,6 +200,29 @@ def test_depthwise_convolutions_learn_the_same_in_float32(config_file):
         gradients.append(conv.weight.grad.clone())
     off = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
     assert 0 < off < 0.1  # bf16 keeps two to three digits
+
+
+def test_calibration_and_truth_reach_the_network_unrounded(config_file, tmp_path, monkeypatch):
+    seen, silog = [], step.silog_loss
+
+    def spy(depth, depth_gt, valid, **options):
+        seen.append((depth_gt[valid], depth))
+        return silog(depth, depth_gt, valid, **options)
+
+    monkeypatch.setattr(step, "silog_loss", spy)
+    features, exact = StudentDepthNet.forward, []
+    monkeypatch.setattr(
+        StudentDepthNet,
+        "forward",
+        lambda self, images, K, T: (exact.append((K, T)), features(self, images, K, T))[1],
+    )
+    config = config_file(precision="bf16-mixed")
+    assert run(config, tmp_path / "out", "--until", "1") == 0
+    stream = SampleStream(open_split(load_config(config).data, train=True), load_config(config))
+    batches = by_camera_count([stream[0], stream[1]])
+    for (K, T_ego_cam), (depth_gt, _), batch in zip(exact, seen, batches):
+        assert torch.equal(K, batch.K) and torch.equal(T_ego_cam, batch.T_ego_cam)
+        assert torch.isin(depth_gt, batch.depth_gt).all()
 
 
 def test_the_average_forgets_the_first_weights_soon():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fsmde_core.losses import (
+    aligned_logits,
     bin_distillation_loss,
     cross_interaction_loss,
     relative_depth_loss,
@@ -83,6 +84,27 @@ def test_a_perfect_prediction_has_a_finite_gradient():
     silog_loss(depth, depth.detach(), depth > 0).backward()
     assert depth.grad.isfinite().all()
     assert silog_loss(depth, depth.detach(), depth > 0).item() == pytest.approx(0, abs=1e-2)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.7])
+def test_a_teacher_of_any_scale_is_moved_to_the_bins_that_are_right(scale):
+    generator = torch.Generator().manual_seed(0)
+    depth_gt = torch.rand(1, 2, 8, 12, generator=generator) * 40 + 4
+    centers = torch.linspace(math.log(0.5), math.log(200), 64).exp().expand(1, 2, 64)
+    away = (centers.log()[..., None, None] - (scale * depth_gt).log()[:, :, None]) / 0.2
+    valid = torch.rand(depth_gt.shape, generator=generator) < 0.1
+    probs = aligned_logits(-away.square(), centers, depth_gt, valid).softmax(dim=2)
+    depth = (probs * centers[..., None, None]).sum(dim=2)
+    assert probs.sum(dim=2).allclose(torch.ones(()), atol=1e-3)
+    assert ((depth / depth_gt - 1).abs() < 0.05).all()
+
+
+def test_a_teacher_stays_where_nothing_tells_its_scale():
+    logits = torch.randn(1, 1, 8, 2, 3, generator=torch.Generator().manual_seed(0))
+    centers, depth_gt = torch.arange(1.0, 9).expand(1, 1, 8), torch.zeros(1, 1, 8, 12)
+    moved = aligned_logits(logits.requires_grad_(), centers, depth_gt, depth_gt > 0)
+    assert not moved.requires_grad
+    assert moved.softmax(dim=2).allclose(logits.softmax(dim=2), atol=1e-5)
 
 
 def test_bin_distillation_by_hand():

@@ -34,6 +34,9 @@ class DataConfig:
     """Split of nuScenes or DDAD."""
     version: str = "v1.0-trainval"
     """nuScenes' folder of tables."""
+    truth: Literal["dense", "lidar"] = "dense"
+    """What is learnt from on the street: the depth of every pixel, or of those alone that nuScenes'
+    LiDAR would hit; validation is dense. Real data have their own LiDAR."""
     past_sweeps: int = 0
     """LiDAR sweeps before the keyframe's own that are accumulated; nuScenes only."""
     masks: str = ""
@@ -42,6 +45,11 @@ class DataConfig:
     """Width and height in pixels to which images of nuScenes and DDAD are read, before crops."""
     workers: int = 1
     """Processes that read and augment; one keeps two cores of training busy."""
+
+    @property
+    def dense(self) -> bool:
+        """Whether what is learnt from has a depth at every pixel that is not sky."""
+        return self.kind == "street" and self.truth == "dense"
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,9 @@ class LossConfig:
     """Of the student's probabilities under the teacher's centres; an optional third part of CKD."""
     vrkd: float = 0.0
     """Of the relations between adjacent views, mean squares of differences of cosines: small."""
+    align: bool = False
+    """Whether the teacher's probabilities are first moved along the bins to the scale that ground
+    truth gives its depth; else ranks only agree as far as its scale is the student's."""
     temperature: float = 1.0
     """Of kd; above 1 the tails of the probabilities count for more."""
     scale_invariant: bool = False
@@ -240,8 +251,11 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("data.train names no folder to learn from")
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
-    if config.losses.sky and config.data.kind != "street":
-        raise ConfigError(f"losses.sky needs dense depth, which data.kind {config.data.kind} lacks")
+    if config.losses.sky and not config.data.dense:
+        raise ConfigError(
+            f"losses.sky needs dense depth, which data.kind {config.data.kind} with data.truth "
+            f"{config.data.truth} lacks"
+        )
     for key in ("input_width", "input_height"):
         size = getattr(config.student, key)
         if size <= 0 or size % 32:

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric  # noqa: E402
 
 from fsmde_core.card import ModelError  # noqa: E402
 from fsmde_core.data.sample import DatasetError  # noqa: E402
-from fsmde_core.distill.config import ConfigError, DistillConfig, load_config  # noqa: E402
+from fsmde_core.distill.config import ConfigError, load_config  # noqa: E402
 from fsmde_core.distill.state import CheckpointError  # noqa: E402
 from fsmde_core.distill.train import Trainer, TrainingError  # noqa: E402
 
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = load_config(arguments.config, overrides)
         out = arguments.out or Path("out") / arguments.config.stem
-        trainer = Trainer(config, out, _fabric(arguments, config))
+        trainer = Trainer(config, out, _fabric(arguments))
         if trainer.resumed and trainer.fabric.is_global_zero:
             print(f"goes on at step {trainer.state.step} of {out}")
             before, now = trainer.samples_before, trainer.state.samples
@@ -70,12 +70,12 @@ def _sentence(error: Exception) -> str:
     return lines[0] if len(lines) == 1 else lines[-1].split("Error: ", 1)[-1]
 
 
-def _fabric(arguments: argparse.Namespace, config: DistillConfig) -> Fabric:
+def _fabric(arguments: argparse.Namespace) -> Fabric:
     fabric = Fabric(
         accelerator=arguments.accelerator,
         devices=arguments.devices,
         num_nodes=arguments.nodes,
-        precision=config.precision,
+        precision="32-true",  # of the inputs; for the rest see network_precision
     )
     fabric.launch()
     return fabric

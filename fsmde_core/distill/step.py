@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from fsmde_core.bins import BinOutput, full_precision
 from fsmde_core.distill.config import LossConfig
 from fsmde_core.losses import (
     MEAN_WEIGHT,
+    aligned_logits,
     bin_distillation_loss,
     cross_interaction_loss,
     relative_depth_loss,
@@ -72,6 +74,8 @@ class DistillStep(nn.Module):
         (logits, centers), (depth_gt, valid, mask), weights = teacher, truth, self.losses
         stride = mask.shape[-1] // output.bin_logits.shape[-1]
         seen = ~mask[..., stride // 2 :: stride, stride // 2 :: stride]  # not the vehicle's body
+        if weights.align:
+            logits = aligned_logits(logits, centers, depth_gt, valid)
         losses = {}
         if weights.kd:
             losses["kd"] = bin_distillation_loss(
@@ -95,6 +99,15 @@ def ring_pairs(T_ego_cam: Tensor) -> Tensor:
     ring = torch.atan2(T_ego_cam[..., 1, 2], T_ego_cam[..., 0, 2]).argsort(dim=-1)
     pairs = torch.stack([ring, ring.roll(-1, dims=-1)], dim=-1)
     return pairs if ring.shape[-1] > 2 else pairs[:, : ring.shape[-1] - 1]
+
+
+def network_precision(precision: str, device: torch.device) -> AbstractContextManager:
+    """Autocast of the config's precision.
+
+    Not Fabric's mixed precision, which rounds inputs too: a K in bf16 is off by up to a pixel, an
+    extrinsic rotation by a quarter of a degree.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
 
 
 def freeze_norms(student: nn.Module, frozen: str) -> None:

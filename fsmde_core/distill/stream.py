@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.augment import AugmentConfig, augmented
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
+from fsmde_core.data.lidar import as_lidar_sees
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import DataConfig, DistillConfig
 
@@ -62,13 +63,11 @@ class SampleStream(Dataset):
         if self._order[0] != turn:
             order = np.random.default_rng([seed, 0, turn]).permutation(len(self._samples))
             self._order = (turn, order)
-        return augmented(
-            self._samples[int(self._order[1][place])],
-            self._config.augment,
-            size=self._size,
-            rng=np.random.default_rng([seed, 1, k]),
-            dense=self._config.data.kind == "street",
-        )
+        item, data = self._samples[int(self._order[1][place])], self._config.data
+        if data.kind == "street" and data.truth == "lidar":
+            item = as_lidar_sees(item)
+        rng = np.random.default_rng([seed, 1, k])
+        return augmented(item, self._config.augment, size=self._size, rng=rng, dense=data.dense)
 
 
 class ValidationSamples(Dataset):

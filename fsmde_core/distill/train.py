@@ -26,7 +26,12 @@ from fsmde_core.distill.state import (
     save_state,
     update_average,
 )
-from fsmde_core.distill.step import DistillStep, depthwise_in_float32, freeze_norms
+from fsmde_core.distill.step import (
+    DistillStep,
+    depthwise_in_float32,
+    freeze_norms,
+    network_precision,
+)
 from fsmde_core.distill.stream import SampleStream, ValidationSamples, open_split, training_batches
 from fsmde_core.distill.validate import validate
 from fsmde_core.export import export_onnx
@@ -125,11 +130,12 @@ class Trainer:
         tensors = {name: t.to(device, non_blocking=True) for name, t in batch.arrays.items()}
         if self.teacher is not None:
             views = (tensors[name] for name in ("images", "K", "T_ego_cam"))
-            with torch.no_grad(), self.fabric.autocast():
+            with torch.no_grad(), network_precision(self.config.precision, device):
                 output = self.teacher(*views)
             tensors["teacher_logits"] = output.bin_logits
             tensors["teacher_centers"] = output.bin_centers
-        return self.step(**tensors)
+        with network_precision(self.config.precision, device):
+            return self.step(**tensors)
 
     def _any_interrupted(self) -> bool:
         if self.fabric.world_size == 1:

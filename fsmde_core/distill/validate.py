@@ -10,6 +10,7 @@ from torch import nn
 
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.distill.config import DistillConfig
+from fsmde_core.distill.step import network_precision
 from fsmde_core.distill.stream import ValidationSamples, by_camera_count
 from fsmde_core.evaluate.metrics import METRICS, error_sums, median_scale
 from fsmde_core.visualize import colour_depth
@@ -39,7 +40,7 @@ def validate(student: nn.Module, samples: ValidationSamples, config: DistillConf
     for i in range(len(samples)):
         (batch,) = by_camera_count([samples[i]])
         views = (batch.images, batch.K, batch.T_ego_cam)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision != "32-true"):
+        with network_precision(config.precision, device):
             depth = student(*(t.to(device) for t in views)).depth[0].float().cpu().numpy()
         rows += _image_metrics(depth, batch, config)
         panel = _panel(batch, depth) if panel is None else panel
