@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,10 +15,14 @@ from fsmde_core.card import ModelError, load_card, verified_file
 from fsmde_core.pinned import CudaMemory
 from fsmde_core.rig import Rig
 from fsmde_core.session import (
+    AUTO,
+    CPU,
     CUDA,
+    FILE_SUFFIX,
     TENSORRT,
     DeviceRun,
     OpenSession,
+    ProviderError,
     SessionConfig,
     engine_options,
     open_session,
@@ -50,16 +55,19 @@ class Predictor:
     card lists none. options are the fields of SessionConfig. Of its providers the first that works
     is used and stands in `provider`, the reasons against those before it in `refused`;
     ProviderError if none works. A provider that is not in the list is never used instead of one
-    that is; what TensorRT does not know of a graph runs on the same GPU through CUDA.
+    that is; what TensorRT does not know of a graph runs on the same GPU through CUDA. With
+    precision="auto" a CPU takes int8 where the card lists it, which is as accurate and more than
+    twice as fast, all else fp32; `config` says what came of it.
     say is told, in a sentence, of work that takes minutes.
     """
 
     def __init__(self, card_path: Path | str, *, say: Callable[[str], None] = print, **options):
-        self.config = SessionConfig(**options)
         self.card = load_card(card_path)
         self._say = say
-        self._model = verified_file(card_path, self.config.suffix)
-        opened = open_session(self._model, self.config)
+        if options.get("precision") == AUTO:
+            opened = self._open_fastest(card_path, options)
+        else:
+            opened = self._open(card_path, options)
         self.provider, self.refused = opened.provider, opened.refused
         expected = ["images", "K", "T_ego_cam"]
         found = [i.name for i in opened.session.get_inputs()]
@@ -115,6 +123,24 @@ class Predictor:
         K = np.array([[500.0, 0, 320], [0, 500, 176], [0, 0, 1]], np.float32)
         eye = np.eye(4, dtype=np.float32)
         self._run(black, np.tile(K, (cameras, 1, 1)), np.tile(eye, (cameras, 1, 1)))
+
+    def _open(self, card_path: Path | str, options: dict[str, Any]) -> OpenSession:
+        self.config = SessionConfig(**options)
+        self._model = verified_file(card_path, self.config.suffix)
+        return open_session(self._model, self.config)
+
+    def _open_fastest(self, card_path: Path | str, options: dict[str, Any]) -> OpenSession:
+        """int8 if the CPU's turn comes and the card's file is there, else fp32."""
+        exact = {**options, "precision": "fp32"}
+        wanted = SessionConfig(**exact).providers
+        integers = Path(card_path).with_suffix(FILE_SUFFIX["int8"])
+        if CPU not in wanted or integers.name not in self.card.sha256 or not integers.exists():
+            return self._open(card_path, exact)
+        try:
+            return self._open(card_path, {**exact, "providers": wanted[: wanted.index(CPU)]})
+        except ProviderError as error:
+            opened = self._open(card_path, {**options, "precision": "int8", "providers": (CPU,)})
+            return replace(opened, refused=error.refused)
 
     def _run(self, images: np.ndarray, K: np.ndarray, T_ego_cam: np.ndarray):
         if self.provider == TENSORRT and len(images) > self._engine_cameras:

@@ -24,10 +24,16 @@ CPU, OPENVINO = "CPUExecutionProvider", "OpenVINOExecutionProvider"
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 FILE_SUFFIX = {"fp32": ".onnx", "bf16": ".onnx", "fp16": ".fp16.onnx", "int8": ".int8.onnx"}
 PRECISIONS = tuple(FILE_SUFFIX)
+AUTO = "auto"
 
 
 class ProviderError(RuntimeError):
     """None of the execution providers asked for works here; the message says why for each."""
+
+    def __init__(self, refused: dict[str, str]):
+        reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
+        super().__init__(f"no execution provider works: {reasons or 'none was asked for'}")
+        self.refused = refused
 
 
 @dataclass(frozen=True)
@@ -110,8 +116,7 @@ def open_session(
             del refused[provider]
             return OpenSession(session, provider, refused)
         refused[provider] = "its libraries or its device are missing on this machine"
-    reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
-    raise ProviderError(f"no execution provider works: {reasons or 'none was asked for'}")
+    raise ProviderError(refused)
 
 
 def why_not(provider: str, config: SessionConfig, available: Sequence[str]) -> str:

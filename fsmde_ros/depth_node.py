@@ -13,11 +13,12 @@ from pathlib import Path
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
-from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from fsmde_core.card import ModelError
@@ -34,6 +35,7 @@ from fsmde_ros.calibration import (
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.diagnostics import NodeStatistics, Reporter
 from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
+from fsmde_ros.intake import Intake, IntakeGroup
 from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.latency import tune_process
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
@@ -45,8 +47,9 @@ from fsmde_ros.sync import RigSync, StampedSet
 
 CONFIGURE_ERRORS = (RigError, ModelError, ProviderError, FileNotFoundError, ImportError)
 WARNING_PERIOD_S = 5.0  # one warning a topic in this time
-POLL_S = 0.05  # how often deadlines are checked; every wake-up costs rclpy a millisecond
-STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+POLL_S = 0.02  # how often deadlines are checked where no image comes in
+REPORT_S = 1.0  # between two reports
+EXECUTOR_S = 0.5  # how long services and parameters may leave the executor asleep
 
 # Best effort matches either offer; depth 1, since only the newest image is of use.
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -60,8 +63,8 @@ OnSet = Callable[[int, Mapping[str, float]], None]
 class SurroundDepthNode(LifecycleNode):
     """Wires synchronization, pipeline and publishers; a managed (lifecycle) node.
 
-    configure loads rig and model and creates the outputs, activate subscribes and starts the
-    worker. Callbacks only file messages; the worker thread processes the newest set. A set that
+    configure loads rig and model and creates the outputs, activate subscribes and starts two
+    threads: the intake files messages as they come, the worker processes the newest set. A set that
     cannot be used is skipped with a throttled warning. make_predictor and on_set, called with the
     number of cameras and the seconds by stage of every set published, are for measuring.
     """
@@ -76,7 +79,7 @@ class SurroundDepthNode(LifecycleNode):
         self._rig: Rig | None = None
         self._outputs: dict[str, object] = {}
         self._inputs: list = []
-        self._timers: list = []
+        self._intake: Intake | None = None
         self._worker: threading.Thread | None = None
         self._warned_at: dict[str, float] = {}
 
@@ -98,36 +101,48 @@ class SurroundDepthNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe and start the worker."""
+        """Subscribe and start the threads."""
         p = self.params
         self._statistics = NodeStatistics(time.monotonic())
         self._sync: RigSync = RigSync(
             self._names, slop_ns=round(p.slop_s * 1e9), deadline_ns=round(p.deadline_s * 1e9)
         )
         self._sync_clock = self._deadline_clock()
-        reporter = Reporter(
-            self,
-            self._statistics,
-            self._sync if p.sync_policy == "rig" else None,
-            outputs=self._outputs,
-            hardware_id=self._predictor.provider,
-            model={"model": self._predictor.card.name, "precision": p.precision},
-            motion=self._motion.source if self._motion else "not compensated",
-            warn=self._warn,
-            sync_clock=self._sync_clock,
-        )
         self._checked: set[str] = set()
         self._pipeline = Pipeline(self._predictor, self._calibration, self._motion)
         self._slot = LatestSlot()
         self._worker = threading.Thread(target=self._work, name="surround_depth_worker")
         self._worker.start()
         self._subscribe()
-        self._timers = [
-            self.create_timer(POLL_S, self._on_poll, clock=STEADY),
-            self.create_timer(1.0, reporter.report, clock=STEADY),
-        ]
+        ours = [s for s in self._inputs if isinstance(s.callback_group, IntakeGroup)]
+        self._reporter, self._reported_s = self._make_reporter(ours), time.monotonic()
+        self._intake = Intake(
+            self.context,
+            ours,
+            poll=self._on_poll,
+            poll_s=POLL_S,
+            on_error=lambda error: self._warn("intake", f"{type(error).__name__}: {error}"),
+        )
         self.get_logger().info(f"ready: waiting for {', '.join(self._image_topics)}")
         return super().on_activate(state)
+
+    def _make_reporter(self, inputs: list[Subscription]) -> Reporter:
+        p = self.params
+        return Reporter(
+            self,
+            self._statistics,
+            self._sync if p.sync_policy == "rig" else None,
+            inputs=inputs,
+            outputs=self._outputs,
+            hardware_id=self._predictor.provider,
+            model={
+                "model": self._predictor.card.name,
+                "precision": self._predictor.config.precision,
+            },
+            motion=self._motion.source if self._motion else "not compensated",
+            warn=self._warn,
+            sync_clock=self._sync_clock,
+        )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; the set in work is finished first."""
@@ -147,12 +162,13 @@ class SurroundDepthNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def close(self) -> None:
-        """Stop timers, subscriptions and worker, whatever the state."""
-        for timer in self._timers:
-            self.destroy_timer(timer)
+        """Stop threads and subscriptions, whatever the state."""
+        if self._intake is not None:
+            self._intake.close()
+            self._intake = None
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
-        self._timers, self._inputs = [], []
+        self._inputs = []
         if self._worker is not None:
             self._slot.close()
             self._worker.join()
@@ -168,7 +184,8 @@ class SurroundDepthNode(LifecycleNode):
         predictor = self._make_predictor(card, say=self.get_logger().info, **options)
         for provider, reason in predictor.refused.items():
             self.get_logger().warning(f"provider {provider} is not used: {reason}")
-        self.get_logger().info(f"model {card} in {p.precision} on {predictor.provider}")
+        precision = predictor.config.precision
+        self.get_logger().info(f"model {card} in {precision} on {predictor.provider}")
         if predictor.card.provisional:
             self.get_logger().warning(f"model {card} is provisional, see its description")
         return predictor
@@ -232,7 +249,8 @@ class SurroundDepthNode(LifecycleNode):
         p = self.params
         image_type = CompressedImage if p.compressed else Image
         suffix = "/compressed" if p.compressed else ""
-        # Before the images: of what is ready, the executor takes first what was subscribed first.
+        self._intake_group = IntakeGroup()
+        # Before the images: of what is ready, the intake takes first what was subscribed first.
         for i, name in enumerate(self._names):
             topic = p.camera_info_topic.replace("{camera}", name)
             callback = partial(self._on_info, i, self.resolve_topic_name(topic))
@@ -256,7 +274,13 @@ class SurroundDepthNode(LifecycleNode):
     def _input(self, kind, topic: str, callback, qos=INPUT_QOS):
         overridable = QoSOverridingOptions.with_default_policies()
         return self.create_subscription(
-            kind, topic, callback, qos, qos_overriding_options=overridable
+            kind,
+            topic,
+            callback,
+            qos,
+            callback_group=self._intake_group,
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            qos_overriding_options=overridable,
         )
 
     # Callbacks
@@ -301,6 +325,9 @@ class SurroundDepthNode(LifecycleNode):
     def _on_poll(self) -> None:
         now_s = time.monotonic()
         self._hand_over(self._sync.poll(now_ns=self._sync_clock()), now_s)
+        if now_s - self._reported_s >= REPORT_S:
+            self._reported_s = now_s
+            self._reporter.report()
 
     def _hand_over(self, stamped: StampedSet | None, now_s: float) -> None:
         if stamped is None:
@@ -384,7 +411,8 @@ def main(args: list[str] | None = None, **injected) -> int:
                     if node.failure is not None:
                         raise StartUpError(str(node.failure))
                     node.trigger_activate()
-                executor.spin()
+                while rclpy.ok():  # spin() sleeps on if an interrupt comes while it wakes up
+                    executor.spin_once(timeout_sec=EXECUTOR_S)
             finally:
                 node.close()
     except (StartUpError, ParameterError) as error:

@@ -11,8 +11,10 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 
 from fsmde_ros.gpu import gpu_memory
+from fsmde_ros.qos import mismatches
 from fsmde_ros.sync import RigSync
 
 WINDOW_S = 5.0  # rates, percentiles and problems are of this last time
@@ -132,7 +134,8 @@ def status_msg(
 class Reporter:
     """Publishes once a second how the node does: ~/status and /diagnostics.
 
-    sync is None where another policy forms the sets; sync_clock is what its now_ns are of. outputs
+    sync is None where another policy forms the sets; sync_clock is what its now_ns are of. inputs
+    are the node's subscriptions. outputs
     are the node's publishers by name, of which "status", "diagnostics" and "points" are used; model
     is what the status says of it; warn(about, text) logs a throttled warning.
     """
@@ -143,6 +146,7 @@ class Reporter:
         statistics: NodeStatistics,
         sync: RigSync | None,
         *,
+        inputs: Sequence[Subscription],
         outputs: Mapping[str, Publisher],
         hardware_id: str,
         model: Mapping[str, str],
@@ -152,6 +156,7 @@ class Reporter:
     ):
         self._node, self._statistics, self._sync = node, statistics, sync
         self._gpu_memory = gpu_memory(hardware_id)
+        self._inputs = inputs
         self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
 
@@ -190,10 +195,10 @@ class Reporter:
         now_ns = self._sync_clock()
         if silence_s <= SILENCE_S and not sync.silent(now_ns):
             return drifts
-        reason = sync.why_no_set(now_ns)
+        reasons = [sync.why_no_set(now_ns), *mismatches(self._node, self._inputs)]
         if silence_s > SILENCE_S:
-            self._warn("silence", f"no full set for {silence_s:.0f} s: {reason}")
-        return [reason, *drifts]
+            self._warn("silence", f"no full set for {silence_s:.0f} s: {'; '.join(reasons)}")
+        return [*reasons, *drifts]
 
     def _rivals(self) -> list[str]:
         """A sentence if somebody else publishes on the topics of this node, too."""

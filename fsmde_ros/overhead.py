@@ -33,6 +33,7 @@ from tqdm import tqdm
 from fsmde_core.card import ModelCard, load_card
 from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Rig, load_rig
+from fsmde_core.session import SessionConfig
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics import STAGES
 from fsmde_ros.share import FASTDDS_VARIABLES, share_dir
@@ -53,6 +54,7 @@ class SleepingPredictor:
     def __init__(self, card_path: Path, **_session_options):
         self.card: ModelCard = load_card(card_path)
         self.provider, self.refused = "none, a stub", {}
+        self.config = SessionConfig()
         self._answers: dict[tuple[int, ...], np.ndarray] = {}
 
     def warm_up(self, cameras: int) -> None:

@@ -17,7 +17,7 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from fsmde_core.session import PRECISIONS, SessionConfig
+from fsmde_core.session import AUTO, PRECISIONS, SessionConfig
 from fsmde_ros.cloud import COLOURS, CloudOptions
 
 NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -62,10 +62,10 @@ class NodeParams:
         "ONNX Runtime execution providers in the order wanted; no other is ever used.",
     )
     precision: str = _param(
-        SessionConfig.precision,
-        "fp32; or fp16 (GPUs) or int8 (CPUs), files of their own that the model card must list; or "
-        "bf16, which only OpenVINO has.",
-        choices=PRECISIONS,
+        AUTO,
+        "auto: int8 on a CPU where the model card lists it, else fp32. Or fp32; fp16 (GPUs) or "
+        "int8 (CPUs), files of their own that the card must list; bf16, which only OpenVINO has.",
+        choices=(AUTO, *PRECISIONS),
     )
     threads: int = _param(
         SessionConfig.threads, "CPU threads for inference; 0: one for each core.", low=0

@@ -27,6 +27,7 @@ from fsmde_ros.conversions import (
     ns_to_stamp,
 )
 from fsmde_ros.ego_motion import EgoMotion
+from fsmde_ros.latency import yield_to_others
 from fsmde_ros.params import NodeParams
 from fsmde_ros.sync import StampedSet
 
@@ -83,7 +84,9 @@ class Pipeline:
         self._predictor = predictor
         self._motion = motion
         self._calibration = calibration
-        self._decoders = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(
+            DECODE_THREADS, thread_name_prefix="decode", initializer=yield_to_others
+        )
         self._cloud: CloudBuilder | None = None
 
     def close(self) -> None:

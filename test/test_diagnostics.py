@@ -90,7 +90,7 @@ def test_a_second_node_and_the_motion_stand_in_the_status():
     statistics = NodeStatistics(time.monotonic())
     outputs = dict.fromkeys(("points", "status", "diagnostics"), publisher)
     Reporter(
-        node, statistics, None, outputs=outputs,
+        node, statistics, None, inputs=(), outputs=outputs,
         hardware_id="CPUExecutionProvider", model={"model": "m"}, motion="/odom",
         warn=lambda about, text: None, sync_clock=time.monotonic_ns,
     ).report()  # fmt: skip
