@@ -20,23 +20,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-from onnxruntime.transformers.float16 import convert_float_to_float16
 from tqdm import tqdm
 
 from fsmde_core.card import ModelError, add_file, load_card, save_card, verified_file
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.evaluate.metrics import error_sums
+from fsmde_core.precision import write_fp16, write_int8
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Camera, Rig
 from fsmde_core.session import FILE_SUFFIX
 from fsmde_core.street.cache import open_cache
 
 MAX_DEPTH_M = 80.0  # as in every report on nuScenes' rig
-FLOAT_CONVOLUTIONS = 3  # stem and first block: half of the loss of accuracy, 4 % of the time
-FOLLOWERS = ("Clip", "Relu", "Add", "Resize")  # stay in integers behind a convolution
 
 
 @dataclass(frozen=True)
@@ -49,73 +45,6 @@ class QuantizeConfig:
     """Sets of images on which both precisions are compared."""
     tolerance: float = 0.02
     """How much larger Abs Rel may become, as a share of that in fp32."""
-
-
-def trunk(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes on the way from the images to the last convolution, in order.
-
-    Outside of it lie rays, bins and the depth itself: little work, and logarithms, squares and
-    metres that need their bits.
-    """
-    from_images, seeing = {"images"}, []
-    for node in graph.node:
-        if from_images & set(node.input):
-            from_images |= set(node.output)
-            seeing.append(node)
-    to_convolution, kept = set(), []
-    for node in reversed(seeing):
-        if node.op_type in ("Conv", "ConvTranspose") or to_convolution & set(node.output):
-            to_convolution |= set(node.input)
-            kept.append(node)
-    return kept[::-1]
-
-
-def integer_nodes(graph: onnx.GraphProto) -> list[str]:
-    """Names of the nodes to quantize: convolutions and what only ever sees their results.
-
-    The first convolutions, whose few channels are the image, stay in float. So does an Add with an
-    operand from elsewhere (attention, bins): quantizing them all shifts the scale of the depth.
-    """
-    first = [node.name for node in graph.node if node.op_type == "Conv"][:FLOAT_CONVOLUTIONS]
-    integers, names = set(), []
-    for node in graph.node:
-        if node.name in first:
-            continue
-        data = node.input[:2] if node.op_type == "Add" else node.input[:1]
-        if node.op_type == "Conv" or (node.op_type in FOLLOWERS and integers >= set(data)):
-            integers |= set(node.output)
-            names.append(node.name)
-    return names
-
-
-def write_int8(source: Path, target: Path, samples: Iterator[dict[str, np.ndarray]]) -> None:
-    """Quantize an ONNX file with ranges seen on samples (inputs by name)."""
-    quantize_static(
-        source,
-        target,
-        _Reader(samples),
-        nodes_to_quantize=integer_nodes(onnx.load(source).graph),
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
-
-
-class _Reader(CalibrationDataReader):
-    def __init__(self, samples: Iterator[dict[str, np.ndarray]]):
-        self._samples = samples
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._samples, None)
-
-
-def write_fp16(source: Path, target: Path) -> None:
-    """Convert the trunk of an ONNX file to half precision; inputs and outputs keep their types."""
-    model = onnx.load(source)
-    halved = {node.name for node in trunk(model.graph)}
-    kept = [node.name for node in model.graph.node if node.name not in halved]
-    model = convert_float_to_float16(model, keep_io_types=True, node_block_list=kept)
-    onnx.save(model, target)
 
 
 def network_inputs(sample: RigBatch, size: tuple[int, int]) -> tuple[np.ndarray, Rig]:

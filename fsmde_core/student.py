@@ -1,7 +1,8 @@
 """The student: a light encoder, a light decoder, and metric bins conditioned on the rig's geometry.
 
 Flow: uint8 images -> encoder (strides 4 to 32) -> each pixel's ray and the camera's height join the
-features -> views attend to each other at stride 32 -> feature pyramid to stride 4 -> bin head.
+features of strides 8 to 32 -> views attend to each other at stride 32 -> feature pyramid, at stride
+4 of half the width -> bin head.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsmde_core.bins import BinHead, BinOutput, for_rigs
+from fsmde_core.bins import BinHead, BinOutput, for_rigs, full_precision
 from fsmde_core.encoder import create_encoder
 
 STRIDES = (4, 8, 16, 32)
@@ -28,7 +29,8 @@ class StudentConfig:
     encoder: str = "tf_efficientnet_lite0"
     """timm name; lite0 is the largest that keeps six views in real time on two CPU cores."""
     decoder_channels: int = 64
-    """Width of the pyramid; dense convolutions, which beat separable ones in the study."""
+    """Width of the pyramid, half of it at stride 4; dense convolutions, which beat separable ones
+    in the study."""
     fusion: Literal["columns", "cells"] = "columns"
     """What attends across views: stride-32 columns (nearly free) or every stride-32 cell."""
     n_bins: int = 64
@@ -59,14 +61,16 @@ class StudentDepthNet(nn.Module):
         channels = config.decoder_channels
         self.encoder = create_encoder(config.encoder)
         self.rays = RayEmbedding(channels, canonical_focal_px=config.canonical_focal_px)
+        widths = [channels // 2] + 3 * [channels]  # most pixels are at stride 4
         self.laterals = nn.ModuleList(
-            nn.Conv2d(c, channels, kernel_size=1) for c in self.encoder.feature_info.channels()
+            nn.Conv2d(c, width, kernel_size=1)
+            for c, width in zip(self.encoder.feature_info.channels(), widths)
         )
         self.fusion = ViewFusion(channels, by_columns=config.fusion == "columns")
-        self.smooth = nn.ModuleList(_conv_norm_relu(channels) for _ in STRIDES)
-        self.refine = _conv_norm_relu(channels)
+        self.smooth = nn.ModuleList(_conv_norm_relu(width) for width in widths)
+        self.narrow = nn.Conv2d(channels, widths[0], kernel_size=1)
         self.head = BinHead(
-            channels,
+            widths[0],
             channels,
             n_bins=config.n_bins,
             min_depth_m=config.min_depth_m,
@@ -85,16 +89,18 @@ class StudentDepthNet(nn.Module):
         views = images.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         K, T_ego_cam = K.flatten(0, 1), T_ego_cam.flatten(0, 1)
 
+        finest, *maps = (lateral(f) for lateral, f in zip(self.laterals, self.encoder(views)))
         maps = [
-            lateral(features) + self.rays(K, T_ego_cam, features.shape[-2:], stride)
-            for lateral, features, stride in zip(self.laterals, self.encoder(views), STRIDES)
+            lateral_map + self.rays(K, T_ego_cam, lateral_map.shape[-2:], stride)
+            for lateral_map, stride in zip(maps, STRIDES[1:])
         ]
         maps[-1] = self.fusion(maps[-1], cameras)
         pyramid = self.smooth[-1](maps[-1])
         pooled = pyramid.mean(dim=(2, 3))
-        for lateral_map, smooth in zip(maps[-2::-1], list(self.smooth)[-2::-1]):
+        for lateral_map, smooth in zip(maps[-2::-1], self.smooth[-2:0:-1]):
             pyramid = smooth(lateral_map + _upsample(pyramid, lateral_map.shape[-2:]))
-        output = self.head(self.refine(pyramid), pooled, K[:, 0, 0])
+        pyramid = self.smooth[0](finest + _upsample(self.narrow(pyramid), finest.shape[-2:]))
+        output = self.head(pyramid, pooled, K[:, 0, 0])
         return for_rigs(output, cameras, (height, width))
 
 
@@ -115,7 +121,9 @@ class RayEmbedding(nn.Module):
 
     def forward(self, K: Tensor, T_ego_cam: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         """Embedding [V, C, h, w] for K [V, 3, 3], T_ego_cam [V, 4, 4] and size (h, w)."""
-        return self.mix(self.features(K, T_ego_cam, size, stride).to(self.mix[0].weight.dtype))
+        with full_precision(K.device.type):  # near the horizon bf16 would not tell 30 m from 50
+            features = self.features(K, T_ego_cam, size, stride)
+        return self.mix(features.to(self.mix[0].weight.dtype))
 
     def features(self, K: Tensor, T_ego_cam: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         """Seven numbers a cell, [V, 7, h, w].

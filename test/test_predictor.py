@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from blocks import blocks_rig
 
-from fsmde_core.card import ModelError, add_file, load_card
+from fsmde_core.card import ModelError, add_file, load_card, verified_file
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
 from fsmde_core.session import ProviderError
@@ -103,4 +103,7 @@ def test_the_shipped_card_says_what_the_model_is(model_card):
     card = load_card(model_card)
     assert card.licence == "Apache-2.0"
     assert card.description
-    assert set(card.sha256) == {"student_s.safetensors", "student_s.onnx"}
+    suffixes = (".safetensors", ".onnx", ".int8.onnx", ".fp16.onnx")
+    assert set(card.sha256) == {model_card.with_suffix(suffix).name for suffix in suffixes}
+    for suffix in suffixes:
+        assert verified_file(model_card, suffix).stat().st_size < 20e6

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -11,17 +12,9 @@ from fsmde_core.card import add_file, load_card
 from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.export import export_onnx
+from fsmde_core.precision import integer_nodes, trunk, write_fp16, write_int8
 from fsmde_core.predictor import Predictor
-from fsmde_core.quantize import (
-    FLOAT_CONVOLUTIONS,
-    QuantizeConfig,
-    abs_rel,
-    integer_nodes,
-    network_inputs,
-    quantize,
-    trunk,
-    write_fp16,
-)
+from fsmde_core.quantize import QuantizeConfig, abs_rel, network_inputs, quantize
 from fsmde_core.session import SessionConfig
 from fsmde_core.student import StudentConfig, StudentDepthNet
 
@@ -107,15 +100,39 @@ def test_only_what_follows_convolutions_is_quantized(model_card):
     graph = onnx.load(model_card.with_suffix(".onnx")).graph
     producer = {name: node for node in graph.node for name in node.output}
     chosen = set(integer_nodes(graph))
-    convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
-    assert chosen.isdisjoint(convolutions[:FLOAT_CONVOLUTIONS])
-    assert chosen.issuperset(convolutions[FLOAT_CONVOLUTIONS:])
+    assert chosen.issuperset(node.name for node in graph.node if node.op_type == "Conv")
     for node in graph.node:
         if node.op_type != "Conv" and node.name in chosen:
             operands = node.input if node.op_type == "Add" else node.input[:1]
             assert all(producer[name].name in chosen for name in operands)
     attention = [n for n in graph.node if n.op_type == "Add" and n.name not in chosen]
     assert attention, "the Add behind the attention stays in float"
+
+
+def test_integers_read_the_images_as_they_are_and_see_nearly_the_same(
+    model_card, rig, views, tmp_path
+):
+    source, target = model_card.with_suffix(".onnx"), tmp_path / "integers.onnx"
+    size = Predictor(model_card).size
+    images = np.stack([cv2.resize(image, size) for image, _ in views])
+    small = rig.resized(*size)
+    inputs = {
+        "images": images,
+        "K": small.K.astype("f4"),
+        "T_ego_cam": small.T_ego_cam.astype("f4"),
+    }
+    write_int8(source, target, iter([inputs]))
+    graph = onnx.load(target).graph
+    assert not any(n.op_type == "QuantizeLinear" and "images" in n.input for n in graph.node)
+    first = next(node for node in graph.node if "images" in node.input)
+    while first.op_type != "DequantizeLinear":
+        assert first.op_type in ("Reshape", "Transpose", "Unsqueeze"), "levels are not touched"
+        first = next(node for node in graph.node if first.output[0] in node.input)
+    depths = []
+    for path in (source, target):
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        depths.append(session.run(["depth"], inputs)[0])
+    assert np.median(np.abs(depths[1] / depths[0] - 1)) < 0.2
 
 
 def test_rays_and_depth_are_no_part_of_the_trunk(model_card):

@@ -1,5 +1,6 @@
 import ctypes
 import gc
+import json
 import shutil
 from pathlib import Path
 
@@ -99,6 +100,9 @@ def test_a_precision_is_a_file_that_the_card_must_list(model_card, tmp_path):
     card = tmp_path / model_card.name
     for suffix in (".json", ".onnx"):
         shutil.copy(model_card.with_suffix(suffix), tmp_path)
+    document = json.loads(card.read_text())
+    document["sha256"].pop(card.with_suffix(".int8.onnx").name, None)
+    card.write_text(json.dumps(document))
     with pytest.raises(ModelError, match="lists no sha256 for student_s.int8.onnx"):
         Predictor(card, precision="int8")
     shutil.copy(card.with_suffix(".onnx"), card.with_suffix(".int8.onnx"))
@@ -148,3 +152,16 @@ def test_an_engine_serves_partial_sets_too(model_card):
     assert options["trt_profile_min_shapes"] == "images:1x256x448x3,K:1x3x3,T_ego_cam:1x4x4"
     assert options["trt_profile_max_shapes"] == "images:6x256x448x3,K:6x3x3,T_ego_cam:6x4x4"
     assert options["trt_engine_cache_path"] == "/cache"
+
+
+def test_auto_takes_integers_on_a_cpu_where_the_card_lists_them(model_card, tmp_path):
+    predictor = Predictor(model_card, precision="auto", providers=[OPENVINO, CPU])
+    assert (predictor.config.precision, predictor.provider) == ("int8", CPU)
+    assert list(predictor.refused) == [OPENVINO]
+    card = tmp_path / model_card.name
+    for suffix in (".json", ".onnx"):
+        shutil.copy(model_card.with_suffix(suffix), tmp_path)
+    document = json.loads(card.read_text())
+    document["sha256"].pop(card.with_suffix(".int8.onnx").name)
+    card.write_text(json.dumps(document))
+    assert Predictor(card, precision="auto").config.precision == "fp32"

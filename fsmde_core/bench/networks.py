@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from fsmde_core.card import add_file, load_card
 from fsmde_core.checkpoint import load_student, save_student, student_config
 from fsmde_core.depth_anything import IMAGENET_MEAN, IMAGENET_STD, PATCH_PX, SIZES, DepthAnythingV2
-from fsmde_core.export import export_onnx, write_onnx
+from fsmde_core.export import INPUTS, example_inputs, export_onnx, write_onnx
+from fsmde_core.precision import write_int8
+from fsmde_core.session import FILE_SUFFIX
 from fsmde_core.student import PRESETS, StudentConfig, StudentDepthNet
 
 
@@ -62,6 +64,9 @@ def _write_student(
     save_student(
         student, card_path, config=config, description=description, licence="", provisional=True
     )
-    onnx = card_path.with_suffix(".onnx")
+    onnx, integers = card_path.with_suffix(".onnx"), card_path.with_suffix(FILE_SUFFIX["int8"])
     export_onnx(student, config, onnx)
+    noise = zip(INPUTS, (tensor.numpy() for tensor in example_inputs(config, cameras=3)))
+    write_int8(onnx, integers, iter([dict(noise)]))  # ranges of noise: right for the time it takes
     add_file(card_path, onnx)
+    add_file(card_path, integers)

@@ -10,7 +10,7 @@ from fsmde_core.bench.limits import write_copy, write_gemm
 from fsmde_core.bench.variant import Variant
 from fsmde_core.bench.work import giga_macs
 from fsmde_core.card import load_card
-from fsmde_core.quantize import write_fp16
+from fsmde_core.precision import write_fp16
 from fsmde_core.session import (
     CPU,
     CUDA,
@@ -87,8 +87,9 @@ def plan(
 def _students(
     config: BenchConfig, size: tuple[int, int], cameras: int, folder: Path
 ) -> list[Variant]:
-    small, larger, note = config.model, config.larger, ""
+    small, larger, note, resized = config.model, config.larger, "", ""
     if config.size:
+        resized = "at a size it was not trained for; its time counts, not its depth"
         small = folder / "student_s.json"
         _networks().write_resized_student(config.model, *size, small)
     if larger is None:
@@ -101,7 +102,7 @@ def _students(
         larger = folder / "student_m.json"
         _networks().write_resized_student(config.larger, *size, larger)
     variants = []
-    for card_path, note_of in ((small, ""), (larger, note)):
+    for card_path, note_of in ((small, resized), (larger, note)):
         name = load_card(card_path).name
         work = giga_macs(card_path.with_suffix(".onnx"), cameras)
         variant = Variant(name, "student", card_path, CPU, "fp32", work, config.threads)
