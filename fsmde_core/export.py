@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -78,7 +79,19 @@ def write_onnx(
             external_data=False,
             verbose=False,
         )
+    model = onnx.load(beside)
+    _remove_notes(model.graph)
+    onnx.save(model, beside)
     os.replace(beside, path)
+
+
+def _remove_notes(graph: onnx.GraphProto) -> None:
+    """Remove the exporter's metadata: stack traces with the paths of this machine's files."""
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    for value in graph.initializer:
+        del value.metadata_props[:]
 
 
 def main(argv: list[str] | None = None) -> int:

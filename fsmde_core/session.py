@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: which provider runs a model, with which options, and where its data lie.
+"""ONNX Runtime sessions: which provider runs a model, and with which options.
 
 Every option that is not ONNX Runtime's default stands here with its reason; docs/performance.md has
 the measurements.
@@ -7,17 +7,16 @@ the measurements.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 
 from fsmde_core.card import ModelError
-from fsmde_core.pinned import CudaMemory, PinnedPool
 
 WARNING, FATAL = 2, 4  # ONNX Runtime's log levels
 CPU, OPENVINO = "CPUExecutionProvider", "OpenVINOExecutionProvider"
@@ -47,6 +46,8 @@ class SessionConfig:
     may run the fp32 file."""
     threads: int = 0
     """CPU threads; 0: one for each core."""
+    cameras: int = 6
+    """Of a whole set; more or fewer work as well, only not as fast."""
     spinning: bool = False
     """Whether CPU threads that wait keep their core busy: a little faster alone, but then decoding
     and publishing have no core while the network runs."""
@@ -59,6 +60,25 @@ class SessionConfig:
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
             raise ValueError(f"precision {self.precision!r} is not one of {known}")
+
+    @property
+    def cameras_at_once(self) -> int:
+        """How many cameras the CPU has in work: each on a thread, in as few equal rounds as can be.
+
+        Such threads wait for each other once a set instead of at every layer, and what a layer
+        hands to the next stays in the cache (docs/performance.md).
+        """
+        rounds = math.ceil(self.cameras / self._all_threads)
+        return math.ceil(self.cameras / rounds)
+
+    @property
+    def layer_threads(self) -> int:
+        """Threads of one layer: its camera's, and those that are left over, which help them all."""
+        return self._all_threads - self.cameras_at_once + 1
+
+    @property
+    def _all_threads(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0))
 
     @property
     def suffix(self) -> str:
@@ -135,7 +155,7 @@ def why_not(provider: str, config: SessionConfig, available: Sequence[str]) -> s
 def session_options(config: SessionConfig) -> onnxruntime.SessionOptions:
     """What does not depend on the provider."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = config.threads
+    options.intra_op_num_threads = config.layer_threads
     options.log_severity_level = FATAL
     spinning = "1" if config.spinning else "0"
     options.add_session_config_entry("session.intra_op.allow_spinning", spinning)
@@ -220,60 +240,3 @@ def load_libraries(provider: str) -> None:
             import_module("tensorrt_libs")
         except ImportError:
             pass
-
-
-class DeviceRun:
-    """Runs a session with its inputs and outputs on the device, and results in pinned memory.
-
-    Buffers on the device are kept for each number of cameras: a recorded CUDA graph needs them
-    where they were. device is ONNX Runtime's name, cuda, or cpu in tests.
-    """
-
-    def __init__(
-        self, session: onnxruntime.InferenceSession, memory: CudaMemory, *, device: str = "cuda"
-    ):
-        self._session, self._memory, self._device = session, memory, device
-        self._kept: dict[int, _Binding] = {}
-        self.pool = PinnedPool(memory)
-
-    def __call__(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Outputs in the session's order; inputs have their first axis in common."""
-        cameras = len(next(iter(inputs.values())))
-        if cameras not in self._kept:
-            self._kept[cameras] = _Binding(self._session, inputs, device=self._device)
-        binding = self._kept[cameras]
-        for name, value in inputs.items():
-            binding.inputs[name].update_inplace(np.ascontiguousarray(value))
-        self._session.run_with_iobinding(binding.io, binding.options)
-        binding.io.synchronize_outputs()
-        results = []
-        for value in binding.outputs:
-            result = self.pool.empty(tuple(value.shape()), np.float32)
-            self._memory.download(value.data_ptr(), result)
-            results.append(result)
-        return results
-
-
-class _Binding:
-    """Device buffers for one number of cameras."""
-
-    def __init__(
-        self,
-        session: onnxruntime.InferenceSession,
-        inputs: dict[str, np.ndarray],
-        *,
-        device: str,
-    ):
-        make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-        cameras = len(next(iter(inputs.values())))
-        self.io = session.io_binding()
-        self.inputs = {n: make(list(v.shape), v.dtype.type, device) for n, v in inputs.items()}
-        for name, value in self.inputs.items():
-            self.io.bind_ortvalue_input(name, value)
-        self.outputs = []
-        for output in session.get_outputs():
-            shape = [side if isinstance(side, int) else cameras for side in output.shape]
-            self.outputs.append(make(shape, np.float32, device))
-            self.io.bind_ortvalue_output(output.name, self.outputs[-1])
-        self.options = onnxruntime.RunOptions()
-        self.options.add_run_config_entry("gpu_graph_id", str(cameras))

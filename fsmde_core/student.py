@@ -1,14 +1,17 @@
 """The student: a light encoder, a light decoder, and metric bins conditioned on the rig's geometry.
 
 Flow: uint8 images -> encoder (strides 4 to 32) -> each pixel's ray and the camera's height join the
-features of strides 8 to 32 -> views attend to each other at stride 32 -> feature pyramid, at stride
-4 of half the width -> bin head.
+features of strides 8 to 32 -> feature pyramid, at stride 4 of half the width -> bin head.
+
+Each view stands for itself; the rays put all of them into one vehicle frame and one scale.
+Attention across views at stride 32 was tried: neither Abs Rel nor the views' agreement gained
+anything (docs/results.md), and without it cameras run side by side, and one that fails changes no
+other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +22,6 @@ from fsmde_core.encoder import create_encoder
 
 STRIDES = (4, 8, 16, 32)
 RAY_CHANNELS = 7
-ATTENTION_HEADS = 4
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,6 @@ class StudentConfig:
     decoder_channels: int = 64
     """Width of the pyramid, half of it at stride 4; dense convolutions, which beat separable ones
     in the study."""
-    fusion: Literal["columns", "cells"] = "columns"
-    """What attends across views: stride-32 columns (nearly free) or every stride-32 cell."""
     n_bins: int = 64
     """Z; 32 to 128 did not differ beyond the seeds' spread."""
     min_depth_m: float = 0.5
@@ -49,7 +49,7 @@ class StudentConfig:
 
 PRESETS = {
     "s": StudentConfig(),
-    "m": StudentConfig(encoder="tf_efficientnet_lite2", decoder_channels=96, fusion="cells"),
+    "m": StudentConfig(encoder="tf_efficientnet_lite2", decoder_channels=96),
 }
 
 
@@ -66,7 +66,6 @@ class StudentDepthNet(nn.Module):
             nn.Conv2d(c, width, kernel_size=1)
             for c, width in zip(self.encoder.feature_info.channels(), widths)
         )
-        self.fusion = ViewFusion(channels, by_columns=config.fusion == "columns")
         self.smooth = nn.ModuleList(_conv_norm_relu(width) for width in widths)
         self.narrow = nn.Conv2d(channels, widths[0], kernel_size=1)
         self.head = BinHead(
@@ -94,7 +93,6 @@ class StudentDepthNet(nn.Module):
             lateral_map + self.rays(K, T_ego_cam, lateral_map.shape[-2:], stride)
             for lateral_map, stride in zip(maps, STRIDES[1:])
         ]
-        maps[-1] = self.fusion(maps[-1], cameras)
         pyramid = self.smooth[-1](maps[-1])
         pooled = pyramid.mean(dim=(2, 3))
         for lateral_map, smooth in zip(maps[-2::-1], self.smooth[-2:0:-1]):
@@ -149,39 +147,6 @@ class RayEmbedding(nn.Module):
         log_height = camera_height.log().expand(-1, height, width)
         rest = torch.stack([x, y, 4.0 * ground, log_height], dim=1)  # 4: brings ground near 1
         return torch.cat([rest, direction], dim=1)
-
-
-class ViewFusion(nn.Module):
-    """One attention layer over the stride-32 tokens of all views of a rig.
-
-    All-to-all, so it needs no neighbour list and takes any number of cameras; the ray embedding
-    already tells each token where it looks.
-    """
-
-    def __init__(self, channels: int, *, by_columns: bool):
-        super().__init__()
-        self.by_columns = by_columns
-        self.norm = nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.out.weight)  # starts as the identity
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, maps: Tensor, cameras: int) -> Tensor:
-        """maps [V, C, h, w] with V = B * cameras; returns the same shape."""
-        tokens = maps.mean(dim=2, keepdim=True) if self.by_columns else maps
-        views, channels, rows, columns = tokens.shape
-        tokens = tokens.flatten(2).transpose(1, 2)
-        tokens = tokens.unflatten(0, (-1, cameras)).flatten(1, 2)
-        tokens = self._attend(self.norm(tokens))
-        tokens = tokens.unflatten(1, (cameras, rows * columns)).flatten(0, 1)
-        return maps + tokens.transpose(1, 2).unflatten(2, (rows, columns))
-
-    def _attend(self, tokens: Tensor) -> Tensor:
-        heads = self.qkv(tokens).unflatten(-1, (3, ATTENTION_HEADS, -1))
-        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.out(mixed.transpose(1, 2).flatten(2))
 
 
 def _conv_norm_relu(channels: int) -> nn.Sequential:

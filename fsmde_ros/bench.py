@@ -16,8 +16,10 @@ class NodeStages:
     def __init__(self):
         from std_msgs.msg import Header
 
+        from fsmde_ros.latency import tune_process
         from fsmde_ros.params import NodeParams
 
+        tune_process()
         self._params, self._header = NodeParams(), Header(frame_id="camera")
         self._builder: CloudBuilder | None = None
 

@@ -89,8 +89,9 @@ class SurroundDepthNode(LifecycleNode):
         """Load rig and model and create the publishers; fails with one sentence."""
         self.failure = None
         try:
-            self._predictor = self._load_predictor()
-            names = self._set_up_calibration()
+            names = self._load_rig()
+            self._predictor = self._load_predictor(len(names))
+            self._set_up_calibration(names)
         except CONFIGURE_ERRORS as error:
             self.failure = error
             self.get_logger().error(f"cannot be configured: {error}")
@@ -177,10 +178,20 @@ class SurroundDepthNode(LifecycleNode):
 
     # Set-up
 
-    def _load_predictor(self) -> Predictor:
+    def _load_rig(self) -> tuple[str, ...]:
+        """The names of the cameras; the rig itself stays unknown without a rig file."""
+        p = self.params
+        if not p.rig_file:
+            return tuple(p.cameras)
+        shipped = share_dir() / "config" / f"rig_{p.rig_file}.yaml"
+        is_name = re.fullmatch(r"\w+", p.rig_file) and shipped.is_file()
+        self._rig = load_rig(shipped if is_name else p.rig_file)
+        return self._rig.names
+
+    def _load_predictor(self, cameras: int) -> Predictor:
         p = self.params
         card = Path(p.model) if p.model else share_dir() / "models" / "student_s.json"
-        options = p.session_options()
+        options = {**p.session_options(), "cameras": cameras}
         predictor = self._make_predictor(card, say=self.get_logger().info, **options)
         for provider, reason in predictor.refused.items():
             self.get_logger().warning(f"provider {provider} is not used: {reason}")
@@ -190,17 +201,12 @@ class SurroundDepthNode(LifecycleNode):
             self.get_logger().warning(f"model {card} is provisional, see its description")
         return predictor
 
-    def _set_up_calibration(self) -> tuple[str, ...]:
+    def _set_up_calibration(self, names: tuple[str, ...]) -> None:
         p = self.params
-        if p.rig_file:
-            shipped = share_dir() / "config" / f"rig_{p.rig_file}.yaml"
-            is_name = re.fullmatch(r"\w+", p.rig_file) and shipped.is_file()
-            self._rig = load_rig(shipped if is_name else p.rig_file)
-            names, base_frame = self._rig.names, self._rig.base_frame
-            extrinsics = extrinsics_from_rig(self._rig)
+        if self._rig is not None:
+            base_frame, extrinsics = self._rig.base_frame, extrinsics_from_rig(self._rig)
         else:
-            names, base_frame = tuple(p.cameras), p.base_frame
-            extrinsics = extrinsics_from_tf(self, base_frame)
+            base_frame, extrinsics = p.base_frame, extrinsics_from_tf(self, p.base_frame)
         self._calibration = Calibration(
             names,
             extrinsics=extrinsics,
@@ -209,7 +215,6 @@ class SurroundDepthNode(LifecycleNode):
             size=self._predictor.size,
         )
         self._motion = self._choose_motion(base_frame)
-        return names
 
     def _choose_motion(self, base_frame: str) -> EgoMotion | None:
         p = self.params

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
@@ -36,11 +37,13 @@ from fsmde_core.rig import Rig, load_rig
 from fsmde_core.session import SessionConfig
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics import STAGES
+from fsmde_ros.intake import Intake, IntakeGroup
 from fsmde_ros.share import FASTDDS_VARIABLES, share_dir
 
 INFERENCE_S = 0.020
 RATE_HZ = 12.0
 START_UP_S = 60.0
+LISTEN_S = 0.1  # between two looks at what is going on
 SETTLED_S = 60.0  # memory is watched after the first minute
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -104,7 +107,7 @@ def measure(
     for variable in FASTDDS_VARIABLES:
         os.environ.setdefault(variable, profile)
     rclpy.init()
-    listener, counts = _listener()
+    listener, intake, counts = _listener()
     try:
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder) / "seconds.npz"
@@ -124,19 +127,32 @@ def measure(
             with np.load(record, allow_pickle=False) as stored:
                 return _numbers(dict(stored), sent, counts, memory)
     finally:
+        intake.close()
         listener.destroy_node()
         rclpy.try_shutdown()
 
 
-def _listener() -> tuple[Node, Counter]:
-    """Hears every depth image and cloud, and counts them by topic without unpacking them."""
+def _listener() -> tuple[Node, Intake, Counter]:
+    """Hears every depth image and cloud, and counts them by topic without unpacking them.
+
+    What a subscriber in C++ would cost is what it may cost here: no executor.
+    """
     node, counts = rclpy.create_node("overhead_listener"), Counter()
+    group, heard = IntakeGroup(), []
     topics = {f"{name}/depth/image_rect": Image for name in load_rig(rig_file()).names}
     topics["points"] = PointCloud2
     for topic, kind in topics.items():
         count = partial(lambda topic, data: counts.update([topic]), topic)
-        node.create_subscription(kind, topic, count, QoSProfile(depth=5), raw=True)
-    return node, counts
+        heard.append(
+            node.create_subscription(
+                kind, topic, count, QoSProfile(depth=5), callback_group=group, raw=True,
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            )
+        )  # fmt: skip
+    intake = Intake(
+        node.context, heard, poll=lambda: None, poll_s=LISTEN_S, on_error=lambda error: None
+    )
+    return node, intake, counts
 
 
 def _drive(
@@ -152,7 +168,7 @@ def _drive(
         if node.poll() is not None:
             source.terminate()
             break
-        rclpy.spin_once(listener, timeout_sec=0.1)
+        time.sleep(LISTEN_S)
         if started is None and listener.count_publishers("points"):
             started = time.monotonic()
         elapsed_s = time.monotonic() - started if started else 0.0

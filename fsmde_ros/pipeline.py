@@ -159,9 +159,7 @@ class Pipeline:
                 f"CameraInfo {camera.width}x{camera.height}"
             )
         if view.rectifier is None:
-            # Less than a factor of two is left: INTER_AREA would take seven times as long.
-            size = self._predictor.size
-            pixels = cv2.resize(source.pixels, size, interpolation=cv2.INTER_LINEAR)
+            pixels = self._predictor.resize(source.pixels)
         else:
             pixels = view.rectifier(source.pixels, scale=source.pixels.shape[1] / source.width)
         return replace(image, view=view, pixels=pixels)

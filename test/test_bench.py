@@ -23,7 +23,7 @@ def laps(**wall_ms):
 
 
 def variant(network, kind, work, **more):
-    return Variant(network, kind, ROOT, CPU, "fp32", work, **more)
+    return Variant(network, kind, ROOT, CPU, "fp32", work, cameras=6, **more)
 
 
 @pytest.fixture

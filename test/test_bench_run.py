@@ -47,7 +47,7 @@ def test_one_command_measures_stages_and_limits(card, tmp_path, capsys, monkeypa
 
 def test_a_variant_that_does_not_run_says_why(tmp_path):
     surround = Surround((), RIG, CloudStage)
-    missing = Variant("none", "network", tmp_path / "none.onnx", CPU, "fp32", 1.0)
+    missing = Variant("none", "network", tmp_path / "none.onnx", CPU, "fp32", 1.0, cameras=6)
     with pytest.raises(VariantError, match="none CPU fp32: model file .*none.onnx does not load"):
         Worker(missing, surround)
 

@@ -11,12 +11,12 @@ import pytest
 from fsmde_core.card import ModelError, add_file
 from fsmde_core.pinned import CudaError, CudaMemory, PinnedPool
 from fsmde_core.predictor import Predictor
+from fsmde_core.runs import CameraRun, DeviceRun
 from fsmde_core.session import (
     CPU,
     CUDA,
     OPENVINO,
     TENSORRT,
-    DeviceRun,
     ProviderError,
     SessionConfig,
     engine_options,
@@ -72,6 +72,26 @@ def test_bound_buffers_give_what_a_plain_run_gives(model_card):
     for ours, plain in kept:  # only now: a later run must not write over an earlier result
         for a, b in zip(ours, plain):
             np.testing.assert_array_equal(a, b)
+
+
+def test_cameras_side_by_side_give_what_one_run_of_all_gives(model_card):
+    session = open_session(model_card.with_suffix(".onnx"), SessionConfig()).session
+    run = CameraRun(session, at_once=2)
+    for cameras in (3, 1):
+        inputs = some_inputs(cameras)
+        for a, b in zip(run(inputs), session.run(None, inputs)):
+            np.testing.assert_allclose(a, b, rtol=1e-4)
+    with pytest.raises(Exception, match="Got invalid dimensions for input: images"):
+        run({**some_inputs(2), "images": np.zeros((2, 32, 32, 3), np.uint8)})
+
+
+@pytest.mark.parametrize(
+    ("threads", "cameras", "at_once", "layer_threads"),
+    [(1, 6, 1, 1), (2, 6, 2, 1), (4, 6, 3, 2), (6, 6, 6, 1), (16, 6, 6, 11), (8, 1, 1, 8)],
+)
+def test_threads_are_shared_by_cameras_and_layers(threads, cameras, at_once, layer_threads):
+    config = SessionConfig(threads=threads, cameras=cameras)
+    assert (config.cameras_at_once, config.layer_threads) == (at_once, layer_threads)
 
 
 def test_pinned_arrays_come_back_once_their_last_view_is_gone():
@@ -132,7 +152,7 @@ def test_a_cuda_graph_is_not_quietly_left_out(model_card):
 
 
 def test_options_reach_the_runtime(tmp_path, monkeypatch):
-    options = session_options(SessionConfig(threads=3, spinning=True))
+    options = session_options(SessionConfig(threads=3, cameras=1, spinning=True))
     assert options.intra_op_num_threads == 3
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "1"
     assert '"bf16"' in openvino_options(SessionConfig(precision="bf16"))["load_config"]

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 
 from fsmde_core.data.augment import turned
@@ -19,39 +18,23 @@ def inputs(rig, config, *, rigs=1):
     return images, K, T_ego_cam
 
 
-@pytest.mark.parametrize("fusion", ["columns", "cells"])
-def test_shapes_for_two_rigs_of_six(rig, fusion):
-    config = StudentConfig(**{**SMALL.__dict__, "fusion": fusion})
+def test_shapes_for_two_rigs_of_six(rig):
     with torch.no_grad():
-        output = StudentDepthNet(config).eval()(*inputs(rig, config, rigs=2))
+        output = StudentDepthNet(SMALL).eval()(*inputs(rig, SMALL, rigs=2))
     assert output.depth.shape == output.confidence.shape == (2, 6, 64, 128)
     assert output.bin_logits.shape == (2, 6, 16, 16, 32)
     assert output.bin_centers.shape == (2, 6, 16)
     assert output.depth.isfinite().all() and (output.depth > 0).all()
 
 
-def test_rigs_of_a_batch_do_not_see_each_other(rig):
+def test_a_camera_does_not_depend_on_the_others(rig):
     torch.manual_seed(0)
     student = StudentDepthNet(SMALL).eval()
-    torch.nn.init.normal_(student.fusion.out.weight)  # untrained fusion is the identity
     images, K, T_ego_cam = inputs(rig, SMALL, rigs=2)
     with torch.no_grad():
-        both = student(images, K, T_ego_cam).depth
-        alone = student(images[:1], K[:1], T_ego_cam[:1]).depth
-    assert torch.allclose(both[:1], alone, rtol=1e-4)
-
-
-def test_cameras_of_a_rig_do_see_each_other(rig):
-    torch.manual_seed(0)
-    student = StudentDepthNet(SMALL).eval()
-    torch.nn.init.normal_(student.fusion.out.weight)
-    images, K, T_ego_cam = inputs(rig, SMALL)
-    changed = images.clone()
-    changed[:, 1] = 255 - changed[:, 1]
-    with torch.no_grad():
-        before = student(images, K, T_ego_cam).depth
-        after = student(changed, K, T_ego_cam).depth
-    assert not torch.allclose(before[:, 0], after[:, 0], rtol=1e-4)
+        together = student(images, K, T_ego_cam).depth
+        alone = student(images[1:, 2:3], K[1:, 2:3], T_ego_cam[1:, 2:3]).depth
+    assert torch.allclose(together[1:, 2:3], alone, rtol=1e-4)
 
 
 def test_ray_features_are_the_geometry(rig):

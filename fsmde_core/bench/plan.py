@@ -105,7 +105,7 @@ def _students(
     for card_path, note_of in ((small, resized), (larger, note)):
         name = load_card(card_path).name
         work = giga_macs(card_path.with_suffix(".onnx"), cameras)
-        variant = Variant(name, "student", card_path, CPU, "fp32", work, config.threads)
+        variant = Variant(name, "student", card_path, CPU, "fp32", work, cameras, config.threads)
         listed = load_card(card_path).sha256
         for provider, precision in _places(config):
             if card_path.with_suffix(FILE_SUFFIX[precision]).name in listed:
@@ -123,7 +123,7 @@ def _teacher(
     width, height = _networks().write_teacher(size_name, *size, path)
     work = giga_macs(path, cameras)
     note = f"random weights, input {width}x{height}, without the bin head"
-    variant = Variant(path.stem, "network", path, CPU, "fp32", work, config.threads, note=note)
+    variant = Variant(path.stem, "network", path, CPU, "fp32", work, cameras, config.threads)
     variants = []
     for provider, precision in _places(config):
         if precision == "int8":
@@ -132,7 +132,8 @@ def _teacher(
         if precision == "fp16":
             file = path.with_suffix(".fp16.onnx")
             write_fp16(path, file)
-        variants.append(replace(variant, file=file, provider=provider, precision=precision))
+        here = replace(variant, file=file, provider=provider, precision=precision, note=note)
+        variants.append(here)
     return variants
 
 
@@ -144,14 +145,14 @@ def _limits(config: BenchConfig, variants: Sequence[Variant], folder: Path) -> l
             continue  # TensorRT works on what CUDA was measured on
         file = folder / f"gemm_{GEMM_SIDE[provider]}_{precision}.onnx"
         work = write_gemm(file, GEMM_SIDE[provider], precision=precision)
-        limit = Variant("gemm", "limit", file, provider, precision, work, config.threads)
+        limit = Variant("gemm", "limit", file, provider, precision, work, 1, config.threads)
         limits.append(limit)
     copy = folder / "copy.onnx"
     gigabytes = write_copy(copy)
     for provider in (CPU, CUDA):
         if provider in config.providers:
             limits.append(
-                Variant("copy", "limit", copy, provider, "fp32", gigabytes, config.threads)
+                Variant("copy", "limit", copy, provider, "fp32", gigabytes, 1, config.threads)
             )
     return limits
 

@@ -31,7 +31,9 @@ class Variant:
     precision: str
     """One of session.PRECISIONS."""
     work: float
-    """10^9 multiply-adds of one run of six cameras, or 10^9 bytes of a copy."""
+    """10^9 multiply-adds of one run of all cameras, or 10^9 bytes of a copy."""
+    cameras: int
+    """In one run; 1 of what knows no cameras."""
     threads: int = 0
     """CPU threads; 0: one for each core."""
     cuda_graph: bool = False
@@ -52,6 +54,7 @@ class Variant:
         return SessionConfig(
             providers=(self.provider,),
             precision=self.precision,
+            cameras=self.cameras,
             threads=self.threads,
             cuda_graph=self.cuda_graph,
         )

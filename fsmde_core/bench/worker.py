@@ -14,14 +14,8 @@ from fsmde_core.jpeg import decode_jpeg
 from fsmde_core.pinned import CudaMemory
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import load_rig
-from fsmde_core.session import (
-    CUDA,
-    TENSORRT,
-    DeviceRun,
-    ProviderError,
-    load_libraries,
-    open_session,
-)
+from fsmde_core.runs import make_run
+from fsmde_core.session import CUDA, TENSORRT, ProviderError, load_libraries, open_session
 
 SPAWN = multiprocessing.get_context("spawn")  # forked processes would share the parent's memory
 
@@ -130,16 +124,15 @@ def _student(variant: Variant, surround: Surround) -> Callable[[Laps], None]:
 
 def _network(variant: Variant, surround: Surround) -> Callable[[Laps], None]:
     """The inference alone, on random inputs."""
-    session = open_session(variant.file, variant.session).session
-    rng, cameras = np.random.default_rng(0), len(surround.jpegs)
-    inputs = {i.name: _random(rng, i.shape, i.type, cameras) for i in session.get_inputs()}
-    device = None
-    if variant.provider in (CUDA, TENSORRT):
-        device = DeviceRun(session, CudaMemory())
+    config = variant.session
+    opened = open_session(variant.file, config)
+    rng, asked = np.random.default_rng(0), opened.session.get_inputs()
+    inputs = {i.name: _random(rng, i.shape, i.type, config.cameras) for i in asked}
+    run_session = make_run(opened, config)
 
     def run(laps: Laps) -> None:
         laps.start()
-        device(inputs) if device else session.run(None, inputs)
+        run_session(inputs)
         laps("inference")
 
     return run
