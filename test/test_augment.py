@@ -6,6 +6,7 @@ import pytest
 
 from fsmde_core.data.augment import (
     AugmentConfig,
+    as_camera_sees,
     augmented,
     colour_jitter,
     crop_and_resize,
@@ -64,6 +65,20 @@ def test_colour_jitter_of_strength_zero_changes_nothing(views):
     image, rng = views[0][0], np.random.default_rng(0)
     assert np.array_equal(colour_jitter(image, rng, strength=0.0), image)
     assert not np.array_equal(colour_jitter(image, rng, strength=0.3), image)
+
+
+def test_a_poorer_camera_shows_the_same_scene_in_other_colours(views):
+    image = views[0][0]
+    shown = [as_camera_sees(image, np.random.default_rng(seed), strength=1.0) for seed in range(20)]
+    assert all(s.shape == image.shape and s.dtype == np.uint8 for s in shown)
+    edges = [np.abs(cv2.Laplacian(cv2.blur(s, (5, 5)), cv2.CV_32F)).sum(-1) for s in shown]
+    expected = np.abs(cv2.Laplacian(cv2.blur(image, (5, 5)), cv2.CV_32F)).sum(-1)
+    alike = [np.corrcoef(e.ravel(), expected.ravel())[0, 1] for e in edges]
+    assert np.median(alike) > 0.3  # nothing moves
+    means = np.array([s.mean(axis=(0, 1)) for s in shown])
+    assert means.std(axis=0).min() > 5
+    again = as_camera_sees(image, np.random.default_rng(3), strength=1.0)
+    assert np.array_equal(again, shown[3])
 
 
 NOTHING = AugmentConfig(mirror_probability=0.0, smallest_crop=1.0, colour_strength=0.0)

@@ -160,6 +160,18 @@ def test_the_stream_is_endless_shuffled_and_the_same_every_time(config_file):
     assert not np.array_equal(again.images, streams[0][0].images)  # augmented anew
 
 
+def test_every_fourth_sample_is_of_the_second_dataset(config_file, street):
+    also = {"train": str(street / "val"), "truth": "lidar"}
+    config = load_config(config_file(also=also, also_every=4, losses={"sky": 1.0}))
+    first, second = (open_split(data, train=True) for data in (config.data, config.also))
+    stream = SampleStream(first, config, also=second)
+    of_second = {second[i].tokens for i in range(len(second))}
+    assert [stream[k].tokens in of_second for k in range(8)] == 2 * [False, False, False, True]
+    sparse, dense = stream[3], stream[0]
+    assert (sparse.valid | sparse.mask).all()  # what no beam hit is not taken for the sky
+    assert not (dense.valid | dense.mask).all()
+
+
 def test_rigs_are_batched_with_those_of_as_many_cameras(street):
     samples = open_split(DataConfig(train=str(street / "train")), train=True)
     items = [samples[i] for i in range(4)]  # a rig of nuScenes' six and a random one, twice each
@@ -260,12 +272,13 @@ def test_defaults_presets_and_overrides(config_file):
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, sky"),
+        ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, log_l1, sky"),
         ("stepz=1", "unknown key 'stepz'"),
         ("steps=many", "steps is 'many', not of type int"),
         ("data.kind=kitti", "data.kind is 'kitti', not one of street, nuscenes, ddad"),
         ("data.size=[1]", "data.size is [1], not a list of 2"),
         ("preset=xl", "preset is 'xl', not one of s, m"),
+        ("also_every=0", "also_every is 0, not positive"),
         ("losses.kd=1", "losses with a teacher have a weight, but teacher names no card"),
         ("student.input_width=60", "student.input_width is 60, not a positive multiple of 32"),
         ("steps", "override 'steps' is not of the form key=value"),

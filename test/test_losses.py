@@ -7,6 +7,7 @@ from fsmde_core.losses import (
     aligned_logits,
     bin_distillation_loss,
     cross_interaction_loss,
+    log_l1_loss,
     relative_depth_loss,
     silog_loss,
     sky_loss,
@@ -49,6 +50,15 @@ def test_pixels_that_are_not_valid_do_not_count():
     with_third = silog_loss(depth, depth_gt, depth_gt > 0)
     two = depth[..., :2], depth_gt[..., :2]
     assert torch.equal(with_third, silog_loss(*two, two[1] > 0))
+
+
+def test_log_l1_by_hand_asks_for_the_median():
+    depth, depth_gt = one_row(2.0, 5.0, 9.0), one_row(1.0, 10.0, 0.0)
+    depth.requires_grad_()
+    loss = log_l1_loss(depth, depth_gt, depth_gt > 0)
+    assert loss.item() == pytest.approx(10 * math.log(2), rel=1e-5)
+    loss.backward()
+    assert torch.allclose(depth.grad * depth.detach(), one_row(5.0, -5.0, 0.0))  # by sign alone
 
 
 def test_only_a_near_sky_costs():

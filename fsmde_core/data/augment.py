@@ -30,6 +30,9 @@ class AugmentConfig:
     """Largest relative change of gain, balance, contrast and gamma."""
     colour_per_camera: bool = False
     """True: each camera its own colours. False: one draw a rig, as cameras of one make agree."""
+    camera_strength: float = 0.0
+    """Of what a real camera adds and a renderer leaves out, 0 to 1: mixed colours, uneven light,
+    blur, noise and JPEG; each camera its own."""
     keep_cameras: int = 0
     """Cameras left after others are dropped; 0 keeps all. A number, not a chance: samples of one
     batch need equally many."""
@@ -68,6 +71,8 @@ def augmented(
             views[i] = replace(views[i], camera=turned(views[i].camera, yaw_rad))
         colours = rng if config.colour_per_camera else np.random.default_rng(rig_seed)
         image = colour_jitter(views[i].image, colours, strength=config.colour_strength)
+        if config.camera_strength:
+            image = as_camera_sees(image, rng, strength=config.camera_strength)
         views[i] = replace(views[i], image=image)
     return _stacked(item, views)
 
@@ -215,3 +220,23 @@ def colour_jitter(image: np.ndarray, rng: np.random.Generator, *, strength: floa
     curve = (levels**gamma * gains - 0.5) * contrast + 0.5
     table = np.clip(255 * curve + 0.5, 0, 255).astype(np.uint8)
     return cv2.LUT(np.ascontiguousarray(image), table.reshape(256, 1, 3))
+
+
+def as_camera_sees(image: np.ndarray, rng: np.random.Generator, *, strength: float) -> np.ndarray:
+    """The image [H, W, 3] uint8 RGB through a poorer camera, each fault by a random share.
+
+    Colours mixed, greyed, now and then negative (a white car turns black); light that varies over
+    the image; blur, noise, and JPEG's blocks.
+    """
+    colour, light, blur, noise, blocks = strength * rng.random(5)
+    mixed = np.eye(3) * (1 - colour) + colour * rng.dirichlet(np.ones(3), size=3)
+    pixels = cv2.transform(image.astype(np.float32), mixed)
+    if rng.random() < strength / 5:
+        pixels = 255 - pixels
+    field = light * (rng.normal(0, 0.5, (3, 5, 1)) + rng.normal(0, 0.15, (3, 5, 3)))
+    pixels *= cv2.resize(np.exp(field), image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    pixels = cv2.GaussianBlur(pixels, (0, 0), 0.2 + 1.3 * blur)
+    pixels += rng.normal(0, 12 * noise, pixels.shape)
+    pixels = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(95 - 70 * blocks)])
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)

@@ -58,6 +58,8 @@ class LossConfig:
 
     silog: float = 1.0
     """Of the student's depth against ground truth."""
+    log_l1: float = 0.0
+    """Of the same error in absolute values: less for edges, more for all the rest."""
     sky: float = 0.0
     """Of the sky being far; only for the street, whose depth is dense: elsewhere a pixel without
     ground truth may be anything."""
@@ -114,6 +116,11 @@ class DistillConfig:
     every step, about images as augmented."""
     data: DataConfig = field(default_factory=DataConfig)
     """What is learnt from."""
+    also: DataConfig = field(default_factory=DataConfig)
+    """A second dataset mixed in, such as a few real frames among rendered ones; none if its train
+    is empty. Its val counts for nothing."""
+    also_every: int = 8
+    """Of so many samples of the stream one comes from it."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """What happens to training samples."""
     method: Literal["supervised", "kd", "ckd", "ckd_vrkd", "teacher"] = "supervised"
@@ -256,10 +263,19 @@ def _check(config: DistillConfig) -> None:
             f"losses.sky needs dense depth, which data.kind {config.data.kind} with data.truth "
             f"{config.data.truth} lacks"
         )
+    if config.also.train and config.losses.needs_teacher and config.teacher_cache:
+        raise ConfigError("teacher_cache has no outputs for the samples of also")
     for key in ("input_width", "input_height"):
         size = getattr(config.student, key)
         if size <= 0 or size % 32:
             raise ConfigError(f"student.{key} is {size}, not a positive multiple of 32")
-    for key in ("steps", "rigs_per_step", "validate_steps", "val_samples", "log_steps"):
+    for key in (
+        "steps",
+        "rigs_per_step",
+        "also_every",
+        "validate_steps",
+        "val_samples",
+        "log_steps",
+    ):
         if getattr(config, key) < 1:
             raise ConfigError(f"{key} is {getattr(config, key)}, not positive")

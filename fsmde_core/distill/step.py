@@ -15,6 +15,7 @@ from fsmde_core.losses import (
     aligned_logits,
     bin_distillation_loss,
     cross_interaction_loss,
+    log_l1_loss,
     relative_depth_loss,
     silog_loss,
     sky_loss,
@@ -62,6 +63,8 @@ class DistillStep(nn.Module):
         if self.losses.silog:
             mean_weight = 0.0 if self.losses.scale_invariant else MEAN_WEIGHT
             losses["silog"] = silog_loss(output.depth, depth_gt, valid, mean_weight=mean_weight)
+        if self.losses.log_l1:
+            losses["log_l1"] = log_l1_loss(output.depth, depth_gt, valid)
         if teacher_logits is not None:
             losses |= self._distillation(
                 output, (teacher_logits, teacher_centers), (depth_gt, valid, mask), T_ego_cam

@@ -48,26 +48,56 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
 
 
 class SampleStream(Dataset):
-    """Items 0, 1, 2, ... without end: samples in random order, augmented."""
+    """Items 0, 1, 2, ... without end: samples in random order, augmented.
 
-    def __init__(self, samples: Sequence[RigBatch], config: DistillConfig):
-        self._samples, self._config = samples, config
+    Of every config.also_every items the last is one of `also`, if there are any.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[RigBatch],
+        config: DistillConfig,
+        *,
+        also: Sequence[RigBatch] = (),
+    ):
+        self._main, self._also = _Shuffled(samples, config.seed), _Shuffled(also, config.seed)
+        self._config = config
         self._size = (config.student.input_width, config.student.input_height)
-        self._order = (-1, np.empty(0, np.int64))  # pass over the samples, its permutation
 
     def __len__(self) -> int:
         return self._config.steps * self._config.rigs_per_step
 
     def __getitem__(self, k: int) -> RigBatch:
-        seed, (turn, place) = self._config.seed, divmod(k, len(self._samples))
-        if self._order[0] != turn:
-            order = np.random.default_rng([seed, 0, turn]).permutation(len(self._samples))
-            self._order = (turn, order)
-        item, data = self._samples[int(self._order[1][place])], self._config.data
+        config, (turn, place) = self._config, divmod(k, self._config.also_every)
+        if len(self._also) and place == config.also_every - 1:
+            item, data = self._also[turn], config.also
+        else:
+            item, data = self._main[k], config.data
         if data.kind == "street" and data.truth == "lidar":
             item = as_lidar_sees(item)
-        rng = np.random.default_rng([seed, 1, k])
-        return augmented(item, self._config.augment, size=self._size, rng=rng, dense=data.dense)
+        rng = np.random.default_rng([config.seed, 1, k])
+        item = augmented(item, config.augment, size=self._size, rng=rng, dense=data.dense)
+        if config.losses.sky and not data.dense:
+            item = replace(item, mask=item.mask | ~item.valid)  # may be anything, not the sky
+        return item
+
+
+class _Shuffled:
+    """Samples without end: one permutation after the other."""
+
+    def __init__(self, samples: Sequence[RigBatch], seed: int):
+        self._samples, self._seed = samples, seed
+        self._order = (-1, np.empty(0, np.int64))  # pass over the samples, its permutation
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, k: int) -> RigBatch:
+        turn, place = divmod(k, len(self._samples))
+        if self._order[0] != turn:
+            order = np.random.default_rng([self._seed, 0, turn]).permutation(len(self._samples))
+            self._order = (turn, order)
+        return self._samples[int(self._order[1][place])]
 
 
 class ValidationSamples(Dataset):

@@ -49,6 +49,7 @@ class Trainer:
         self.config, self.out, self.fabric = config, out, fabric
         self.interrupted = False
         self.samples = open_split(config.data, train=True)
+        self.also = open_split(config.also, train=True) if config.also.train else ()
         self.validation = None
         if config.data.kind != "street" or config.data.val:
             samples = open_split(config.data, train=False)
@@ -75,7 +76,7 @@ class Trainer:
         config, state = self.config, self.state
         last = min(config.steps, until or config.steps)
         batches = training_batches(
-            SampleStream(self.samples, config), config, first_step=state.step,
+            SampleStream(self.samples, config, also=self.also), config, first_step=state.step,
             rank=self.fabric.global_rank, processes=self.fabric.world_size,
         )  # fmt: skip
         freeze_norms(state.student, config.frozen_norm)
@@ -197,10 +198,14 @@ class Trainer:
         losses = ", ".join(f"{n} {w:g}" for n, w in weights.items() if w)
         if config.losses.needs_teacher:
             losses += f", teacher {Path(config.teacher).stem}"
+        samples = f"{len(self.samples)} samples of {config.data.kind}"
+        if self.also:
+            share = f"1 in {config.also_every} of {len(self.also)}"
+            samples += f" ({share} of {config.also.kind})"
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
-            f"{len(self.samples)} samples of {config.data.kind}, losses {losses}, seed "
-            f"{config.seed}, {state.seconds / 3600:.2f} h on {_machine(self.fabric)}."
+            f"{samples}, losses {losses}, seed {config.seed}, "
+            f"{state.seconds / 3600:.2f} h on {_machine(self.fabric)}."
         )
 
 
