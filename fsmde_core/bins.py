@@ -7,6 +7,7 @@ the same rank in both networks, which is what cross-interaction distillation com
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -14,7 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WIDTH_FLOOR = 0.02  # share of the range spread evenly: keeps neighbouring centres apart in fp16
+WIDTH_SPREAD = 0.5
+"""Bins adapt by at most this in the log of their width. Left free, they collapse: losses of the
+expected depth push 50 of 64 bins into the nearest metre, as that moves the mean as well as any
+probability does, and the rest are too coarse to mean a depth, or to teach one."""
+GUESS_M = 10.0
+"""Where an untrained head believes everything to be, in metres at the canonical focal length."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,44 @@ def expected_depth(bin_logits: Tensor, bin_centers: Tensor) -> tuple[Tensor, Ten
     return depth.reshape(shape), torch.exp(-spread).reshape(shape)
 
 
-def for_rigs(output: BinOutput, cameras: int, size: tuple[int, int]) -> BinOutput:
+def for_rigs(
+    output: BinOutput, cameras: int, size: tuple[int, int], *, sides: Tensor | None = None
+) -> BinOutput:
     """The output of V = B * cameras views with leading axes [B, cameras].
 
-    Depth and confidence are upsampled to size (H, W); bin_logits keep their resolution.
+    Depth and confidence are upsampled to size (H, W), with the pixels' sides (see on_a_side) or
+    without; bin_logits keep their resolution.
     """
-    maps = torch.stack([output.depth, output.confidence], 1)
-    maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-    fields = (output.bin_logits, output.bin_centers, *maps.unbind(dim=1))
+    if sides is None:
+        maps = _upsampled([output.depth, output.confidence], size)
+    else:
+        maps = on_a_side(output.depth, output.confidence, sides, size)
+    fields = (output.bin_logits, output.bin_centers, *maps)
     return BinOutput(*(field.unflatten(0, (-1, cameras)) for field in fields))
+
+
+def on_a_side(
+    depth: Tensor, confidence: Tensor, sides: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Depth and confidence [V, H, W], each pixel's depth between the surfaces around it.
+
+    Bilinear upsampling smears an edge over two cells, into the air between the car and the wall
+    behind it. Here each pixel says how far it lies from the nearest of the 3 x 3 cells around it
+    (0) towards the farthest (1), in log depth. depth [V, h, w] in metres, confidence likewise;
+    sides [V, s s, h, w], logits of that share for the s x s pixels of each cell, s = H / h.
+    """
+    logs = depth.log()[:, None]
+    near = -F.max_pool2d(-logs, 3, stride=1, padding=1)
+    far = F.max_pool2d(logs, 3, stride=1, padding=1)
+    near, far, confidence = _upsampled([near[:, 0], far[:, 0], confidence], size)
+    share = F.pixel_shuffle(sides, size[0] // depth.shape[1])[:, 0].float().sigmoid()
+    return torch.exp(near + share * (far - near)), confidence
+
+
+def _upsampled(maps: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, ...]:
+    """Maps [V, h, w] at size (H, W)."""
+    stacked = torch.stack(maps, dim=1)
+    return F.interpolate(stacked, size=size, mode="bilinear", align_corners=False).unbind(dim=1)
 
 
 class BinHead(nn.Module):
@@ -98,6 +133,8 @@ class BinHead(nn.Module):
         nn.init.zeros_(self.widths[-1].weight)  # start from equal bins in log depth
         nn.init.zeros_(self.widths[-1].bias)
         self.logits = nn.Conv2d(pixel_channels, n_bins, kernel_size=1)
+        log_centers = self.log_min + self.log_range * (torch.arange(n_bins) + 0.5) / n_bins
+        self.logits.bias.data = -0.5 * (log_centers - math.log(GUESS_M)).square()
         # centre = the widths before it + half its own: one matrix product, no cumulative sum
         to_centers = torch.triu(torch.ones(n_bins, n_bins), diagonal=1) + 0.5 * torch.eye(n_bins)
         self.register_buffer("to_centers", to_centers, persistent=False)
@@ -110,8 +147,8 @@ class BinHead(nn.Module):
         """
         bin_logits = self.logits(pixel_features)
         with full_precision(pooled_features.device.type):
-            bin_widths = self.widths(pooled_features.float()).softmax(dim=-1)
-            bin_widths = (1 - WIDTH_FLOOR) * bin_widths + WIDTH_FLOOR / bin_widths.shape[-1]
+            log_widths = WIDTH_SPREAD * self.widths(pooled_features.float()).tanh()
+            bin_widths = log_widths.softmax(dim=-1)
             log_centers = self.log_min + self.log_range * (bin_widths @ self.to_centers)
             bin_centers = log_centers.exp() * (focal_px / self.canonical_focal_px)[:, None]
             depth, confidence = expected_depth(bin_logits.float(), bin_centers)

@@ -18,7 +18,7 @@ PYPI_WEIGHTS = {
 
 
 def create_encoder(name: str) -> nn.Module:
-    """A timm feature extractor that returns the maps at strides 4, 8, 16 and 32.
+    """A timm feature extractor that returns the maps at strides 2, 4, 8, 16 and 32.
 
     Its weights are random: load_imagenet_weights or a checkpoint fills them. ValueError for a name
     that timm does not know.
@@ -26,7 +26,7 @@ def create_encoder(name: str) -> nn.Module:
     timm = import_timm()
     if name not in timm.list_models():
         raise ValueError(f"encoder {name!r} is not a timm model")
-    return timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
+    return timm.create_model(name, features_only=True)
 
 
 def load_imagenet_weights(encoder: nn.Module, name: str) -> None:

@@ -51,6 +51,54 @@ def log_l1_loss(depth: Tensor, depth_gt: Tensor, valid: Tensor) -> Tensor:
         return 10.0 * _masked_mean(errors, valid.flatten(-3)).mean()
 
 
+def abs_rel_loss(depth: Tensor, depth_gt: Tensor, valid: Tensor) -> Tensor:
+    """10 mean |depth - depth_gt| / depth_gt, the metric itself; shapes as for silog_loss.
+
+    Where a pixel may be near or far it asks for near: to miss an obstacle costs more than to fear
+    one.
+    """
+    with full_precision(depth.device.type):
+        errors = _log_errors(depth, depth_gt, valid).expm1().abs()
+        return 10.0 * _masked_mean(errors, valid.flatten(-3)).mean()
+
+
+def bin_likelihood_loss(
+    bin_logits: Tensor,
+    bin_centers: Tensor,
+    depth_gt: Tensor,
+    valid: Tensor,
+    *,
+    scale_invariant: bool = False,
+) -> Tensor:
+    """Minus the log probability of the true depth's bin, mean over the rig's valid pixels, in nats.
+
+    Losses of the expected depth leave open which bins it is made of: networks trained with nothing
+    else spread it over near and far ones, and their probabilities teach nobody. A depth between two
+    centres belongs to both, in proportion, in logs. The gradient reaches the logits only.
+    bin_logits [..., N, Z, h, w]; bin_centers [..., N, Z]; depth_gt and valid [..., N, h, w].
+    scale_invariant: the truth is first scaled to what the rig's expected depth is on the mean.
+    """
+    with full_precision(bin_logits.device.type):
+        log_probs = bin_logits.float().log_softmax(dim=-3)
+        logs = bin_centers.detach().float().log()
+        place = torch.where(valid, depth_gt.float(), torch.ones((), device=valid.device)).log()
+        if scale_invariant:
+            with torch.no_grad():
+                depth = _expected(log_probs.exp(), logs.exp())
+                errors = _log_errors(depth, depth_gt, valid)
+                place = place + _masked_mean(errors, valid.flatten(-3))[..., None, None, None]
+        place = place.flatten(-2).contiguous()
+        above = torch.searchsorted(logs.contiguous(), place).clamp(1, logs.shape[-1] - 1)
+        lower, upper = logs.gather(-1, above - 1), logs.gather(-1, above)
+        share = ((place - lower) / (upper - lower)).clamp(0, 1)
+        below, above = (
+            log_probs.flatten(-2).gather(-2, bins[..., None, :]).squeeze(-2)
+            for bins in (above - 1, above)
+        )
+        likelihood = (1 - share) * below + share * above
+        return -_masked_mean(likelihood.flatten(-2), valid.flatten(-3)).mean()
+
+
 def sky_loss(depth: Tensor, sky: Tensor, far_m: Tensor) -> Tensor:
     """How far below far_m the sky's depth is, in logs; nothing at or beyond it.
 
@@ -78,38 +126,44 @@ def bin_distillation_loss(
 
 
 def aligned_logits(
-    teacher_logits: Tensor, teacher_centers: Tensor, depth_gt: Tensor, valid: Tensor
+    teacher_logits: Tensor,
+    teacher_centers: Tensor,
+    bin_centers: Tensor,
+    depth_gt: Tensor,
+    valid: Tensor,
 ) -> Tensor:
-    """The teacher's bin logits [..., N, Z, h, w] with its scale taken from ground truth.
+    """What the teacher says, as logits [..., N, Z, h, w] of the student's bins.
 
-    A scale-invariant teacher sees the right depths times a factor of its own, hence in other bins
-    than a student whose bins are metres. One factor a rig, the mean in logs that ground truth asks
-    for, moves what every bin has of the probability to the bins that lie where it is right.
-    teacher_logits [..., N, Z, h, w]; teacher_centers [..., N, Z] in metres; depth_gt and valid
-    [..., N, H, W]; without a valid pixel nothing moves. No gradient.
+    A scale-invariant teacher sees the right depths times a factor of its own, and its bins are not
+    where the student's of equal rank are: the widths adapt, and another input size has another
+    focal length. One factor a rig, the mean in logs that ground truth asks for, makes its centres
+    metres; then what each of its bins has of the probability goes to the student's bins that lie
+    there. teacher_logits [..., N, Z, h, w]; teacher_centers [..., N, Z] and bin_centers
+    [..., N, Z'], the student's, in metres; depth_gt and valid [..., N, H, W]; without a valid pixel
+    the factor is one. No gradient.
     """
     with torch.no_grad(), full_precision(depth_gt.device.type):
         probs, centers = teacher_logits.float().softmax(dim=-3), teacher_centers.float()
         depth = _resized(_expected(probs, centers), depth_gt.shape[-2:])
         ratio = torch.where(valid, depth_gt.float(), depth) / depth
-        log_scale = _masked_mean(ratio.log().flatten(-3), valid.flatten(-3))
-        moved = _overlaps(centers.log(), log_scale[..., None]) @ probs.flatten(-2)
+        log_scale = _masked_mean(ratio.log().flatten(-3), valid.flatten(-3))[..., None, None]
+        moved = _overlaps(centers.log() + log_scale, bin_centers.float().log()) @ probs.flatten(-2)
         return moved.clamp_min(LEAST_PROBABILITY).log().unflatten(-1, probs.shape[-2:])
 
 
-def _overlaps(logs: Tensor, shift: Tensor) -> Tensor:
-    """Shares [..., to Z, from Z] of the bins at logs [..., Z] that fall into each when shifted.
+def _overlaps(logs: Tensor, onto: Tensor) -> Tensor:
+    """Shares [..., Z', Z] of each bin at logs [..., Z] that fall into those at onto [..., Z'].
 
-    shift [...]; edges lie half way between centres. The first and the last bin take what falls out.
+    Edges lie half way between centres. The first and the last bin take what lies beyond.
     """
     between = (logs[..., 1:] + logs[..., :-1]) / 2
     first, last = 2 * logs[..., :1] - between[..., :1], 2 * logs[..., -1:] - between[..., -1:]
     edges = torch.cat([first, between, last], dim=-1)
-    moved = edges + shift[..., None]
-    without_end = F.pad(between, (1, 0), value=-torch.inf), F.pad(between, (0, 1), value=torch.inf)
+    borders = (onto[..., 1:] + onto[..., :-1]) / 2
+    without_end = F.pad(borders, (1, 0), value=-torch.inf), F.pad(borders, (0, 1), value=torch.inf)
     lower, upper = (side[..., :, None] for side in without_end)
-    inside = torch.minimum(upper, moved[..., None, 1:]) - torch.maximum(
-        lower, moved[..., None, :-1]
+    inside = torch.minimum(upper, edges[..., None, 1:]) - torch.maximum(
+        lower, edges[..., None, :-1]
     )
     return inside.clamp_min(0) / edges.diff(dim=-1)[..., None, :]
 

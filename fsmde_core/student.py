@@ -1,7 +1,8 @@
 """The student: a light encoder, a light decoder, and metric bins conditioned on the rig's geometry.
 
-Flow: uint8 images -> encoder (strides 4 to 32) -> each pixel's ray and the camera's height join the
-features of strides 8 to 32 -> feature pyramid, at stride 4 of half the width -> bin head.
+Flow: uint8 images -> encoder (strides 2 to 32) -> each pixel's ray and the camera's height join the
+features of strides 8 to 32 -> feature pyramid, at stride 4 of half the width -> bin head -> each
+pixel takes the side of an edge that it lies on.
 
 Each view stands for itself; the rays put all of them into one vehicle frame and one scale.
 Attention across views at stride 32 was tried: neither Abs Rel nor the views' agreement gained
@@ -62,10 +63,11 @@ class StudentDepthNet(nn.Module):
         self.encoder = create_encoder(config.encoder)
         self.rays = RayEmbedding(channels, canonical_focal_px=config.canonical_focal_px)
         widths = [channels // 2] + 3 * [channels]  # most pixels are at stride 4
+        half, *features = self.encoder.feature_info.channels()
         self.laterals = nn.ModuleList(
-            nn.Conv2d(c, width, kernel_size=1)
-            for c, width in zip(self.encoder.feature_info.channels(), widths)
+            nn.Conv2d(c, width, kernel_size=1) for c, width in zip(features, widths)
         )
+        self.detail = nn.Conv2d(half, widths[0], kernel_size=2, stride=2)
         self.smooth = nn.ModuleList(_conv_norm_relu(width) for width in widths)
         self.narrow = nn.Conv2d(channels, widths[0], kernel_size=1)
         self.head = BinHead(
@@ -75,6 +77,9 @@ class StudentDepthNet(nn.Module):
             min_depth_m=config.min_depth_m,
             max_depth_m=config.max_depth_m,
             canonical_focal_px=config.canonical_focal_px,
+        )
+        self.sides = nn.Sequential(
+            _conv_norm_relu(widths[0]), nn.Conv2d(widths[0], STRIDES[0] ** 2, kernel_size=1)
         )
 
     def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> BinOutput:
@@ -88,7 +93,8 @@ class StudentDepthNet(nn.Module):
         views = images.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         K, T_ego_cam = K.flatten(0, 1), T_ego_cam.flatten(0, 1)
 
-        finest, *maps = (lateral(f) for lateral, f in zip(self.laterals, self.encoder(views)))
+        half, *features = self.encoder(views)
+        finest, *maps = (lateral(f) for lateral, f in zip(self.laterals, features))
         maps = [
             lateral_map + self.rays(K, T_ego_cam, lateral_map.shape[-2:], stride)
             for lateral_map, stride in zip(maps, STRIDES[1:])
@@ -97,9 +103,12 @@ class StudentDepthNet(nn.Module):
         pooled = pyramid.mean(dim=(2, 3))
         for lateral_map, smooth in zip(maps[-2::-1], self.smooth[-2:0:-1]):
             pyramid = smooth(lateral_map + _upsample(pyramid, lateral_map.shape[-2:]))
-        pyramid = self.smooth[0](finest + _upsample(self.narrow(pyramid), finest.shape[-2:]))
+        detail = self.detail(half)
+        finest = finest + detail + _upsample(self.narrow(pyramid), finest.shape[-2:])
+        pyramid = self.smooth[0](finest)
         output = self.head(pyramid, pooled, K[:, 0, 0])
-        return for_rigs(output, cameras, (height, width))
+        sides = self.sides(pyramid + detail)
+        return for_rigs(output, cameras, (height, width), sides=sides)
 
 
 class RayEmbedding(nn.Module):

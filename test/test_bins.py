@@ -1,6 +1,6 @@
 import torch
 
-from fsmde_core.bins import BinHead, expected_depth
+from fsmde_core.bins import BinHead, expected_depth, on_a_side
 
 
 def head(n_bins=64):
@@ -34,11 +34,18 @@ def test_untrained_centres_are_equal_steps_in_log_depth():
     assert output.depth.shape == output.confidence.shape == (2, 3, 5)
 
 
-def test_centres_increase_within_the_range_whatever_the_widths():
+def test_an_untrained_head_guesses_some_ten_metres():
     bins = head()
-    torch.nn.init.normal_(bins.widths[-1].weight, std=1.0)
+    depth = bins(torch.zeros(1, 8, 2, 2), torch.randn(1, 8), torch.tensor([500.0])).depth
+    assert ((depth > 5) & (depth < 20)).all()
+
+
+def test_centres_increase_within_the_range_and_never_collapse_whatever_the_widths():
+    bins = head()
+    torch.nn.init.normal_(bins.widths[-1].weight, std=100.0)
     output = bins(torch.randn(3, 8, 2, 2), torch.randn(3, 8), torch.full((3,), 500.0))
-    assert (output.bin_centers.diff(dim=-1) > 0).all()
+    steps = output.bin_centers.log().diff(dim=-1)
+    assert (steps > 0).all() and (steps.amax(dim=-1) < 2.8 * steps.amin(dim=-1)).all()
     assert output.bin_centers.min() > 0.5
     assert output.bin_centers.max() < 200.0
 
@@ -48,3 +55,18 @@ def test_twice_the_focal_length_is_twice_as_far():
     near = bins(pixels, pooled, torch.tensor([400.0])).depth
     far = bins(pixels, pooled, torch.tensor([800.0])).depth
     assert torch.allclose(far, 2 * near)
+
+
+def test_a_pixel_lies_on_one_side_of_an_edge_and_never_between():
+    # a near post left of a far wall; cells of 4 x 4 pixels, the edge one pixel inside a far cell
+    depth = torch.tensor([[4.0, 4.0, 4.0, 40.0, 40.0, 40.0]]).expand(1, 3, 6)
+    true_far = torch.arange(24) > 12
+    sides = torch.where(true_far, 50.0, -50.0).expand(12, 24)
+    sides = torch.nn.functional.pixel_unshuffle(sides[None, None], 4)
+    sharp, confidence = on_a_side(depth, torch.ones(1, 3, 6), sides, (12, 24))
+    row = sharp[0, 6]
+    assert torch.allclose(row[true_far], torch.tensor(40.0), rtol=1e-3)
+    assert torch.allclose(row[~true_far], torch.tensor(4.0), rtol=1e-3)
+    assert torch.equal(confidence, torch.ones(1, 12, 24))
+    undecided, _ = on_a_side(depth, confidence[:, :3, :6], 0 * sides, (12, 24))
+    assert 4 <= undecided.min() and undecided.max() <= 40

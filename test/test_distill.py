@@ -208,7 +208,9 @@ def test_depthwise_convolutions_learn_the_same_in_float32(config_file):
         prepare(student)
         student.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
-            student(images, K, torch.eye(4).expand(1, 2, 4, 4)).depth.log().mean().backward()
+            # not the depth: which cell is the nearest may change with the last digit
+            output = student(images, K, torch.eye(4).expand(1, 2, 4, 4))
+            output.bin_logits.float().square().mean().backward()
         gradients.append(conv.weight.grad.clone())
     off = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
     assert 0 < off < 0.1  # bf16 keeps two to three digits
@@ -272,7 +274,7 @@ def test_defaults_presets_and_overrides(config_file):
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, log_l1, sky"),
+        ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, log_l1, abs_rel"),
         ("stepz=1", "unknown key 'stepz'"),
         ("steps=many", "steps is 'many', not of type int"),
         ("data.kind=kitti", "data.kind is 'kitti', not one of street, nuscenes, ddad"),

@@ -24,11 +24,11 @@ def test_imagenet_weights_arrive_key_by_key():
     )
 
 
-def test_features_come_at_strides_4_to_32():
+def test_features_come_at_strides_2_to_32():
     with torch.no_grad():
         maps = create_encoder(LITE0).eval()(torch.zeros(1, 3, 64, 96))
     assert [tuple(m.shape[1:]) for m in maps] == [
-        (24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 2, 3),
+        (16, 32, 48), (24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 2, 3),
     ]  # fmt: skip
 
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from fsmde_core.losses import (
+    abs_rel_loss,
     aligned_logits,
     bin_distillation_loss,
+    bin_likelihood_loss,
     cross_interaction_loss,
     log_l1_loss,
     relative_depth_loss,
@@ -61,6 +63,42 @@ def test_log_l1_by_hand_asks_for_the_median():
     assert torch.allclose(depth.grad * depth.detach(), one_row(5.0, -5.0, 0.0))  # by sign alone
 
 
+def test_abs_rel_by_hand_fears_overlooking_more_than_seeing_ghosts():
+    depth, depth_gt = one_row(2.0, 5.0, 9.0), one_row(1.0, 10.0, 0.0)
+    depth.requires_grad_()
+    loss = abs_rel_loss(depth, depth_gt, depth_gt > 0)
+    assert loss.item() == pytest.approx(10 * (1.0 + 0.5) / 2, rel=1e-5)
+    loss.backward()
+    assert torch.allclose(depth.grad, one_row(5.0, -0.5, 0.0))
+
+
+def test_bin_likelihood_by_hand():
+    # centres 1, 4, 16 m: 4 m is bin 1; 8 m lies half way, in logs, between bins 1 and 2
+    logits = logits_of(0.5, 0.3, 0.2).expand(1, 3, 1, 3).clone().requires_grad_()
+    centers = torch.tensor([[1.0, 4.0, 16.0]], requires_grad=True)
+    depth_gt = one_row(4.0, 8.0, 0.0)
+    loss = bin_likelihood_loss(logits, centers, depth_gt, depth_gt > 0)
+    expected = -(math.log(0.3) + (math.log(0.3) + math.log(0.2)) / 2) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert centers.grad is None
+    assert (logits.grad[..., 2] == 0).all() and (logits.grad[0, 1, 0, :2] < 0).all()
+    assert bin_likelihood_loss(logits, centers, depth_gt, depth_gt < 0).item() == 0
+    beyond = bin_likelihood_loss(logits, centers, one_row(99.0, 0.1, 1.0), depth_gt >= 0)
+    assert beyond.item() == pytest.approx(-(math.log(0.2) + 2 * math.log(0.5)) / 3, rel=1e-5)
+
+
+def test_a_scale_invariant_likelihood_sees_no_common_scale():
+    torch.manual_seed(0)
+    logits, depth_gt = torch.randn(1, 2, 16, 3, 4), torch.rand(1, 2, 3, 4) * 20 + 1
+    centers = torch.linspace(0.0, 5.0, 16).exp().expand(1, 2, 16)
+    near, far = (
+        bin_likelihood_loss(logits, centers, scale * depth_gt, depth_gt > 0, scale_invariant=True)
+        for scale in (1.0, 3.0)
+    )
+    assert near.item() == pytest.approx(far.item(), rel=1e-4)
+
+
 def test_only_a_near_sky_costs():
     depth = one_row(50.0, 300.0, 1.0).requires_grad_()
     sky, far_m = one_row(True, True, False), torch.tensor(100.0)
@@ -101,10 +139,12 @@ def test_a_teacher_of_any_scale_is_moved_to_the_bins_that_are_right(scale):
     generator = torch.Generator().manual_seed(0)
     depth_gt = torch.rand(1, 2, 8, 12, generator=generator) * 40 + 4
     centers = torch.linspace(math.log(0.5), math.log(200), 64).exp().expand(1, 2, 64)
+    of_student = torch.linspace(math.log(0.3), math.log(90), 48).exp().expand(1, 2, 48)
     away = (centers.log()[..., None, None] - (scale * depth_gt).log()[:, :, None]) / 0.2
     valid = torch.rand(depth_gt.shape, generator=generator) < 0.1
-    probs = aligned_logits(-away.square(), centers, depth_gt, valid).softmax(dim=2)
-    depth = (probs * centers[..., None, None]).sum(dim=2)
+    logits = aligned_logits(-away.square(), centers, of_student, depth_gt, valid)
+    probs = logits.softmax(dim=2)
+    depth = (probs * of_student[..., None, None]).sum(dim=2)
     assert probs.sum(dim=2).allclose(torch.ones(()), atol=1e-3)
     assert ((depth / depth_gt - 1).abs() < 0.05).all()
 
@@ -112,7 +152,7 @@ def test_a_teacher_of_any_scale_is_moved_to_the_bins_that_are_right(scale):
 def test_a_teacher_stays_where_nothing_tells_its_scale():
     logits = torch.randn(1, 1, 8, 2, 3, generator=torch.Generator().manual_seed(0))
     centers, depth_gt = torch.arange(1.0, 9).expand(1, 1, 8), torch.zeros(1, 1, 8, 12)
-    moved = aligned_logits(logits.requires_grad_(), centers, depth_gt, depth_gt > 0)
+    moved = aligned_logits(logits.requires_grad_(), centers, centers, depth_gt, depth_gt > 0)
     assert not moved.requires_grad
     assert moved.softmax(dim=2).allclose(logits.softmax(dim=2), atol=1e-5)
 

@@ -73,7 +73,8 @@ def test_a_bin_head_is_fitted_on_a_frozen_foundation_model(fit, foundation, caps
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_student_learns_from_a_larger_network(fit, config_file, tmp_path, cached, capsys):  # noqa: F811
-    card = fit(student={"input_width": 64, "input_height": 32, "decoder_channels": 24, "n_bins": 8})
+    larger = {"input_width": 96, "input_height": 64, "decoder_channels": 24, "n_bins": 8}
+    card = fit(student=larger)
     before = card.with_suffix(".safetensors").read_bytes()
     cache = str(tmp_path / "cache") if cached else ""
     config = config_file(losses=CKD_VRKD, teacher=str(card), teacher_cache=cache)

@@ -1,7 +1,8 @@
 """A teacher asked once: its bins for every sample of a dataset, kept in a folder.
 
-The teacher sees each image whole, at the student's input size; what a student sees of it after
-augmentation is cut out of the kept bins. Colours change only for the student.
+The teacher sees each image whole, at its own input size, which may be larger than the student's;
+what a student sees of it after augmentation is cut out of the kept bins. Colours change only for
+the student.
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ STEPS = 16.0  # levels a unit of log probability; 255 levels reach down to exp(-
 class CachedTeacher:
     """Samples with the teacher's bins, read from a folder; `fill` asks the teacher.
 
-    A sequence of RigBatch as `samples` is. DatasetError for a folder made by another teacher or at
-    another size, and for a sample that is not there or does not read.
+    A sequence of RigBatch as `samples` is. DatasetError for a folder made by another teacher, and
+    for a sample that is not there or does not read.
     """
 
     def __init__(self, samples: Sequence[RigBatch], folder: Path | str, config: DistillConfig):
         self.samples, self.folder = samples, Path(folder)
-        self._size = (config.student.input_width, config.student.input_height)
+        card = load_card(config.teacher)
+        self._size = (card.input_width, card.input_height)
         self._dense = config.data.kind == "street"
-        self._claim({"weights": load_card(config.teacher).sha256, "size": list(self._size)})
+        self._claim({"weights": card.sha256})
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -86,7 +88,7 @@ class CachedTeacher:
         if not note.exists():
             write_json(note, origin)
         elif json.loads(note.read_text()) != origin:
-            raise DatasetError(f"{note}: these outputs are of another teacher or input size")
+            raise DatasetError(f"{note}: these outputs are of another teacher")
 
 
 def fill_cache(samples: Sequence[RigBatch], config: DistillConfig) -> None:

@@ -60,6 +60,11 @@ class LossConfig:
     """Of the student's depth against ground truth."""
     log_l1: float = 0.0
     """Of the same error in absolute values: less for edges, more for all the rest."""
+    abs_rel: float = 0.0
+    """Of the error over the true depth: beside log_l1 it prefers near to far."""
+    bins: float = 0.0
+    """Of minus the log probability of the true depth's bin; what makes bin probabilities mean what
+    they say, as a teacher's must."""
     sky: float = 0.0
     """Of the sky being far; only for the street, whose depth is dense: elsewhere a pixel without
     ground truth may be anything."""
@@ -71,13 +76,14 @@ class LossConfig:
     """Of the student's probabilities under the teacher's centres; an optional third part of CKD."""
     vrkd: float = 0.0
     """Of the relations between adjacent views, mean squares of differences of cosines: small."""
-    align: bool = False
-    """Whether the teacher's probabilities are first moved along the bins to the scale that ground
-    truth gives its depth; else ranks only agree as far as its scale is the student's."""
+    align: bool = True
+    """Whether the teacher's probabilities first go to the student's bins where, at the scale that
+    ground truth gives it, they are right. False: bin k against bin k, wherever both lie."""
     temperature: float = 1.0
     """Of kd; above 1 the tails of the probabilities count for more."""
     scale_invariant: bool = False
-    """True: silog forgives a scale common to the rig, and validation takes it out; for teachers."""
+    """True: silog and bins forgive a scale common to the rig, and validation takes it out; for
+    teachers."""
 
     @property
     def needs_teacher(self) -> bool:
@@ -90,7 +96,7 @@ METHODS = {
     "kd": LossConfig(kd=1.0),
     "ckd": LossConfig(kd=1.0, cross=1.0),
     "ckd_vrkd": LossConfig(kd=1.0, cross=1.0, vrkd=10.0),
-    "teacher": LossConfig(scale_invariant=True),
+    "teacher": LossConfig(bins=1.0, scale_invariant=True),
 }
 """What each row of the ablation minimises, and a teacher of ours."""
 
@@ -135,6 +141,8 @@ class DistillConfig:
     """Peak of the one-cycle schedule for decoder and head; AdaBins has 3.57e-4."""
     encoder_rate_share: float = 0.1
     """Of the encoder's learning rate, which starts from ImageNet weights."""
+    warm_up_share: float = 0.3
+    """Of the steps before the peak; less for a model that is trained on."""
     weight_decay: float = 0.05
     """AdamW's; half of AdaBins' 0.1."""
     gradient_norm: float = 1.0

@@ -71,7 +71,7 @@ def new_state(config: DistillConfig, device: torch.device) -> TrainState:
         [{"params": encoder}, {"params": rest}], lr=rates[1], weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=rates, total_steps=config.steps
+        optimizer, max_lr=rates, total_steps=config.steps, pct_start=config.warm_up_share
     )
     shared = {id(m): m for name, m in student.named_children() if name == "backbone"}
     average = deepcopy(student, shared).eval().requires_grad_(False)

@@ -12,8 +12,10 @@ from fsmde_core.bins import BinOutput, full_precision
 from fsmde_core.distill.config import LossConfig
 from fsmde_core.losses import (
     MEAN_WEIGHT,
+    abs_rel_loss,
     aligned_logits,
     bin_distillation_loss,
+    bin_likelihood_loss,
     cross_interaction_loss,
     log_l1_loss,
     relative_depth_loss,
@@ -65,6 +67,13 @@ class DistillStep(nn.Module):
             losses["silog"] = silog_loss(output.depth, depth_gt, valid, mean_weight=mean_weight)
         if self.losses.log_l1:
             losses["log_l1"] = log_l1_loss(output.depth, depth_gt, valid)
+        if self.losses.abs_rel:
+            losses["abs_rel"] = abs_rel_loss(output.depth, depth_gt, valid)
+        if self.losses.bins:
+            losses["bins"] = bin_likelihood_loss(
+                output.bin_logits, output.bin_centers, *_at_cells(output, depth_gt, valid),
+                scale_invariant=self.losses.scale_invariant,
+            )  # fmt: skip
         if teacher_logits is not None:
             losses |= self._distillation(
                 output, (teacher_logits, teacher_centers), (depth_gt, valid, mask), T_ego_cam
@@ -75,10 +84,11 @@ class DistillStep(nn.Module):
     def _distillation(self, output: BinOutput, teacher, truth, T_ego_cam) -> dict[str, Tensor]:
         """CKD's parts and VRKD, those that have a weight."""
         (logits, centers), (depth_gt, valid, mask), weights = teacher, truth, self.losses
-        stride = mask.shape[-1] // output.bin_logits.shape[-1]
-        seen = ~mask[..., stride // 2 :: stride, stride // 2 :: stride]  # not the vehicle's body
-        if weights.align:
-            logits = aligned_logits(logits, centers, depth_gt, valid)
+        (mask,) = _at_cells(output, mask)
+        seen = ~mask  # not the vehicle's body
+        if weights.align:  # from here on the teacher's bins are the student's
+            logits = aligned_logits(logits, centers, output.bin_centers, depth_gt, valid)
+            centers = output.bin_centers.detach()
         losses = {}
         if weights.kd:
             losses["kd"] = bin_distillation_loss(
@@ -92,6 +102,12 @@ class DistillStep(nn.Module):
             pairs = ring_pairs(T_ego_cam)
             losses["vrkd"] = view_relational_loss(output.bin_logits, logits, pairs)
         return losses
+
+
+def _at_cells(output: BinOutput, *maps: Tensor) -> list[Tensor]:
+    """Maps [..., H, W] where the middles of the bins' cells lie, [..., h, w]."""
+    stride = maps[0].shape[-1] // output.bin_logits.shape[-1]
+    return [m[..., stride // 2 :: stride, stride // 2 :: stride] for m in maps]
 
 
 def ring_pairs(T_ego_cam: Tensor) -> Tensor:
