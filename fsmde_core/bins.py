@@ -1,7 +1,7 @@
 """Depth as hybrid regression: the sum over bins of probability times bin centre.
 
-Teacher and student share this head. Bin widths are a softmax over Z bins of log depth, so bin k has
-the same rank in both networks, which is what cross-interaction distillation compares.
+Teacher and student share this head. Bin widths are a softmax over Z bins of log depth, so bins keep
+their rank; where bin k lies is each network's own (see aligned_logits).
 """
 
 from __future__ import annotations

@@ -145,9 +145,9 @@ def aligned_logits(
     with torch.no_grad(), full_precision(depth_gt.device.type):
         probs, centers = teacher_logits.float().softmax(dim=-3), teacher_centers.float()
         depth = _resized(_expected(probs, centers), depth_gt.shape[-2:])
-        ratio = torch.where(valid, depth_gt.float(), depth) / depth
-        log_scale = _masked_mean(ratio.log().flatten(-3), valid.flatten(-3))[..., None, None]
-        moved = _overlaps(centers.log() + log_scale, bin_centers.float().log()) @ probs.flatten(-2)
+        errors = _log_errors(depth, depth_gt, valid)
+        logs = centers.log() - _masked_mean(errors, valid.flatten(-3))[..., None, None]
+        moved = _overlaps(logs, bin_centers.float().log()) @ probs.flatten(-2)
         return moved.clamp_min(LEAST_PROBABILITY).log().unflatten(-1, probs.shape[-2:])
 
 

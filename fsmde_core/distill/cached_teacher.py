@@ -34,8 +34,8 @@ STEPS = 16.0  # levels a unit of log probability; 255 levels reach down to exp(-
 class CachedTeacher:
     """Samples with the teacher's bins, read from a folder; `fill` asks the teacher.
 
-    A sequence of RigBatch as `samples` is. DatasetError for a folder made by another teacher, and
-    for a sample that is not there or does not read.
+    A sequence of RigBatch as `samples` is. DatasetError for a folder made by another teacher or at
+    another size, and for a sample that is not there or does not read.
     """
 
     def __init__(self, samples: Sequence[RigBatch], folder: Path | str, config: DistillConfig):
@@ -43,7 +43,7 @@ class CachedTeacher:
         card = load_card(config.teacher)
         self._size = (card.input_width, card.input_height)
         self._dense = config.data.kind == "street"
-        self._claim({"weights": card.sha256})
+        self._claim({"weights": card.sha256, "size": list(self._size)})
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -88,7 +88,7 @@ class CachedTeacher:
         if not note.exists():
             write_json(note, origin)
         elif json.loads(note.read_text()) != origin:
-            raise DatasetError(f"{note}: these outputs are of another teacher")
+            raise DatasetError(f"{note}: these outputs are of another teacher or input size")
 
 
 def fill_cache(samples: Sequence[RigBatch], config: DistillConfig) -> None:

@@ -84,8 +84,7 @@ class DistillStep(nn.Module):
     def _distillation(self, output: BinOutput, teacher, truth, T_ego_cam) -> dict[str, Tensor]:
         """CKD's parts and VRKD, those that have a weight."""
         (logits, centers), (depth_gt, valid, mask), weights = teacher, truth, self.losses
-        (mask,) = _at_cells(output, mask)
-        seen = ~mask  # not the vehicle's body
+        (seen,) = _at_cells(output, ~mask)  # not the vehicle's body
         if weights.align:  # from here on the teacher's bins are the student's
             logits = aligned_logits(logits, centers, output.bin_centers, depth_gt, valid)
             centers = output.bin_centers.detach()
