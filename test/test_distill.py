@@ -251,9 +251,9 @@ def test_the_average_forgets_the_first_weights_soon():
 
 def test_methods_are_the_rows_of_the_ablation(config_file):
     path = config_file(teacher="t.json", method="ckd_vrkd")
-    assert load_config(path).losses == LossConfig(kd=1.0, cross=1.0, vrkd=10.0)
+    assert load_config(path).losses == LossConfig(kd=0.25, cross=1.0, relative=5.0, vrkd=10.0)
     assert load_config(path, ["losses.vrkd=5"]).losses.vrkd == 5
-    assert load_config(path, ["method=kd"]).losses == LossConfig(kd=1.0)
+    assert load_config(path, ["method=kd"]).losses == LossConfig(kd=0.25)
     assert not load_config(path, ["method=supervised"]).losses.needs_teacher
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -28,7 +29,12 @@ SHIPPED = [
 @pytest.fixture
 def source(tmp_path):
     """A copy of the files that git would ship, so that builds leave nothing in the checkout."""
-    ignored = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "install", "out")
+    everywhere = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
+    on_top = {"build", "install", "log", "out", "data"}  # of runs; data may be many gigabytes
+
+    def ignored(folder, names):
+        return everywhere(folder, names) | (on_top & set(names) if Path(folder) == ROOT else set())
+
     return shutil.copytree(ROOT, tmp_path / "fsmde_ros", ignore=ignored)
 
 

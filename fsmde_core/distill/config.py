@@ -69,11 +69,12 @@ class LossConfig:
     """Of the sky being far; only for the street, whose depth is dense: elsewhere a pixel without
     ground truth may be anything."""
     kd: float = 0.0
-    """Of the divergence between the teacher's and the student's bin probabilities."""
+    """Of the divergence between the teacher's and the student's bin probabilities; small, as what
+    it spreads over far bins pulls their mean, the depth, with it."""
     cross: float = 0.0
-    """Of the student's centres under the teacher's probabilities; with kd it makes CKD."""
+    """Of the student's centres under the teacher's probabilities; with kd and relative, CKD."""
     relative: float = 0.0
-    """Of the student's probabilities under the teacher's centres; an optional third part of CKD."""
+    """Of the depths that both networks' probabilities give with the same centres."""
     vrkd: float = 0.0
     """Of the relations between adjacent views, mean squares of differences of cosines: small."""
     align: bool = True
@@ -93,9 +94,9 @@ class LossConfig:
 
 METHODS = {
     "supervised": LossConfig(),
-    "kd": LossConfig(kd=1.0),
-    "ckd": LossConfig(kd=1.0, cross=1.0),
-    "ckd_vrkd": LossConfig(kd=1.0, cross=1.0, vrkd=10.0),
+    "kd": LossConfig(kd=0.25),
+    "ckd": LossConfig(kd=0.25, cross=1.0, relative=5.0),
+    "ckd_vrkd": LossConfig(kd=0.25, cross=1.0, relative=5.0, vrkd=10.0),
     "teacher": LossConfig(bins=1.0, scale_invariant=True),
 }
 """What each row of the ablation minimises, and a teacher of ours."""
