@@ -186,7 +186,7 @@ def cross_interaction_loss(
 def relative_depth_loss(
     bin_logits: Tensor, teacher_logits: Tensor, teacher_centers: Tensor, mask: Tensor
 ) -> Tensor:
-    """Affine-invariant distance to the teacher's relative depth, CKD's optional third part.
+    """Affine-invariant distance to the teacher's relative depth, CKD's third part, ours.
 
     The student's probabilities times the teacher's centres [..., N, Z], against the teacher's own
     depth; both, in logs, shifted to zero mean and scaled to unit mean deviation over the mask
