@@ -118,11 +118,19 @@ def documents(rows_a, rows_b):
 
 def test_differences_are_paired_over_common_samples():
     a, b = documents({"1": 0.5, "2": 0.1, "3": 9.0}, {"1": 0.4, "2": 0.0, "4": 7.0})
-    differences, samples = compare(a, b)
+    differences, samples = compare([(a, b)])
     assert samples == 2
     assert differences[0].a == pytest.approx(0.3) and differences[0].b == pytest.approx(0.2)
     assert (differences[0].low, differences[0].high) == pytest.approx((-0.1, -0.1))  # every draw
     assert differences[0].certain
+
+
+def test_seeds_are_averaged_before_samples_are_drawn():
+    seeds = [documents({"1": 0.5, "2": 0.1}, {"1": 0.4 + d, "2": -d}) for d in (0.3, -0.3)]
+    differences, samples = compare(seeds)
+    assert samples == 2  # not four: the seeds of a sample are no samples of their own
+    assert differences[0].change == pytest.approx(-0.1)
+    assert (differences[0].low, differences[0].high) == pytest.approx((-0.1, -0.1))
 
 
 def test_the_bootstrap_interval_is_that_of_the_mean():
@@ -135,7 +143,7 @@ def test_the_bootstrap_interval_is_that_of_the_mean():
 def test_reports_of_different_protocols_do_not_compare():
     a, b = documents({"1": 0.5}, {"1": 0.4})
     with pytest.raises(ReportError, match="differ in protocol"):
-        compare(a, {**b, "protocol": "other"})
+        compare([(a, b), (a, {**b, "protocol": "other"})])
 
 
 def nuscenes_arguments(root, out):
@@ -191,6 +199,9 @@ def test_the_trivial_floor_of_a_real_keyframe(nuscenes_root, tmp_path, capsys):
     capsys.readouterr()
     assert main(["--compare", *both]) == 0
     assert "abs_rel       0.577    0.454   -0.122" in capsys.readouterr().out
+    assert main(["--compare", *both, "--compare", *both]) == 0
+    table = capsys.readouterr().out
+    assert table.count("a = ") == 2 and "abs_rel       0.577    0.454   -0.122" in table
 
 
 def test_a_model_leaves_reports_and_pictures(ddad_scene, model_card, tmp_path, capsys):

@@ -1,7 +1,8 @@
-"""Two reports side by side, with a paired bootstrap interval over the samples of both."""
+"""Reports side by side, with a paired bootstrap interval over the samples of all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """b - a of one metric, mean over the samples that both reports have."""
+    """b - a of one metric, mean over the samples that all reports have."""
 
     metric: str
     a: float
@@ -26,31 +27,41 @@ class Difference:
     """Upper end of it."""
 
     @property
+    def change(self) -> float:
+        """b - a."""
+        return self.b - self.a
+
+    @property
     def certain(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
 
 
-def compare(a: dict, b: dict, *, seed: int = 0) -> tuple[list[Difference], int]:
+def compare(pairs: Sequence[tuple[dict, dict]], *, seed: int = 0) -> tuple[list[Difference], int]:
     """The difference in every metric, and over how many samples.
 
-    Per-image metrics at metric scale, mean over a sample's cameras. The interval comes from drawing
-    samples with replacement, the same ones for both. ReportError if the two differ in dataset,
-    split or protocol, or share no sample.
+    pairs (a, b) of reports, one a seed of the training runs behind them: a sample's error is the
+    mean over the pairs. Per-image metrics at metric scale, mean over a sample's cameras. The
+    interval comes from drawing samples with replacement, the same ones for all. ReportError if two
+    reports differ in dataset, split or protocol, or there is no sample that all have.
     """
-    for key in SAME:
-        if a.get(key) != b.get(key):
-            raise ReportError(f"the reports differ in {key}: {a.get(key)} and {b.get(key)}")
-    both = [label for label in a["per_sample"] if label in b["per_sample"]]
-    if not both:
+    reports = [report for pair in pairs for report in pair]
+    first = reports[0]
+    for report in reports:
+        for key in SAME:
+            if first.get(key) != report.get(key):
+                values = f"{first.get(key)} and {report.get(key)}"
+                raise ReportError(f"the reports differ in {key}: {values}")
+    shared = [s for s in first["per_sample"] if all(s in r["per_sample"] for r in reports)]
+    if not shared:
         raise ReportError("the reports have no sample in common")
-    rows_a, rows_b = (
-        np.array([[r["per_sample"][s][m] for m in METRICS] for s in both], np.float64)
-        for r in (a, b)
+    rows = np.array(
+        [[[r["per_sample"][s][m] for m in METRICS] for s in shared] for r in reports], np.float64
     )
+    rows_a, rows_b = rows[0::2].mean(axis=0), rows[1::2].mean(axis=0)
     ends = bootstrap_interval(rows_b - rows_a, seed=seed)
     means = zip(METRICS, rows_a.mean(axis=0), rows_b.mean(axis=0), *ends)
-    return [Difference(m, *(float(v) for v in values)) for m, *values in means], len(both)
+    return [Difference(m, *(float(v) for v in values)) for m, *values in means], len(shared)
 
 
 def bootstrap_interval(rows: np.ndarray, *, seed: int) -> np.ndarray:
@@ -62,14 +73,18 @@ def bootstrap_interval(rows: np.ndarray, *, seed: int) -> np.ndarray:
     return np.quantile(means, [tail, 1 - tail], axis=0)
 
 
-def comparison_table(differences: list[Difference], names: tuple[str, str], samples: int) -> str:
-    """The differences as aligned text."""
-    lines = [f"a = {names[0]}", f"b = {names[1]}", f"{samples} samples in both, per-image means"]
-    lines.append(f"{'':10}{'a':>9}{'b':>9}{'b - a':>9}   {CONFIDENCE:.0%} interval")
+def comparison_table(
+    differences: list[Difference], names: Sequence[tuple[str, str]], samples: int
+) -> str:
+    """The differences as aligned text; names (a, b) of the pairs of reports."""
+    lines = [f"{side} = {name}" for pair in names for side, name in zip("ab", pair)]
+    lines.append(f"{samples} samples in all, per-image means")
+    lines.append(f"{'':10}{'a':>9}{'b':>9}{'b - a':>9}   {CONFIDENCE:.0%} interval      of a")
     for d in differences:
+        share = f"{d.change / d.a:+9.1%}" if d.a else ""
         verdict = "" if d.certain else "   (not certain)"
         lines.append(
-            f"{d.metric:10}{d.a:9.3f}{d.b:9.3f}{d.b - d.a:+9.3f}   "
-            f"[{d.low:+.3f}, {d.high:+.3f}]{verdict}"
+            f"{d.metric:10}{d.a:9.3f}{d.b:9.3f}{d.change:+9.3f}   "
+            f"[{d.low:+.3f}, {d.high:+.3f}]{share}{verdict}"
         )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""fsmde-evaluate: score a model, or somebody's files, on a dataset; compare two reports."""
+"""fsmde-evaluate: score a model, or somebody's files, on a dataset; compare reports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         if arguments.compare:
-            return _compare(*arguments.compare)
+            return _compare(arguments.compare)
         if not arguments.data or not (arguments.model or arguments.predictions):
             parser.error("--data and one of --model and --predictions are needed, or --compare")
         return _evaluate(arguments, command=shlex.join(["fsmde-evaluate", *argv]))
@@ -74,14 +74,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, default=Path("out/evaluation"), help="folder for report and pictures")
     add("--panels", type=int, default=1, help="pictures each of best, median and worst samples")
     add("--strict", action="store_true", help="stop at the first fault")
-    add("--compare", nargs=2, type=Path, metavar=("A.json", "B.json"), help="compare two reports")
+    add(
+        "--compare",
+        nargs=2,
+        type=Path,
+        action="append",
+        metavar=("A.json", "B.json"),
+        help="compare two reports; again for each further seed",
+    )
     return parser
 
 
-def _compare(path_a: Path, path_b: Path) -> int:
-    a, b = load_report(path_a), load_report(path_b)
-    differences, samples = compare(a, b)
-    print(comparison_table(differences, (f"{path_a}", f"{path_b}"), samples))
+def _compare(paths: list[list[Path]]) -> int:
+    pairs = [(load_report(a), load_report(b)) for a, b in paths]
+    differences, samples = compare(pairs)
+    print(comparison_table(differences, [(f"{a}", f"{b}") for a, b in paths], samples))
     return 0
 
 
