@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+
+from fsmde_core.files import write_json
 
 
 class ModelError(ValueError):
@@ -66,10 +67,7 @@ def load_card(path: Path | str) -> ModelCard:
 
 def save_card(card: ModelCard, path: Path | str) -> None:
     """Write a card; the file appears whole or not at all."""
-    path = Path(path)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(asdict(card), indent=2) + "\n")
-    os.replace(beside, path)
+    write_json(path, asdict(card), indent=2)
 
 
 def sha256_of(path: Path | str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from fsmde_core.card import ModelCard, ModelError, load_card, save_card, sha256_of, verified_file
+from fsmde_core.files import write_bytes
 from fsmde_core.student import StudentConfig, StudentDepthNet
 
 
@@ -31,9 +31,7 @@ def save_student(
     """
     card_path = Path(card_path)
     weights = card_path.with_suffix(".safetensors")
-    beside = weights.with_name(weights.name + ".part")
-    save_file({k: v.contiguous() for k, v in trained_weights(student).items()}, beside)
-    os.replace(beside, weights)
+    write_bytes(weights, save({k: v.contiguous() for k, v in trained_weights(student).items()}))
     card = ModelCard(
         name=card_path.stem,
         provisional=provisional,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from fsmde_core.card import ModelError, add_file, load_card
 from fsmde_core.checkpoint import load_student, student_config
+from fsmde_core.files import whole_file
 from fsmde_core.student import StudentConfig, StudentDepthNet
 
 OPSET = 18
@@ -62,10 +62,8 @@ def write_onnx(
     network: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], path: Path | str
 ) -> None:
     """Export any network whose inputs, in the order of forward, share a free first axis."""
-    path = Path(path)
     cameras = torch.export.Dim("cameras", min=1, max=64)
-    beside = path.with_name(path.name + ".part")
-    with warnings.catch_warnings():
+    with whole_file(path) as beside, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
@@ -79,10 +77,9 @@ def write_onnx(
             external_data=False,
             verbose=False,
         )
-    model = onnx.load(beside)
-    _remove_notes(model.graph)
-    onnx.save(model, beside)
-    os.replace(beside, path)
+        model = onnx.load(beside)
+        _remove_notes(model.graph)
+        onnx.save(model, beside)
 
 
 def _remove_notes(graph: onnx.GraphProto) -> None:

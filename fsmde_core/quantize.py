@@ -9,7 +9,6 @@ GPUs: a CPU runs it slowly, but computes the same.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import shutil
 import sys
@@ -26,6 +25,7 @@ from fsmde_core.card import ModelError, add_file, load_card, save_card, verified
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.evaluate.metrics import error_sums
+from fsmde_core.files import whole_file
 from fsmde_core.precision import write_fp16, write_int8
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Camera, Rig
@@ -111,9 +111,8 @@ def _calibration(exact: Predictor, train: Sequence[RigBatch]) -> Iterator[dict[s
 
 
 def _keep(card_path: Path, file: Path, command: str, metrics: dict, samples: int) -> None:
-    beside = card_path.with_name(file.name + ".part")
-    shutil.copy(file, beside)
-    os.replace(beside, card_path.with_name(file.name))
+    with whole_file(card_path.with_name(file.name)) as beside:
+        shutil.copy(file, beside)
     add_file(card_path, card_path.with_name(file.name))
     card = load_card(card_path)
     about = f"{command}: Abs Rel on {samples} sets of street val, to {MAX_DEPTH_M:g} m, metric"

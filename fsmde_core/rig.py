@@ -7,7 +7,6 @@ only places that shift between the two.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from fsmde_core.files import write_text
 from fsmde_core.geometry import (
     is_rotation,
     make_transform,
@@ -187,11 +187,8 @@ def load_rig(path: Path | str) -> Rig:
 
 def save_rig(rig: Rig, path: Path | str) -> None:
     """Write a rig file that load_rig reads back; the file appears whole or not at all."""
-    path = Path(path)
     document = {"base_frame": rig.base_frame, "cameras": [_dump_camera(c) for c in rig.cameras]}
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
-    os.replace(beside, path)
+    write_text(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
 
 
 def _check_keys(entry: object, keys: tuple[str, ...], where: str) -> None:

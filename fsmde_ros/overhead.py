@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import array
-import json
 import os
 import signal
 import subprocess
@@ -32,6 +31,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from tqdm import tqdm
 
 from fsmde_core.card import ModelCard, load_card
+from fsmde_core.files import write_json
 from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Rig, load_rig
 from fsmde_core.session import SessionConfig
@@ -224,10 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     seconds = 60 * arguments.minutes if arguments.minutes else arguments.seconds
     numbers = measure(seconds, raw=arguments.raw, model=arguments.model, parameters=arguments.param)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    beside = arguments.out.with_name(arguments.out.name + ".part")
-    beside.write_text(json.dumps(numbers, indent=2) + "\n")
-    os.replace(beside, arguments.out)
+    write_json(arguments.out, numbers)
     for name, value in numbers.items():
         print(f"{name:<42}{value:>10}")
     return 0

@@ -28,10 +28,10 @@ from fsmde_core.distill.config import (
 from fsmde_core.distill.state import CHECKPOINT, new_state, update_average
 from fsmde_core.distill.step import ring_pairs
 from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
+from fsmde_core.files import write_arrays
 from fsmde_core.predictor import Predictor
 from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
-from fsmde_core.street.files import write_arrays
 from fsmde_core.student import StudentDepthNet
 
 TINY = {
@@ -335,6 +335,23 @@ def test_a_corrupted_checkpoint_is_named_and_left(config_file, tmp_path, capsys)
     assert run(config_file(), out) == 2
     assert "last.pt does not read" in capsys.readouterr().err
     assert (out / CHECKPOINT).stat().st_size == len(whole) // 2
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(config_file, tmp_path, capsys):
+    resource = pytest.importorskip("resource", reason="file size limits are a Unix matter")
+    out = tmp_path / "out"
+    assert run(config_file(), out, "--until", "1") == 0
+    good = (out / CHECKPOINT).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # every write beyond that of a file fails, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, limits[1]))
+    try:
+        assert run(config_file(), out, "--until", "2") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error == f"fsmde-distill: {out / CHECKPOINT}: File too large"
+    assert (out / CHECKPOINT).read_bytes() == good
 
 
 def test_a_checkpoint_of_another_run_is_refused(config_file, tmp_path, capsys):

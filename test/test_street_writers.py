@@ -2,13 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from fsmde_core.street.cli import main
 
@@ -85,35 +82,3 @@ def test_a_folder_that_cannot_be_made(tmp_path, capsys, out):
     assert main(["--out", str(tmp_path / out), *SMALL]) == 2
     complaint = capsys.readouterr().err
     assert str(tmp_path / out) in complaint and complaint.count("\n") == 1
-
-
-FILL_THE_DISK = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from fsmde_core.street.files import write_arrays, write_bytes
-
-# every write beyond 1000 bytes of a file fails, as on a full disk
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-for write in (
-    lambda: write_bytes(Path(sys.argv[1]), bytes(5000)),
-    lambda: write_arrays(Path(sys.argv[2]), depth=np.random.default_rng(0).random(5000)),
-):
-    try:
-        write()
-    except OSError:
-        continue
-    sys.exit("a write beyond the limit went well")
-"""
-
-
-def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path):
-    pytest.importorskip("resource", reason="file size limits are a Unix matter")
-    image, depth = tmp_path / "image.jpg", tmp_path / "depth.npz"
-    image.write_bytes(b"old")
-    # in a process of its own: the limit would hold for what pytest prints into a file, too
-    command = [sys.executable, "-c", FILL_THE_DISK, str(image), str(depth)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert image.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [image]

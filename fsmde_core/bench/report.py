@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from fsmde_core.bench.variant import Laps, Variant
 from fsmde_core.bench.worker import Memory
+from fsmde_core.files import write_json, write_text
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -174,8 +173,5 @@ def _notes(document: dict) -> list[str]:
 
 def save_report(document: dict, folder: Path) -> None:
     """Write bench.json and bench.md, each whole or not at all."""
-    texts = {"bench.json": json.dumps(document, indent=1) + "\n", "bench.md": markdown(document)}
-    for name, text in texts.items():
-        beside = folder / f"{name}.part"
-        beside.write_text(text)
-        os.replace(beside, folder / name)
+    write_json(folder / "bench.json", document)
+    write_text(folder / "bench.md", markdown(document))

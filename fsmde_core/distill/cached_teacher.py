@@ -24,7 +24,7 @@ from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError, inside_root
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.stream import UNCHANGED, by_camera_count
-from fsmde_core.street.files import write_arrays, write_json
+from fsmde_core.files import write_arrays, write_json
 from fsmde_core.teacher import load_teacher
 
 NOTE = "teacher.json"

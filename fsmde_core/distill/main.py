@@ -23,7 +23,7 @@ from fsmde_core.distill.config import ConfigError, load_config  # noqa: E402
 from fsmde_core.distill.state import CheckpointError  # noqa: E402
 from fsmde_core.distill.train import Trainer, TrainingError  # noqa: E402
 
-ERRORS = (ConfigError, DatasetError, ModelError, CheckpointError, TrainingError)
+ERRORS = (ConfigError, DatasetError, ModelError, CheckpointError, TrainingError, OSError)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,6 +66,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str:
     """What was said where it went wrong; a process that reads data adds a traceback around it."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     lines = str(error).strip().split("\n")
     return lines[0] if len(lines) == 1 else lines[-1].split("Error: ", 1)[-1]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from fsmde_core.checkpoint import (
 )
 from fsmde_core.distill.config import ConfigError, DistillConfig
 from fsmde_core.encoder import load_imagenet_weights
+from fsmde_core.files import write_bytes
 from fsmde_core.student import StudentDepthNet
 from fsmde_core.teacher import FoundationTeacher
 
@@ -116,9 +117,9 @@ def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:
         "optimizer": state.optimizer.state_dict(),
         "schedule": state.schedule.state_dict(),
     }
-    beside = folder / f"{CHECKPOINT}.part"
-    torch.save(document, beside)
-    os.replace(beside, folder / CHECKPOINT)
+    data = BytesIO()
+    torch.save(document, data)  # into a file it would say nothing of why it could not
+    write_bytes(folder / CHECKPOINT, data.getbuffer())
 
 
 def _different(theirs: dict, ours: dict, where: str = "") -> str:

@@ -19,9 +19,9 @@ import numpy as np
 
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
+from fsmde_core.files import write_arrays, write_json
 from fsmde_core.street.camera_view import RenderConfig
 from fsmde_core.street.dataset import SPLIT_SEEDS, StreetDataset, StreetDatasetConfig
-from fsmde_core.street.files import write_arrays, write_json
 from fsmde_core.street.pool import for_all
 from fsmde_core.street.rigs import RIG_NAMES
 

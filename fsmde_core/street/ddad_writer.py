@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fsmde_core.files import write_arrays, write_bytes, write_json
 from fsmde_core.geometry import make_transform, rotation_to_quaternion
 from fsmde_core.rig import K_to_opencv, Rig
 from fsmde_core.street.drive import DriveConfig, FrameSet, render_drive
-from fsmde_core.street.files import write_arrays, write_bytes, write_json
 
 LIDAR_NAME = "LIDAR"
 DATASET_FILE = "scene_dataset_v1.0.json"

@@ -14,10 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fsmde_core.files import write_arrays, write_bytes, write_json
 from fsmde_core.geometry import rotation_to_quaternion
 from fsmde_core.rig import K_to_opencv, Rig
 from fsmde_core.street.drive import DriveConfig, FrameSet, render_drive
-from fsmde_core.street.files import write_arrays, write_bytes, write_json
 
 VERSION = "v1.0-mini"
 KEYFRAME_HZ = 2.0

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from fsmde_core.files import write_bytes
 from fsmde_core.rig import Rig
 from fsmde_core.street.camera_view import RenderConfig
 from fsmde_core.street.drive import DriveConfig, FrameSet, render_drive
-from fsmde_core.street.files import write_bytes
 from fsmde_core.street.rigs import make_rig
 
 TILE = (480, 270)
