@@ -15,7 +15,8 @@ import numpy as np
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Where to write a file that then appears at `path`, whole or not at all.
 
-    The folder is made. OSError names the file; of a full disk Python's own does not.
+    The folder is made. OSError names the file, as Python's own of a full disk does not; one that
+    names another file stays as it is.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,10 +24,11 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     try:
         yield beside
         os.replace(beside, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(beside), beside):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

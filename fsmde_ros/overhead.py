@@ -224,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     seconds = 60 * arguments.minutes if arguments.minutes else arguments.seconds
     numbers = measure(seconds, raw=arguments.raw, model=arguments.model, parameters=arguments.param)
-    write_json(arguments.out, numbers)
+    write_json(arguments.out, numbers, indent=2)
     for name, value in numbers.items():
         print(f"{name:<42}{value:>10}")
     return 0

@@ -17,6 +17,7 @@ from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tqdm import tqdm
 
+from fsmde_core.files import whole_file
 from fsmde_core.rig import Rig, RigError, load_rig, opencv_to_K
 from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.writer import RIG_FILE, TF_TYPE
@@ -135,8 +136,17 @@ def show(bags: Sequence[Path], *, rig_file: Path | None, save: Path | None) -> N
     if save is None and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ViewError("there is no screen here: give --save FILE.rrd and open it elsewhere")
     recording = rerun.RecordingStream("fsmde-view")
-    part = save.with_name(save.name + ".part") if save else None
-    recording.save(part) if part else recording.spawn()
+    if save is None:
+        recording.spawn()
+        _log_bags(recording, bags, rig_file)
+        return
+    with whole_file(save) as beside:
+        recording.save(beside)
+        _log_bags(recording, bags, rig_file)
+
+
+def _log_bags(recording, bags: Sequence[Path], rig_file: Path | None) -> None:
+    """All that is to be seen; the recording is at its end then."""
     beside = bags[0] / RIG_FILE
     rig = load_rig(rig_file) if rig_file else load_rig(beside) if beside.is_file() else None
     parents = {c.frame_id: rig.base_frame for c in rig.cameras} if rig else {}
@@ -151,8 +161,6 @@ def show(bags: Sequence[Path], *, rig_file: Path | None, save: Path | None) -> N
             _log_bag(view, reader, bag.name)
     recording.flush()
     recording.disconnect()
-    if part is not None:
-        os.replace(part, save)
 
 
 def _log_bag(view: BagView, reader: AnyReader, name: str) -> None:

@@ -6,6 +6,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+from fsmde_core.files import whole_file
+
 FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
@@ -37,3 +39,10 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path):
     assert result.returncode == 0, result.stderr
     assert image.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [image]
+
+
+def test_a_file_that_cannot_be_read_is_not_called_the_one_to_be_written(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised, whole_file(tmp_path / "copy") as beside:
+        beside.write_bytes((tmp_path / "original").read_bytes())
+    assert raised.value.filename == str(tmp_path / "original")
+    assert not list(tmp_path.iterdir())

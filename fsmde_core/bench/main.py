@@ -68,7 +68,6 @@ def main(
         "not_measured": refused,
     }
     document = report(results, f"teacher_{(*config.teachers, 'none')[0]}", about)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     save_report(document, arguments.out)
     print(screen(document))
     print(f"\n{arguments.out}/bench.json and bench.md")

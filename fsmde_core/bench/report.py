@@ -172,6 +172,6 @@ def _notes(document: dict) -> list[str]:
 
 
 def save_report(document: dict, folder: Path) -> None:
-    """Write bench.json and bench.md, each whole or not at all."""
+    """Write bench.json and bench.md, each whole or not at all, into a folder that is made."""
     write_json(folder / "bench.json", document)
     write_text(folder / "bench.md", markdown(document))

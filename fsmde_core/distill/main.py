@@ -59,12 +59,12 @@ def main(argv: list[str] | None = None) -> int:
             )
             return 130
     except ERRORS as error:
-        print(f"fsmde-distill: {_sentence(error)}", file=sys.stderr)
+        print(f"fsmde-distill: {sentence(error)}", file=sys.stderr)
         return 2
     return 0
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """What was said where it went wrong; a process that reads data adds a traceback around it."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"

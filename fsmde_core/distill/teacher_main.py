@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         if not config.losses.scale_invariant:
             raise ConfigError("a teacher wants losses.scale_invariant: true")
     except distill.ERRORS as error:
-        print(f"fsmde-teacher: {error}", file=sys.stderr)
+        print(f"fsmde-teacher: {distill.sentence(error)}", file=sys.stderr)
         return 2
     return distill.main(["--config", str(arguments.config), *rest])
 

@@ -12,7 +12,7 @@ import numpy as np
 from fsmde_core.evaluate.evaluation import Evaluation, Fault
 from fsmde_core.evaluate.metrics import METRICS, NO_PIXELS, ErrorSums
 from fsmde_core.evaluate.protocols import DISTANCE_BANDS_M
-from fsmde_core.files import write_json, write_text
+from fsmde_core.files import write_text
 
 FORMAT = 1  # of the JSON report
 HEADINGS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "d<1.25", "d<1.25^2", "d<1.25^3")
@@ -96,7 +96,7 @@ def _number(value: float) -> float | None:
 
 def save_report(document: dict, folder: Path) -> None:
     """Write report.json and report.md; each appears whole or not at all."""
-    write_json(folder / "report.json", document)
+    write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     write_text(folder / "report.md", markdown(document))
 
 
