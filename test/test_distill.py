@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill import main as distill
 from fsmde_core.distill import step
 from fsmde_core.distill.config import (
@@ -168,8 +170,25 @@ def test_every_fourth_sample_is_of_the_second_dataset(config_file, street):
     of_second = {second[i].tokens for i in range(len(second))}
     assert [stream[k].tokens in of_second for k in range(8)] == 2 * [False, False, False, True]
     sparse, dense = stream[3], stream[0]
-    assert (sparse.valid | sparse.mask).all()  # what no beam hit is not taken for the sky
-    assert not (dense.valid | dense.mask).all()
+    assert sparse.valid.any() and not sparse.sky.any()  # what no beam hit is not taken for it
+    assert np.array_equal(dense.sky, ~(dense.valid | dense.mask)) and dense.sky.any()
+
+
+def test_images_without_depth_show_nothing_of_it(config_file, street):
+    data = DataConfig(train=str(street / "train"), truth="none")
+    config = replace(load_config(config_file()), data=data)
+    item = SampleStream(open_split(data, train=True), config)[0]
+    assert item.images.any() and not item.valid.any() and not item.depth_gt.any()
+
+
+def test_images_without_depth_need_no_lidar_file(config_file, nuscenes_root, tmp_path):
+    ignore = shutil.ignore_patterns("LIDAR_TOP")
+    root = shutil.copytree(nuscenes_root, tmp_path / "root", ignore=ignore)
+    data = DataConfig("nuscenes", str(root), version="v1.0-mini", train_split="mini_train")
+    with pytest.raises(DatasetError, match="LIDAR_TOP"):
+        open_split(data, train=True)[0]
+    item = open_split(replace(data, truth="none"), train=True)[0]
+    assert item.images.any() and not item.valid.any()
 
 
 def test_rigs_are_batched_with_those_of_as_many_cameras(street):
@@ -281,6 +300,7 @@ def test_defaults_presets_and_overrides(config_file):
         ("data.size=[1]", "data.size is [1], not a list of 2"),
         ("preset=xl", "preset is 'xl', not one of s, m"),
         ("also_every=0", "also_every is 0, not positive"),
+        ("data.truth=none", "data.truth is none, and no loss with a teacher has a weight"),
         ("losses.kd=1", "losses with a teacher have a weight, but teacher names no card"),
         ("student.input_width=60", "student.input_width is 60, not a positive multiple of 32"),
         ("steps", "override 'steps' is not of the form key=value"),

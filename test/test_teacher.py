@@ -89,6 +89,30 @@ def test_a_student_learns_from_a_larger_network(fit, config_file, tmp_path, cach
     assert card.with_suffix(".safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_images_without_depth_are_learnt_from_by_the_teacher(
+    fit,
+    config_file,  # noqa: F811
+    street,  # noqa: F811
+    tmp_path,
+    cached,
+):
+    config = config_file(
+        losses=CKD_VRKD, teacher=str(fit()), teacher_cache=str(tmp_path / "c") if cached else "",
+        also={"train": str(street / "val"), "truth": "none"}, also_every=2,
+    )  # fmt: skip
+    if cached:
+        assert teacher_main(["cache", "--config", str(config)]) == 0
+    out = tmp_path / "out"
+    assert run(config, out) == 0
+    description = json.loads((out / "student.json").read_text())["description"]
+    assert "(1 in 2 of 2 of street without depth)" in description
+    changed = [f"also.train={street / 'train'}", f"data.train={street / 'val'}", "data.truth=none"]
+    assert run(config, tmp_path / "none", *changed, "also.train=", "--until", "1") == 0
+    trained, before = weights(tmp_path / "none"), weights(out)
+    assert any(not torch.equal(trained[k], before[k]) for k in trained)
+
+
 def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):  # noqa: F811
     card = fit()
     plain = {"mirror_probability": 0.0, "smallest_crop": 1.0, "colour_strength": 0.0}
@@ -97,7 +121,7 @@ def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):  # noqa: F81
     )
     assert teacher_main(["cache", "--config", str(file)]) == 0
     config = load_config(file)
-    samples = CachedTeacher(open_split(config.data, train=True), tmp_path / "c", config)
+    samples = CachedTeacher(open_split(config.data, train=True), config, config.data)
     (batch,) = by_camera_count([SampleStream(samples, config)[0]])
     with torch.no_grad():
         fresh = load_teacher(card)(batch.images, batch.K, batch.T_ego_cam)

@@ -54,6 +54,8 @@ class RigBatch:
     """[B, N, Z, h, w] float32, a teacher's bin logits where they come with the samples."""
     teacher_centers: Any = None
     """[B, N, Z] float32, the centres of its bins."""
+    sky: Any = None
+    """[B, N, H, W] bool, where the sky is known to be; for the loss of it."""
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -122,14 +124,15 @@ class BodyMasks:
 class RigDataset:
     """Samples as arrays, read from disk when indexed; made for torch's DataLoader with `collate`.
 
-    samples: a sequence of Sample; read_points: of the dataset's module; size: (width, height) of
-    the images, their own if None; masks: (scene, camera name) -> [H, W] bool, all False if None.
+    samples: a sequence of Sample; read_points: of the dataset's module, None for images without
+    depth, whatever LiDAR there is; size: (width, height) of the images, their own if None; masks:
+    (scene, camera name) -> [H, W] bool, all False if None.
     """
 
     def __init__(
         self,
         samples: Sequence[Sample],
-        read_points: Callable[[LidarSweep], np.ndarray],
+        read_points: Callable[[LidarSweep], np.ndarray] | None,
         *,
         size: tuple[int, int] | None = None,
         masks: Callable[[str, str], np.ndarray] | None = None,
@@ -170,7 +173,7 @@ class RigDataset:
 
     def _clouds(self, sample: Sample) -> list[tuple[LidarSweep, np.ndarray]]:
         """Each sweep with its points in its own sensor's frame."""
-        if sample.lidar is None:
+        if sample.lidar is None or self._read_points is None:
             return []
         clouds = [(sample.lidar, self._read_points(sample.lidar))]
         for sweep in sample.past_sweeps:

@@ -22,8 +22,8 @@ from fsmde_core.card import load_card
 from fsmde_core.data.augment import augmented
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError, inside_root
-from fsmde_core.distill.config import DistillConfig
-from fsmde_core.distill.stream import UNCHANGED, by_camera_count
+from fsmde_core.distill.config import DataConfig, DistillConfig
+from fsmde_core.distill.stream import UNCHANGED, by_camera_count, open_split
 from fsmde_core.files import write_arrays, write_json
 from fsmde_core.teacher import load_teacher
 
@@ -38,11 +38,12 @@ class CachedTeacher:
     another size, and for a sample that is not there or does not read.
     """
 
-    def __init__(self, samples: Sequence[RigBatch], folder: Path | str, config: DistillConfig):
-        self.samples, self.folder = samples, Path(folder)
+    def __init__(self, samples: Sequence[RigBatch], config: DistillConfig, data: DataConfig):
+        """Of config the teacher and its cache count, of data, whence the samples are, the kind."""
+        self.samples, self.folder = samples, Path(config.teacher_cache)
         card = load_card(config.teacher)
         self._size = (card.input_width, card.input_height)
-        self._dense = config.data.kind == "street"
+        self._dense = data.kind == "street"
         self._claim({"weights": card.sha256, "size": list(self._size)})
 
     def __len__(self) -> int:
@@ -91,8 +92,9 @@ class CachedTeacher:
             raise DatasetError(f"{note}: these outputs are of another teacher or input size")
 
 
-def fill_cache(samples: Sequence[RigBatch], config: DistillConfig) -> None:
-    """Ask the config's teacher about all samples, on a GPU where there is one."""
+def fill_cache(config: DistillConfig) -> None:
+    """Ask the config's teacher about all samples it learns from, on a GPU where there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cached = CachedTeacher(samples, config.teacher_cache, config)
-    cached.fill(load_teacher(config.teacher).to(device), device)
+    teacher = load_teacher(config.teacher).to(device)
+    for data in config.sources:
+        CachedTeacher(open_split(data, train=True), config, data).fill(teacher, device)

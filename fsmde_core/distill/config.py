@@ -34,9 +34,10 @@ class DataConfig:
     """Split of nuScenes or DDAD."""
     version: str = "v1.0-trainval"
     """nuScenes' folder of tables."""
-    truth: Literal["dense", "lidar"] = "dense"
+    truth: Literal["dense", "lidar", "none"] = "dense"
     """What is learnt from on the street: the depth of every pixel, or of those alone that nuScenes'
-    LiDAR would hit; validation is dense. Real data have their own LiDAR."""
+    LiDAR would hit; validation is dense. Real data have their own LiDAR. none, for either: images
+    alone, about which the teacher alone says something; no LiDAR file is opened."""
     past_sweeps: int = 0
     """LiDAR sweeps before the keyframe's own that are accumulated; nuScenes only."""
     masks: str = ""
@@ -170,6 +171,11 @@ class DistillConfig:
     licence: str = "Apache-2.0"
     """Of the trained weights: what data, initial weights and teacher permit."""
 
+    @property
+    def sources(self) -> list[DataConfig]:
+        """data, and also where it names something to learn from."""
+        return [self.data, self.also] if self.also.train else [self.data]
+
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfig:
     """The config of a YAML file with overrides like losses.kd=0.5 on top.
@@ -272,8 +278,9 @@ def _check(config: DistillConfig) -> None:
             f"losses.sky needs dense depth, which data.kind {config.data.kind} with data.truth "
             f"{config.data.truth} lacks"
         )
-    if config.also.train and config.losses.needs_teacher and config.teacher_cache:
-        raise ConfigError("teacher_cache has no outputs for the samples of also")
+    for key, data in zip(("data", "also"), config.sources):
+        if data.truth == "none" and not config.losses.needs_teacher:
+            raise ConfigError(f"{key}.truth is none, and no loss with a teacher has a weight")
     for key in ("input_width", "input_height"):
         size = getattr(config.student, key)
         if size <= 0 or size % 32:

@@ -49,14 +49,13 @@ class DistillStep(nn.Module):
         mask: Tensor,
         teacher_logits: Tensor | None = None,
         teacher_centers: Tensor | None = None,
+        sky: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Losses of B rigs of N cameras, unweighted, and their weighted sum as `total`.
 
-        images, K, T_ego_cam, depth_gt, valid and mask as in RigBatch; teacher_logits
-        [B, N, Z, h, w] and teacher_centers [B, N, Z] of the teacher's BinOutput for these images.
+        The arguments as in RigBatch; sky where that loss has a weight.
         """
         output = self.student(images, K, T_ego_cam)
-        sky = ~(valid | mask)
         last_edge = self.reach * K[..., 0, 0, None, None]
         valid = valid & (depth_gt < last_edge)
         losses = {}

@@ -41,6 +41,8 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
         )
     else:
         read_points, samples = ddad.read_points, ddad.read_dataset(root, split=split)
+    if train and config.truth == "none":
+        read_points = None
     if not len(samples):
         raise DatasetError(f"{config.kind} root {root} has no sample in split {split}")
     masks = BodyMasks(config.masks) if config.masks else None
@@ -73,13 +75,23 @@ class SampleStream(Dataset):
             item, data = self._also[turn], config.also
         else:
             item, data = self._main[k], config.data
-        if data.kind == "street" and data.truth == "lidar":
-            item = as_lidar_sees(item)
+        item = _with_truth(item, data)
         rng = np.random.default_rng([config.seed, 1, k])
         item = augmented(item, config.augment, size=self._size, rng=rng, dense=data.dense)
-        if config.losses.sky and not data.dense:
-            item = replace(item, mask=item.mask | ~item.valid)  # may be anything, not the sky
+        if not config.losses.sky:
+            return item
+        sky = ~(item.valid | item.mask)
+        return replace(item, sky=sky if data.dense else np.zeros_like(sky))
+
+
+def _with_truth(item: RigBatch, data: DataConfig) -> RigBatch:
+    """The sample with as much of its depth as data.truth leaves; real data come with it."""
+    if data.kind != "street" or data.truth == "dense":
         return item
+    if data.truth == "lidar":
+        return as_lidar_sees(item)
+    nothing = np.zeros_like(item.depth_gt)
+    return replace(item, depth_gt=nothing, valid=nothing > 0)
 
 
 class _Shuffled:

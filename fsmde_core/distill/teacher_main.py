@@ -13,7 +13,6 @@ from pathlib import Path
 from fsmde_core.distill import main as distill
 from fsmde_core.distill.cached_teacher import fill_cache
 from fsmde_core.distill.config import ConfigError, load_config
-from fsmde_core.distill.stream import open_split
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "cache":
             if not config.teacher or not config.teacher_cache:
                 raise ConfigError("teacher and teacher_cache must name a card and a folder")
-            fill_cache(open_split(config.data, train=True), config)
+            fill_cache(config)
             return 0
         if not config.losses.scale_invariant:
             raise ConfigError("a teacher wants losses.scale_invariant: true")

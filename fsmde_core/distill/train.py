@@ -48,17 +48,17 @@ class Trainer:
     def __init__(self, config: DistillConfig, out: Path, fabric: Fabric):
         self.config, self.out, self.fabric = config, out, fabric
         self.interrupted = False
-        self.samples = open_split(config.data, train=True)
-        self.also = open_split(config.also, train=True) if config.also.train else ()
+        sources = [open_split(data, train=True) for data in config.sources]
         self.validation = None
         if config.data.kind != "street" or config.data.val:
             samples = open_split(config.data, train=False)
             self.validation = ValidationSamples(samples, config)
         self.teacher = None
         if config.losses.needs_teacher and config.teacher_cache:
-            self.samples = CachedTeacher(self.samples, config.teacher_cache, config)
+            sources = [CachedTeacher(s, config, d) for s, d in zip(sources, config.sources)]
         elif config.losses.needs_teacher:
             self.teacher = load_teacher(config.teacher).to(fabric.device)
+        self.samples, self.also = [*sources, ()][:2]
         out.mkdir(parents=True, exist_ok=True)
         self.state = new_state(config, fabric.device)
         self.resumed = restore(self.state, config, out)
@@ -201,7 +201,8 @@ class Trainer:
         samples = f"{len(self.samples)} samples of {config.data.kind}"
         if self.also:
             share = f"1 in {config.also_every} of {len(self.also)}"
-            samples += f" ({share} of {config.also.kind})"
+            without = " without depth" if config.also.truth == "none" else ""
+            samples += f" ({share} of {config.also.kind}{without})"
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
             f"{samples}, losses {losses}, seed {config.seed}, "
