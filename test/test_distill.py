@@ -42,6 +42,7 @@ TINY = {
     "steps": 4, "validate_steps": 2, "val_samples": 2, "log_steps": 1,
     "precision": "32-true",
 }  # fmt: skip
+CKD_VRKD = {"kd": 0.5, "cross": 0.5, "relative": 0.1, "vrkd": 10.0}
 
 
 @pytest.fixture(scope="session")
@@ -206,6 +207,26 @@ def test_ring_pairs_go_once_around(rig):
     assert {tuple(pair) for pair in pairs} == set(rig.neighbours())
     assert ring_pairs(torch.from_numpy(rig.T_ego_cam[:2])[None]).shape == (1, 1, 2)
     assert ring_pairs(torch.from_numpy(rig.T_ego_cam[:1])[None]).shape == (1, 0, 2)
+
+
+@pytest.mark.parametrize("with_truth", [True, False])
+def test_the_scale_of_a_teacher_is_not_taught(config_file, with_truth):
+    config = load_config(config_file(losses=CKD_VRKD, teacher="t.json"))
+    student = new_state(config, torch.device("cpu")).student.eval()
+    images = torch.randint(0, 256, (1, 2, 32, 64, 3), dtype=torch.uint8)
+    K = torch.tensor([[50.0, 0, 32], [0, 50, 16], [0, 0, 1]]).expand(1, 2, 3, 3)
+    depth_gt = 1 + 20 * torch.rand(1, 2, 32, 64)
+    valid, mask = torch.full(depth_gt.shape, with_truth), torch.zeros(depth_gt.shape, dtype=bool)
+    logits = torch.randn(1, 2, 8, 8, 16)
+    centers = torch.tensor([1.0, 2, 4, 7, 11, 16, 24, 40]).expand(1, 2, 8)
+    distill_step = step.DistillStep(student, config.losses, config.student)
+    metric, other = (
+        distill_step(images, K, torch.eye(4).expand(1, 2, 4, 4), depth_gt, valid, mask, logits, c)
+        for c in (centers, 3.5 * centers)
+    )
+    assert metric["kd"] > 0.01 and metric["relative"] > 0.01
+    for name in ("kd", "cross", "relative", "vrkd"):
+        assert torch.isclose(metric[name], other[name], rtol=1e-3), name
 
 
 def test_frozen_norms_keep_their_statistics(config_file, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_depth_anything import TINY as TINY_FOUNDATION
-from test_distill import config_file, run, street, weights  # noqa: F401
+from test_distill import CKD_VRKD, config_file, run, street, weights  # noqa: F401
 
 from fsmde_core.card import ModelError
 from fsmde_core.checkpoint import load_student
@@ -19,7 +19,6 @@ from fsmde_core.distill.teacher_main import main as teacher_main
 from fsmde_core.teacher import load_teacher
 
 SCALE_INVARIANT = {"silog": 1.0, "scale_invariant": True}
-CKD_VRKD = {"kd": 0.5, "cross": 0.5, "relative": 0.1, "vrkd": 10.0}
 
 
 @pytest.fixture

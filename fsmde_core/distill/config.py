@@ -80,7 +80,8 @@ class LossConfig:
     """Of the relations between adjacent views, mean squares of differences of cosines: small."""
     align: bool = True
     """Whether the teacher's probabilities first go to the student's bins where, at the scale that
-    ground truth gives it, they are right. False: bin k against bin k, wherever both lie."""
+    ground truth gives it (without any: the student), they are right. False: bin k against bin k,
+    wherever both lie."""
     temperature: float = 1.0
     """Of kd; above 1 the tails of the probabilities count for more."""
     scale_invariant: bool = False

@@ -85,7 +85,8 @@ class DistillStep(nn.Module):
         (logits, centers), (depth_gt, valid, mask), weights = teacher, truth, self.losses
         (seen,) = _at_cells(output, ~mask)  # not the vehicle's body
         if weights.align:  # from here on the teacher's bins are the student's
-            logits = aligned_logits(logits, centers, output.bin_centers, depth_gt, valid)
+            scale = _scale_reference(output, depth_gt, valid, mask)
+            logits = aligned_logits(logits, centers, output.bin_centers, *scale)
             centers = output.bin_centers.detach()
         losses = {}
         if weights.kd:
@@ -100,6 +101,17 @@ class DistillStep(nn.Module):
             pairs = ring_pairs(T_ego_cam)
             losses["vrkd"] = view_relational_loss(output.bin_logits, logits, pairs)
         return losses
+
+
+def _scale_reference(output: BinOutput, depth_gt: Tensor, valid: Tensor, mask: Tensor) -> tuple:
+    """Depth and the pixels that count, which tell the scale of what a teacher says of each rig.
+
+    Ground truth; the student's own depth where a rig has none, so that a teacher of no metric scale
+    teaches it shapes all the same.
+    """
+    unknown = ~valid.flatten(-3).any(dim=-1)[..., None, None, None]
+    depth = torch.where(unknown, output.depth.detach(), depth_gt)
+    return depth, torch.where(unknown, ~mask, valid)
 
 
 def _at_cells(output: BinOutput, *maps: Tensor) -> list[Tensor]:
