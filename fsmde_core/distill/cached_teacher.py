@@ -39,7 +39,7 @@ class CachedTeacher:
     """
 
     def __init__(self, samples: Sequence[RigBatch], config: DistillConfig, data: DataConfig):
-        """Of config the teacher and its cache count, of data, whence the samples are, the kind."""
+        """config names the teacher and the folder; data is what the samples were opened from."""
         self.samples, self.folder = samples, Path(config.teacher_cache)
         card = load_card(config.teacher)
         self._size = (card.input_width, card.input_height)

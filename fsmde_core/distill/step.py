@@ -103,7 +103,9 @@ class DistillStep(nn.Module):
         return losses
 
 
-def _scale_reference(output: BinOutput, depth_gt: Tensor, valid: Tensor, mask: Tensor) -> tuple:
+def _scale_reference(
+    output: BinOutput, depth_gt: Tensor, valid: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
     """Depth and the pixels that count, which tell the scale of what a teacher says of each rig.
 
     Ground truth; the student's own depth where a rig has none, so that a teacher of no metric scale
