@@ -14,7 +14,7 @@ from fsmde_core.depth_anything import SIZES, DepthAnythingV2
 from fsmde_core.distill import train
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import load_config
-from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
+from fsmde_core.distill.stream import SampleStream, by_camera_count
 from fsmde_core.distill.teacher_main import main as teacher_main
 from fsmde_core.teacher import load_teacher
 
@@ -120,7 +120,7 @@ def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):  # noqa: F81
     )
     assert teacher_main(["cache", "--config", str(file)]) == 0
     config = load_config(file)
-    samples = CachedTeacher(open_split(config.data, train=True), config, config.data)
+    samples = CachedTeacher(config, config.data)
     (batch,) = by_camera_count([SampleStream(samples, config)[0]])
     with torch.no_grad():
         fresh = load_teacher(card)(batch.images, batch.K, batch.T_ego_cam)

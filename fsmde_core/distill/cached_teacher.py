@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,15 +31,15 @@ STEPS = 16.0  # levels a unit of log probability; 255 levels reach down to exp(-
 
 
 class CachedTeacher:
-    """Samples with the teacher's bins, read from a folder; `fill` asks the teacher.
+    """Samples to learn from with the teacher's bins, read from a folder; `fill` asks the teacher.
 
-    A sequence of RigBatch as `samples` is. DatasetError for a folder made by another teacher or at
+    A sequence of RigBatch as open_split's. DatasetError for a folder made by another teacher or at
     another size, and for a sample that is not there or does not read.
     """
 
-    def __init__(self, samples: Sequence[RigBatch], config: DistillConfig, data: DataConfig):
-        """config names the teacher and the folder; data is what the samples were opened from."""
-        self.samples, self.folder = samples, Path(config.teacher_cache)
+    def __init__(self, config: DistillConfig, data: DataConfig):
+        """config names the teacher and the folder; data, one of its sources, the samples."""
+        self.samples, self.folder = open_split(data, train=True), Path(config.teacher_cache)
         card = load_card(config.teacher)
         self._size = (card.input_width, card.input_height)
         self._dense = data.kind == "street"
@@ -97,4 +96,4 @@ def fill_cache(config: DistillConfig) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher = load_teacher(config.teacher).to(device)
     for data in config.sources:
-        CachedTeacher(open_split(data, train=True), config, data).fill(teacher, device)
+        CachedTeacher(config, data).fill(teacher, device)

@@ -78,10 +78,9 @@ class SampleStream(Dataset):
         item = _with_truth(item, data)
         rng = np.random.default_rng([config.seed, 1, k])
         item = augmented(item, config.augment, size=self._size, rng=rng, dense=data.dense)
-        if not config.losses.sky:
-            return item
-        sky = ~(item.valid | item.mask)
-        return replace(item, sky=sky if data.dense else np.zeros_like(sky))
+        if config.losses.sky:
+            item = replace(item, sky=~(item.valid | item.mask) & data.dense)
+        return item
 
 
 def _with_truth(item: RigBatch, data: DataConfig) -> RigBatch:

@@ -48,17 +48,18 @@ class Trainer:
     def __init__(self, config: DistillConfig, out: Path, fabric: Fabric):
         self.config, self.out, self.fabric = config, out, fabric
         self.interrupted = False
-        sources = [open_split(data, train=True) for data in config.sources]
+        self.teacher = None
+        if config.losses.needs_teacher and config.teacher_cache:
+            sources = [CachedTeacher(config, data) for data in config.sources]
+        else:
+            sources = [open_split(data, train=True) for data in config.sources]
+            if config.losses.needs_teacher:
+                self.teacher = load_teacher(config.teacher).to(fabric.device)
+        self.samples, self.also = [*sources, ()][:2]
         self.validation = None
         if config.data.kind != "street" or config.data.val:
             samples = open_split(config.data, train=False)
             self.validation = ValidationSamples(samples, config)
-        self.teacher = None
-        if config.losses.needs_teacher and config.teacher_cache:
-            sources = [CachedTeacher(s, config, d) for s, d in zip(sources, config.sources)]
-        elif config.losses.needs_teacher:
-            self.teacher = load_teacher(config.teacher).to(fabric.device)
-        self.samples, self.also = [*sources, ()][:2]
         out.mkdir(parents=True, exist_ok=True)
         self.state = new_state(config, fabric.device)
         self.resumed = restore(self.state, config, out)
