@@ -101,6 +101,7 @@ setup(
             "fsmde-dataset-to-bag = fsmde_ros.bags.convert:main",
             "fsmde-doctor = fsmde_ros.doctor:main",
             "fsmde-view = fsmde_ros.view:main",
+            "fsmde-mask = fsmde_ros.mask:main",
             "fsmde-demo = fsmde_ros.demo:main",
             "fsmde-bench = fsmde_ros.bench:main",
             "fsmde-export = fsmde_core.export:main",

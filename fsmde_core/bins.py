@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,9 @@ class BinOutput:
     """[V, h, w] expected depth in metres along the optical axis."""
     confidence: Tensor
     """[V, h, w] in (0, 1]: exp(-s), s the standard deviation of log depth under the bins."""
+    surface_logits: Tensor | None = None
+    """[V, h, w], logits of the probability that there is a surface within reach at all, and no sky;
+    None for a network that does not say."""
 
 
 def full_precision(device_type: str) -> AbstractContextManager:
@@ -65,38 +68,37 @@ def expected_depth(bin_logits: Tensor, bin_centers: Tensor) -> tuple[Tensor, Ten
     return depth.reshape(shape), torch.exp(-spread).reshape(shape)
 
 
-def for_rigs(
-    output: BinOutput, cameras: int, size: tuple[int, int], *, sides: Tensor | None = None
-) -> BinOutput:
-    """The output of V = B * cameras views with leading axes [B, cameras].
+def for_rigs(output: BinOutput, cameras: int) -> BinOutput:
+    """The output of V = B * cameras views with leading axes [B, cameras]."""
+    values = {f.name: getattr(output, f.name) for f in fields(output)}
+    return BinOutput(
+        **{k: v if v is None else v.unflatten(0, (-1, cameras)) for k, v in values.items()}
+    )
 
-    Depth and confidence are upsampled to size (H, W), with the pixels' sides (see on_a_side) or
-    without; bin_logits keep their resolution.
-    """
-    if sides is None:
-        maps = _upsampled([output.depth, output.confidence], size)
-    else:
-        maps = on_a_side(output.depth, output.confidence, sides, size)
-    fields = (output.bin_logits, output.bin_centers, *maps)
-    return BinOutput(*(field.unflatten(0, (-1, cameras)) for field in fields))
+
+def upsampled(output: BinOutput, size: tuple[int, int]) -> BinOutput:
+    """Depth and confidence of V views at size (H, W); bin_logits keep their resolution."""
+    depth, confidence = _upsampled([output.depth, output.confidence], size)
+    return replace(output, depth=depth, confidence=confidence)
 
 
 def on_a_side(
-    depth: Tensor, confidence: Tensor, sides: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """Depth and confidence [V, H, W], each pixel's depth between the surfaces around it.
+    output: BinOutput, sides: Tensor, surface: Tensor, size: tuple[int, int], *, stride: int
+) -> BinOutput:
+    """Depth, confidence and surface_logits of V views at size (H, W) = stride (h, w).
 
     Bilinear upsampling smears an edge over two cells, into the air between the car and the wall
     behind it. Here each pixel says how far it lies from the nearest of the 3 x 3 cells around it
-    (0) towards the farthest (1), in log depth. depth [V, h, w] in metres, confidence likewise;
-    sides [V, s s, h, w], logits of that share for the s x s pixels of each cell, s = H / h.
+    (0) towards the farthest (1), in log depth. sides [V, s s, h, w] are logits of that share for
+    the s x s pixels of each cell, s the stride; surface likewise those of there being a surface.
     """
-    logs = depth.log()[:, None]
+    logs = output.depth.log()[:, None]
     near = -F.max_pool2d(-logs, 3, stride=1, padding=1)
     far = F.max_pool2d(logs, 3, stride=1, padding=1)
-    near, far, confidence = _upsampled([near[:, 0], far[:, 0], confidence], size)
-    share = F.pixel_shuffle(sides, size[0] // depth.shape[1])[:, 0].float().sigmoid()
-    return torch.exp(near + share * (far - near)), confidence
+    near, far, confidence = _upsampled([near[:, 0], far[:, 0], output.confidence], size)
+    share, surface = (F.pixel_shuffle(maps, stride)[:, 0].float() for maps in (sides, surface))
+    depth = torch.exp(near + share.sigmoid() * (far - near))
+    return replace(output, depth=depth, confidence=confidence, surface_logits=surface)
 
 
 def _upsampled(maps: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, ...]:

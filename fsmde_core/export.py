@@ -1,9 +1,10 @@
-"""Export a student to ONNX: uint8 images, K and T_ego_cam in; depth and confidence out.
+"""Export a student to ONNX: uint8 images, K and T_ego_cam in; depth, confidence, surface out.
 
 fsmde-export models/student_s.json
 
 Normalisation, rays and upsampling are in the graph. Resizing is not: it would need float copies of
-full-size images, and cameras of one rig may differ in size. N is free, H and W are fixed.
+full-size images, and cameras of one rig may differ in size. N, H and W are free, H and W multiples
+of 32.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -22,29 +24,32 @@ from torch import Tensor, nn
 from fsmde_core.card import ModelError, add_file, load_card
 from fsmde_core.checkpoint import load_student, student_config
 from fsmde_core.files import whole_file
+from fsmde_core.fit import CELL
 from fsmde_core.student import StudentConfig, StudentDepthNet
 
 OPSET = 18
 INPUTS = ("images", "K", "T_ego_cam")
-OUTPUTS = ("depth", "confidence")
+OUTPUTS = ("depth", "confidence", "surface")
 
 
 class RigGraph(nn.Module):
-    """The student for one rig: no batch axis, depth and confidence only."""
+    """The student for one rig: no batch axis, no bins."""
 
     def __init__(self, student: StudentDepthNet):
         super().__init__()
         self.student = student
 
-    def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> tuple[Tensor, Tensor]:
-        """images [N, H, W, 3] uint8, K [N, 3, 3], T_ego_cam [N, 4, 4] to two [N, H, W]."""
+    def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> tuple[Tensor, ...]:
+        """images [N, H, W, 3] uint8, K [N, 3, 3], T_ego_cam [N, 4, 4] to three [N, H, W].
+
+        Depth in metres, confidence and the probability of a surface, both in (0, 1).
+        """
         output = self.student(images[None], K[None], T_ego_cam[None])
-        return output.depth[0], output.confidence[0]
+        return output.depth[0], output.confidence[0], output.surface_logits[0].sigmoid()
 
 
-def example_inputs(config: StudentConfig, *, cameras: int) -> tuple[Tensor, Tensor, Tensor]:
+def example_inputs(width: int, height: int, *, cameras: int) -> tuple[Tensor, Tensor, Tensor]:
     """Random images and a plausible rig, as the graph takes them."""
-    height, width = config.input_height, config.input_width
     images = torch.randint(0, 256, (cameras, height, width, 3), dtype=torch.uint8)
     K = torch.tensor([[0.8 * width, 0, width / 2], [0, 0.8 * width, height / 2], [0, 0, 1]])
     optical_to_ego = [[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]]
@@ -54,15 +59,30 @@ def example_inputs(config: StudentConfig, *, cameras: int) -> tuple[Tensor, Tens
 
 def export_onnx(student: StudentDepthNet, config: StudentConfig, path: Path | str) -> None:
     """Write one self-contained ONNX file, whole or not at all."""
-    inputs = dict(zip(INPUTS, example_inputs(config, cameras=3)))
-    write_onnx(RigGraph(student), inputs, OUTPUTS, path)
+    # of an example that is one cell high the exporter would conclude that all are
+    width, height = (max(2 * CELL, side) for side in (config.input_width, config.input_height))
+    inputs = dict(zip(INPUTS, example_inputs(width, height, cameras=3)))
+    rows, columns = (torch.export.Dim(name, min=1, max=128) for name in ("rows", "columns"))
+    sides = {"images": {1: CELL * rows, 2: CELL * columns}}
+    write_onnx(RigGraph(student), inputs, OUTPUTS, path, free=sides)
 
 
 def write_onnx(
-    network: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], path: Path | str
+    network: nn.Module,
+    inputs: dict[str, Tensor],
+    outputs: Sequence[str],
+    path: Path | str,
+    *,
+    free: dict[str, dict[int, Any]] | None = None,
 ) -> None:
-    """Export any network whose inputs, in the order of forward, share a free first axis."""
-    cameras = torch.export.Dim("cameras", min=1, max=64)
+    """Export any network whose inputs, in the order of forward, share a free first axis.
+
+    free names further axes of inputs that are free, each with its torch.export dimension.
+    """
+    cameras, free = torch.export.Dim("cameras", min=1, max=64), free or {}
+    for module in network.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False  # taking in-place operations apart was a third of the export
     with whole_file(path) as beside, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -72,7 +92,7 @@ def write_onnx(
             str(beside),
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes={name: {0: cameras} for name in inputs},
+            dynamic_shapes={name: {0: cameras, **free.get(name, {})} for name in inputs},
             opset_version=OPSET,
             external_data=False,
             verbose=False,
@@ -105,7 +125,8 @@ def main(argv: list[str] | None = None) -> int:
     path = arguments.card.with_suffix(".onnx")
     export_onnx(student, config, path)
     add_file(arguments.card, path)
-    print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, opset {OPSET}, any camera count)")
+    size = path.stat().st_size / 1e6
+    print(f"wrote {path} ({size:.1f} MB, opset {OPSET}, images of any number and shape)")
     return 0
 
 

@@ -110,6 +110,19 @@ def sky_loss(depth: Tensor, sky: Tensor, far_m: Tensor) -> Tensor:
         return _masked_mean(short, sky.flatten(-3)).mean()
 
 
+def surface_loss(surface_logits: Tensor, surface: Tensor, known: Tensor) -> Tensor:
+    """Binary cross entropy of there being a surface within reach, mean over the known pixels.
+
+    surface_logits, surface and known [..., N, H, W]; surface bool, True where there is one, False
+    where it is the sky or too far; known bool, where either is sure.
+    """
+    with full_precision(surface_logits.device.type):
+        errors = F.binary_cross_entropy_with_logits(
+            surface_logits.float(), surface.float(), reduction="none"
+        )
+        return _masked_mean(errors.flatten(-3), known.flatten(-3)).mean()
+
+
 def bin_distillation_loss(
     bin_logits: Tensor, teacher_logits: Tensor, mask: Tensor, *, temperature: float = 1.0
 ) -> Tensor:

@@ -17,11 +17,11 @@ def trunk(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes on the way from the images to the last convolution, in order.
 
     Outside of it lie rays, bins and the depth itself: little work, and logarithms, squares and
-    metres that need their bits.
+    metres that need their bits. What knows of an image its size alone, as the rays do, sees none.
     """
     from_images, seeing = {"images"}, []
     for node in graph.node:
-        if from_images & set(node.input):
+        if node.op_type != "Shape" and from_images & set(node.input):
             from_images |= set(node.output)
             seeing.append(node)
     to_convolution, kept = set(), []
@@ -36,15 +36,26 @@ def integer_nodes(graph: onnx.GraphProto) -> list[str]:
     """Names of the nodes to quantize: convolutions and what only ever sees their results.
 
     An Add with an operand from elsewhere (attention, bins) stays in float: quantizing them all
-    shifts the scale of the depth.
+    shifts the scale of the depth. So do the last convolutions, whose results are logits: bins far
+    out, improbable as they are, would need steps finer than 1 / 255 of the range.
     """
-    integers, names = set(), []
+    integers, names, seen = set(), [], _seen_by_convolutions(graph)
     for node in graph.node:
         data = node.input[:2] if node.op_type == "Add" else node.input[:1]
-        if node.op_type == "Conv" or (node.op_type in FOLLOWERS and integers >= set(data)):
+        inner = node.op_type == "Conv" and seen & set(node.output)
+        if inner or (node.op_type in FOLLOWERS and integers >= set(data)):
             integers |= set(node.output)
             names.append(node.name)
     return names
+
+
+def _seen_by_convolutions(graph: onnx.GraphProto) -> set[str]:
+    """Names of all values on the way to some convolution."""
+    seen: set[str] = set()
+    for node in reversed(graph.node):
+        if node.op_type == "Conv" or seen & set(node.output):
+            seen |= set(node.input)
+    return seen
 
 
 def write_int8(source: Path, target: Path, samples: Iterator[dict[str, np.ndarray]]) -> None:
@@ -60,7 +71,8 @@ def write_int8(source: Path, target: Path, samples: Iterator[dict[str, np.ndarra
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        extra_options={"TensorQuantOverrides": whole_range},
+        # the mean of each batch's range: a single odd image would make all steps coarser
+        extra_options={"TensorQuantOverrides": whole_range, "CalibMovingAverage": True},
     )
     model = onnx.load(target)
     feed_levels(model.graph, stem.input[0])

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from fsmde_core.card import ModelError, load_card, verified_file
-from fsmde_core.rig import Rig
-from fsmde_core.runs import DeviceRun, make_run
+from fsmde_core.fit import Fit, fit_camera
+from fsmde_core.rig import Camera, Rig
+from fsmde_core.runs import DeviceRun, Run, make_run
 from fsmde_core.session import (
     AUTO,
     CPU,
@@ -26,23 +27,48 @@ from fsmde_core.session import (
     open_session,
 )
 
-# Below this factor bilinear resizing is as near to averaging areas as halved JPEGs are, in a
-# seventh of the time (docs/performance.md).
-ALIAS_FREE = 2
+# Probability of a surface from which on a depth is given, unless told otherwise: below a half, for
+# to miss an obstacle costs more than a point too many in the sky (docs/results.md).
+LIKELY = 0.2
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Depth of N cameras at the network's size."""
+    """Depth of N cameras, each at its own size: that of the network's input for it."""
 
-    depth: np.ndarray
-    """[N, h, w] float32, metres along the optical axis."""
-    confidence: np.ndarray
-    """[N, h, w] float32 in (0, 1]: exp(-s), s the standard deviation of log depth."""
-    images: np.ndarray
-    """[N, h, w, 3] uint8 RGB, what the network saw."""
-    rig: Rig
-    """The rig with K at the network's size."""
+    depth: tuple[np.ndarray, ...]
+    """N x [h, w] float32, metres along the optical axis, as if there were a surface everywhere."""
+    confidence: tuple[np.ndarray, ...]
+    """N x [h, w] float32 in (0, 1]: exp(-s), s the standard deviation of log depth."""
+    surface: tuple[np.ndarray, ...]
+    """N x [h, w] float32, the probability of a surface within reach; small in the sky."""
+    images: tuple[np.ndarray, ...]
+    """N x [h, w, 3] uint8 RGB, what the network saw."""
+    fits: tuple[Fit, ...]
+    """How each camera's image became the network's input."""
+    reach_m: float = np.inf
+    """Beyond there is no surface, metres."""
+
+    @cached_property
+    def rig(self) -> Rig:
+        """The cameras as the network sees them."""
+        return Rig(tuple(fit.camera for fit in self.fits))
+
+    def depth_image(self, i: int, *, min_surface_probability: float = LIKELY) -> np.ndarray:
+        """Depth of camera i, [h, w] float32 metres, by REP 118.
+
+        +inf where there is no surface within reach, NaN where the camera sees nothing of the world:
+        its own vehicle, a lens's blind corner, rows that only fill the input.
+        """
+        depth = np.where(self.depth[i] <= self.reach_m, self.depth[i], np.float32(np.inf))
+        depth[self.surface[i] < min_surface_probability] = np.inf
+        depth[~self.fits[i].seen] = np.nan
+        return depth
+
+    def at_source(self, i: int, *, min_surface_probability: float = LIKELY) -> np.ndarray:
+        """The same for each pixel of the source's image, [H, W]; NaN also in rows cropped off."""
+        depth = self.depth_image(i, min_surface_probability=min_surface_probability)
+        return self.fits[i].to_source(depth)
 
 
 class Predictor:
@@ -54,13 +80,23 @@ class Predictor:
     is used and stands in `provider`, the reasons against those before it in `refused`;
     ProviderError if none works. A provider that is not in the list is never used instead of one
     that is; what TensorRT does not know of a graph runs on the same GPU through CUDA. With
-    precision="auto" a CPU takes int8 where the card lists it, less than 2 % worse in Abs Rel and
+    precision="auto" a CPU takes int8 where the card lists it, less than 5 % worse in Abs Rel and
     almost twice as fast, all else fp32; `config` says what came of it.
-    say is told, in a sentence, of work that takes minutes.
+    input_pixels is about how many pixels of an image the network sees, 0 for as many as the model
+    was made for; see fit_camera. say is told, in a sentence, of work that takes minutes and of what
+    has no effect.
     """
 
-    def __init__(self, card_path: Path | str, *, say: Callable[[str], None] = print, **options):
+    def __init__(
+        self,
+        card_path: Path | str,
+        *,
+        input_pixels: int = 0,
+        say: Callable[[str], None] = print,
+        **options,
+    ):
         self.card = load_card(card_path)
+        self.input_pixels = input_pixels or self.card.input_width * self.card.input_height
         self._say = say
         if options.get("precision") == AUTO:
             opened = self._open_fastest(card_path, options)
@@ -71,8 +107,17 @@ class Predictor:
         found = [i.name for i in opened.session.get_inputs()]
         if found != expected:
             raise ModelError(f"model file {self._model} has the inputs {found}, not {expected}")
-        self._engine_cameras = 0
-        self._use(opened)
+        _, height, width, _ = opened.session.get_inputs()[0].shape
+        fixed = isinstance(height, int) and isinstance(width, int)
+        self._only_size = (width, height) if fixed else None
+        if fixed and input_pixels:
+            say(
+                f"model file {self._model.name} takes images of {width}x{height} only: "
+                f"input_pixels {input_pixels} changes nothing"
+            )
+        self._engines: dict[tuple[int, int], tuple[int, Run]] = {}
+        self._session, self._run = opened.session, make_run(opened, self.config)
+        self._outputs = [output.name for output in opened.session.get_outputs()]
 
     def __call__(self, images: Sequence[np.ndarray], rig: Rig) -> Prediction:
         """Depth of every camera of a rig.
@@ -88,39 +133,51 @@ class Predictor:
                     f"camera {camera.name}: image {image.shape} {image.dtype} is not "
                     f"({camera.height}, {camera.width}, 3) uint8"
                 )
-        return self.predict(self.stack([self.resize(image) for image in images]), rig)
+        fits = [self.fit(camera) for camera in rig.cameras]
+        return self.predict([fit.image(image) for fit, image in zip(fits, images)], fits)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the network's input in pixels."""
-        return self.card.input_width, self.card.input_height
+    def fit(self, camera: Camera) -> Fit:
+        """The network's input for a camera; choose it once."""
+        return fit_camera(camera, pixels=self.input_pixels, size=self._only_size)
 
-    def resize(self, image: np.ndarray) -> np.ndarray:
-        """An image [H, W, 3] at the network's size; safe to call from any thread."""
-        return image_of_size(image, self.size)
+    def predict(self, images: Sequence[np.ndarray], fits: Sequence[Fit]) -> Prediction:
+        """Depth from images [h, w, 3] uint8 RGB as their fits made them."""
+        found: list[dict[str, np.ndarray]] = [{}] * len(fits)
+        outputs_of = self._outputs_of(self.inputs(images, fits))
+        for group, outputs in zip(_by_shape(fits), outputs_of):
+            for k, i in enumerate(group):
+                found[i] = {name: values[k] for name, values in zip(self._outputs, outputs)}
+        return Prediction(
+            depth=tuple(maps["depth"] for maps in found),
+            confidence=tuple(maps["confidence"] for maps in found),
+            surface=tuple(maps.get("surface", np.ones_like(maps["depth"])) for maps in found),
+            images=tuple(images),
+            fits=tuple(fits),
+            reach_m=self.card.max_depth_m,
+        )
 
-    def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """N images [h, w, 3] uint8 as [N, h, w, 3], where the device reads them fastest."""
-        if not isinstance(self._run, DeviceRun):
-            return np.stack(images)
-        return np.stack(images, out=self._run.pool.empty((len(images), *images[0].shape), "u1"))
-
-    def predict(self, images: np.ndarray, rig: Rig) -> Prediction:
-        """Depth from images [N, h, w, 3] uint8 RGB that resize() made; rig as for a call.
-
-        Images that stack() put together spare a copy.
-        """
-        rig = rig.resized(*self.size)
-        depth, confidence = self._depth(images, rig.K, rig.T_ego_cam)
-        return Prediction(depth, confidence, images, rig)
-
-    def warm_up(self, cameras: int) -> None:
+    def warm_up(self, fits: Sequence[Fit]) -> None:
         """Run once on black images: the first run allocates, and compiles on some providers."""
-        width, height = self.size
-        black = np.zeros((cameras, height, width, 3), np.uint8)
-        K = np.array([[500.0, 0, 320], [0, 500, 176], [0, 0, 1]], np.float32)
-        eye = np.eye(4, dtype=np.float32)
-        self._depth(black, np.tile(K, (cameras, 1, 1)), np.tile(eye, (cameras, 1, 1)))
+        self.predict([np.zeros((*fit.size[::-1], 3), np.uint8) for fit in fits], fits)
+
+    def inputs(
+        self, images: Sequence[np.ndarray], fits: Sequence[Fit]
+    ) -> list[dict[str, np.ndarray]]:
+        """The graph's inputs, a group for each shape, where the device reads them fastest."""
+        groups = []
+        for group in _by_shape(fits):
+            shape, out = (len(group), *images[group[0]].shape), None
+            if isinstance(self._run, DeviceRun):
+                out = self._run.pool.empty(shape, np.uint8)
+            rig = Rig(tuple(fits[i].camera for i in group))
+            groups.append(
+                {
+                    "images": np.stack([images[i] for i in group], out=out),
+                    "K": rig.K.astype(np.float32),
+                    "T_ego_cam": rig.T_ego_cam.astype(np.float32),
+                }
+            )
+        return groups
 
     def _open(self, card_path: Path | str, options: dict[str, Any]) -> OpenSession:
         self.config = SessionConfig(**options)
@@ -140,36 +197,33 @@ class Predictor:
             opened = self._open(card_path, {**options, "precision": "int8", "providers": (CPU,)})
             return replace(opened, refused=error.refused)
 
-    def _depth(self, images: np.ndarray, K: np.ndarray, T_ego_cam: np.ndarray):
-        if self.provider == TENSORRT and len(images) > self._engine_cameras:
-            self._build_engine(len(images))
-        inputs = {"images": images, "K": K.astype(np.float32)}
-        inputs["T_ego_cam"] = T_ego_cam.astype(np.float32)
-        return self._run(inputs)
+    def _outputs_of(self, groups: list[dict[str, np.ndarray]]) -> list[list[np.ndarray]]:
+        if self.provider != TENSORRT:
+            return self._run(groups)
+        return [self._engine(*group["images"].shape[:3])([group])[0] for group in groups]
 
-    def _use(self, opened: OpenSession) -> None:
-        self._session, self._run = opened.session, make_run(opened, self.config)
-
-    def _build_engine(self, cameras: int) -> None:
-        """Open the session anew with an engine for 1 to that many cameras, from disk if there."""
-        digest = self.card.sha256[self._model.name]
-        folder = self.config.engine_folder / f"{self._model.stem}-{digest[:16]}-{cameras}"
+    def _engine(self, cameras: int, height: int, width: int) -> Run:
+        """A session with an engine for 1 to that many cameras of a shape, from disk if there."""
+        most, run = self._engines.get((width, height), (0, None))
+        if cameras <= most:
+            return run
+        digest, shape = self.card.sha256[self._model.name][:16], f"{cameras}x{width}x{height}"
+        folder = self.config.engine_folder / f"{self._model.stem}-{digest}-{shape}"
         folder.mkdir(parents=True, exist_ok=True)
         if not any(folder.iterdir()):
             self._say(
-                f"building the TensorRT engine of {self._model.name} for {cameras} cameras, which "
-                f"takes minutes; it is kept in {folder}"
+                f"building the TensorRT engine of {self._model.name} for {cameras} cameras of "
+                f"{width}x{height}, which takes minutes; it is kept in {folder}"
             )
         started = time.monotonic()
-        engine = engine_options(self._session, cameras, folder)
-        self._use(open_session(self._model, self.config, engine=engine))
-        self._engine_cameras = cameras
+        engine = engine_options(self._session, (cameras, height, width), folder)
+        run = make_run(open_session(self._model, self.config, engine=engine), self.config)
+        self._engines[width, height] = cameras, run
         self._say(f"TensorRT engine ready after {time.monotonic() - started:.0f} s")
+        return run
 
 
-def image_of_size(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image [H, W, 3] at size (width, height), averaged where bilinear weights would alias."""
-    height, width = image.shape[:2]
-    shrink = max(width / size[0], height / size[1])
-    smooth = cv2.INTER_AREA if shrink >= ALIAS_FREE else cv2.INTER_LINEAR
-    return cv2.resize(image, size, interpolation=smooth)
+def _by_shape(fits: Sequence[Fit]) -> list[list[int]]:
+    """The cameras of each shape, in the order of the shapes' first cameras."""
+    sizes = [fit.size for fit in fits]
+    return [[i for i, s in enumerate(sizes) if s == size] for size in dict.fromkeys(sizes)]

@@ -3,18 +3,22 @@
 In memory pixel centres lie at integer + 0.5 (see geometry). Rig files, CameraInfo messages and the
 datasets follow OpenCV, whose top-left pixel centre is (0, 0): opencv_to_K and K_to_opencv are the
 only places that shift between the two.
+
+A rig file may name a picture of each camera's own vehicle, `mask: front_mask.png`, beside it or in
+a folder below: dark is the vehicle, bright is the world.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import cv2
 import numpy as np
 import yaml
 
-from fsmde_core.files import write_text
+from fsmde_core.files import write_bytes, write_text
 from fsmde_core.geometry import (
     is_rotation,
     make_transform,
@@ -25,6 +29,8 @@ from fsmde_core.geometry import (
 RING_GAP_DEG = 10.0  # two views this far from touching still count as neighbours
 RIG_KEYS = ("base_frame", "cameras")
 CAMERA_KEYS = ("name", "frame_id", "width", "height", "K", "translation_m", "quaternion_xyzw")
+MASK_KEY = "mask"  # of a camera, optional
+BODY_BELOW = 128  # levels of a mask image: 0 is the vehicle's own body, 255 is the world
 
 
 class RigError(ValueError):
@@ -35,7 +41,8 @@ class RigError(ValueError):
 class Camera:
     """One calibrated, rectified pinhole camera of a rig.
 
-    RigError if K is singular, the size not positive, or the rotation not orthonormal.
+    RigError if K is singular, the size not positive, the rotation not orthonormal, or body of
+    another size.
     """
 
     name: str
@@ -47,6 +54,9 @@ class Camera:
     """[3, 3] in pixels, pixel centres at integer + 0.5."""
     T_ego_cam: np.ndarray
     """[4, 4]: p_ego = T_ego_cam @ p_cam, metres; ego is REP 105 base_link."""
+    body: np.ndarray | None = None
+    """[height, width] bool, True where the camera sees its own vehicle, in the pixels of its image
+    as the camera sends it, before any rectification; None: nowhere."""
 
     def __post_init__(self):
         for field, shape in (("K", (3, 3)), ("T_ego_cam", (4, 4))):
@@ -68,6 +78,19 @@ class Camera:
             raise RigError(f"camera {self.name}: the rotation of T_ego_cam is not orthonormal")
         if not np.array_equal(self.T_ego_cam[3], (0, 0, 0, 1)):
             raise RigError(f"camera {self.name}: the last row of T_ego_cam is not 0 0 0 1")
+        if self.body is not None:
+            self._check_body()
+
+    def _check_body(self) -> None:
+        body = np.array(self.body, bool)
+        if body.shape != (self.height, self.width):
+            size = "x".join(map(str, body.shape[::-1]))
+            raise RigError(
+                f"camera {self.name}: the mask of its vehicle is {size}, "
+                f"its images are {self.width}x{self.height}"
+            )
+        body.setflags(write=False)
+        object.__setattr__(self, "body", body)
 
     @property
     def azimuth_rad(self) -> float:
@@ -84,7 +107,13 @@ class Camera:
     def resized(self, width: int, height: int) -> Camera:
         """The same camera with its image stretched to width x height pixels."""
         scale = np.diag([width / self.width, height / self.height, 1.0])
-        return replace(self, width=width, height=height, K=scale @ self.K)
+        body = self.body
+        if body is not None:
+            levels = cv2.resize(
+                body.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
+            )
+            body = levels.astype(bool)
+        return replace(self, width=width, height=height, K=scale @ self.K, body=body)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
         """The same camera seeing only the given window of its image, in pixels."""
@@ -95,7 +124,10 @@ class Camera:
                 f"leaves the image {self.width}x{self.height}"
             )
         K = self.K - [[0, 0, left], [0, 0, top], [0, 0, 0]]
-        return replace(self, width=width, height=height, K=K)
+        body = self.body
+        if body is not None:
+            body = body[top : top + height, left : left + width]
+        return replace(self, width=width, height=height, K=K, body=body)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +198,11 @@ def K_to_opencv(K: np.ndarray) -> np.ndarray:
 
 
 def load_rig(path: Path | str) -> Rig:
-    """Read a rig file; RigError names the file and the key for anything missing or unknown."""
+    """Read a rig file and the masks it names.
+
+    RigError names the file and the key for anything missing or unknown, and the mask that is
+    missing, no image, not of the camera's size, or outside the rig file's folder.
+    """
     path = Path(path)
     try:
         document = yaml.safe_load(path.read_text())
@@ -179,32 +215,73 @@ def load_rig(path: Path | str) -> Rig:
         _check_keys(document, RIG_KEYS, "the rig")
         if not isinstance(document["cameras"], list):
             raise RigError("cameras is not a list")
-        cameras = tuple(_parse_camera(i, entry) for i, entry in enumerate(document["cameras"]))
+        entries = enumerate(document["cameras"])
+        cameras = tuple(_parse_camera(i, entry, path.parent) for i, entry in entries)
         return Rig(cameras, base_frame=str(document["base_frame"]))
     except RigError as error:
         raise RigError(f"rig file {path}: {error}") from error
 
 
 def save_rig(rig: Rig, path: Path | str) -> None:
-    """Write a rig file that load_rig reads back; the file appears whole or not at all."""
+    """Write a rig file that load_rig reads back, and NAME_mask.png beside it for each camera with
+    a body; each file appears whole or not at all, the rig file last.
+
+    RigError for a camera whose name cannot be part of a file's.
+    """
     document = {"base_frame": rig.base_frame, "cameras": [_dump_camera(c) for c in rig.cameras]}
+    for camera in rig.cameras:
+        if camera.body is not None:
+            write_body(camera.body, Path(path).parent / mask_name(camera.name))
     write_text(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
 
 
-def _check_keys(entry: object, keys: tuple[str, ...], where: str) -> None:
+def mask_name(camera: str) -> str:
+    """NAME_mask.png of a camera; RigError if its name cannot be part of a file's."""
+    if set(camera) & set("/\\\0"):
+        raise RigError(f"camera {camera!r}: a name with a slash gives no name for its mask")
+    return f"{camera}_mask.png"
+
+
+def read_body(path: Path) -> np.ndarray:
+    """[H, W] bool of a mask image, True where it is dark: the vehicle.
+
+    Any bit depth and number of channels. RigError names a file that is missing or no image.
+    """
+    if not path.is_file():
+        raise RigError(f"mask {path} is missing")
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise RigError(f"mask {path} does not decode as an image")
+    level = image if image.ndim == 2 else image[..., :3].min(axis=2)
+    if level.dtype == np.uint16:
+        level = level >> 8
+    return level < BODY_BELOW
+
+
+def write_body(body: np.ndarray, path: Path) -> None:
+    """Write [H, W] bool as a mask image that read_body reads back, whole or not at all."""
+    _, png = cv2.imencode(".png", np.where(body, 0, 255).astype(np.uint8))
+    write_bytes(path, png.tobytes())
+
+
+def _check_keys(
+    entry: object, keys: tuple[str, ...], where: str, optional: tuple[str, ...] = ()
+) -> None:
     if not isinstance(entry, dict):
         raise RigError(f"{where} is not a mapping with the keys {', '.join(keys)}")
-    unknown = [str(key) for key in entry if key not in keys]
+    known = keys + optional
+    unknown = [str(key) for key in entry if key not in known]
     missing = [key for key in keys if key not in entry]
     if unknown:
-        raise RigError(f"{where} has the unknown key {unknown[0]!r}; known: {', '.join(keys)}")
+        raise RigError(f"{where} has the unknown key {unknown[0]!r}; known: {', '.join(known)}")
     if missing:
         raise RigError(f"{where} lacks the key {missing[0]!r}")
 
 
-def _parse_camera(index: int, entry: object) -> Camera:
+def _parse_camera(index: int, entry: object, folder: Path) -> Camera:
+    """The camera of an entry of a rig file in `folder`."""
     where = f"camera {index}"
-    _check_keys(entry, CAMERA_KEYS, where)
+    _check_keys(entry, CAMERA_KEYS, where, optional=(MASK_KEY,))
     where = f"camera {entry['name']}"
     try:
         K = np.array(entry["K"], np.float64).reshape(3, 3)
@@ -214,7 +291,7 @@ def _parse_camera(index: int, entry: object) -> Camera:
         rotation = quaternion_to_rotation(quaternion)
     except (TypeError, ValueError) as error:
         raise RigError(f"{where}: {error}") from error
-    return Camera(
+    camera = Camera(
         name=str(entry["name"]),
         frame_id=str(entry["frame_id"]),
         width=width,
@@ -222,10 +299,35 @@ def _parse_camera(index: int, entry: object) -> Camera:
         K=opencv_to_K(K),
         T_ego_cam=make_transform(rotation, translation),
     )
+    if MASK_KEY not in entry:
+        return camera
+    return replace(camera, body=_camera_body(camera, entry[MASK_KEY], folder))
+
+
+def _camera_body(camera: Camera, name: object, folder: Path) -> np.ndarray:
+    """The body in the file that a mask key names; it may not leave the folder by its name, where
+    links lead is not asked."""
+    where = f"camera {camera.name}"
+    if not isinstance(name, str) or not name:
+        raise RigError(f"{where}: mask {name!r} is not the name of a file")
+    for kind in (PurePosixPath, PureWindowsPath):
+        path = kind(name)
+        if path.is_absolute() or path.drive or path.root or ".." in path.parts:
+            raise RigError(f"{where}: mask {name!r} leaves the folder of the rig file")
+    try:
+        body = read_body(folder / name)
+    except RigError as error:
+        raise RigError(f"{where}: {error}") from error
+    if body.shape != (camera.height, camera.width):
+        raise RigError(
+            f"{where}: mask {folder / name} is {body.shape[1]}x{body.shape[0]}, "
+            f"its images are {camera.width}x{camera.height}"
+        )
+    return body
 
 
 def _dump_camera(camera: Camera) -> dict:
-    return {
+    entry = {
         "name": camera.name,
         "frame_id": camera.frame_id,
         "width": camera.width,
@@ -234,3 +336,6 @@ def _dump_camera(camera: Camera) -> dict:
         "translation_m": camera.T_ego_cam[:3, 3].tolist(),
         "quaternion_xyzw": rotation_to_quaternion(camera.T_ego_cam[:3, :3]).tolist(),
     }
+    if camera.body is not None:
+        entry[MASK_KEY] = mask_name(camera.name)
+    return entry

@@ -180,7 +180,7 @@ def provider_chain(provider: str, config: SessionConfig, engine: dict[str, str])
 def cuda_options(config: SessionConfig) -> dict[str, str]:
     """Options of the CUDA provider."""
     return {
-        "cudnn_conv_algo_search": "EXHAUSTIVE",  # shapes are few and stay: search once, in warm-up
+        "cudnn_conv_algo_search": "EXHAUSTIVE",  # shapes are few and stay: search once for each
         "use_tf32": "0",  # fp32 means fp32; who wants speed takes fp16
         "enable_cuda_graph": "1" if config.cuda_graph else "0",
     }
@@ -196,24 +196,25 @@ def tensorrt_options(config: SessionConfig) -> dict[str, str]:
 
 
 def engine_options(
-    session: onnxruntime.InferenceSession, cameras: int, folder: Path
+    session: onnxruntime.InferenceSession, shape: tuple[int, int, int], folder: Path
 ) -> dict[str, str]:
-    """TensorRT's options for an engine of 1 to that many cameras, tuned for all of them.
+    """TensorRT's options for an engine of 1 to N cameras, tuned for all of them.
 
-    Partial sets then need no new engine. folder is this model's own: the names that ONNX Runtime
-    gives to engines do not depend on the weights.
+    shape is (N, height, width). Partial sets then need no new engine. folder is this model's and
+    this shape's own: the names that ONNX Runtime gives to engines depend on neither.
     """
 
     def shapes(count: int) -> str:
-        sizes = {i.name: [count, *i.shape[1:]] for i in session.get_inputs()}
+        sizes = {"images": (count, *shape[1:], 3)}
+        sizes |= {i.name: (count, *i.shape[1:]) for i in session.get_inputs()[1:]}
         return ",".join(f"{name}:{'x'.join(map(str, size))}" for name, size in sizes.items())
 
     return {
         "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(folder),
         "trt_profile_min_shapes": shapes(1),
-        "trt_profile_opt_shapes": shapes(cameras),
-        "trt_profile_max_shapes": shapes(cameras),
+        "trt_profile_opt_shapes": shapes(shape[0]),
+        "trt_profile_max_shapes": shapes(shape[0]),
     }
 
 

@@ -2,7 +2,7 @@
 
 Flow: uint8 images -> encoder (strides 2 to 32) -> each pixel's ray and the camera's height join the
 features of strides 8 to 32 -> feature pyramid, at stride 4 of half the width -> bin head -> each
-pixel takes the side of an edge that it lies on.
+pixel takes the side of an edge that it lies on, and says whether there is a surface at all.
 
 Each view stands for itself; the rays put all of them into one vehicle frame and one scale.
 Attention across views at stride 32 was tried: neither Abs Rel nor the views' agreement gained
@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsmde_core.bins import BinHead, BinOutput, for_rigs, full_precision
+from fsmde_core.bins import BinHead, BinOutput, for_rigs, full_precision, on_a_side
 from fsmde_core.encoder import create_encoder
 
 STRIDES = (4, 8, 16, 32)
 RAY_CHANNELS = 7
+SURE_LOGIT = 3.0  # probability 0.95
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,15 @@ class StudentConfig:
     min_depth_m: float = 0.5
     """First bin edge at the canonical focal length, metres."""
     max_depth_m: float = 200.0
-    """Last bin edge at the canonical focal length, metres; DDAD's LiDAR range."""
+    """Last bin edge at the canonical focal length, metres."""
     canonical_focal_px: float = 500.0
     """Focal length at which the edges hold: that of nuScenes' cameras at 640 pixels width."""
+    reach_m: float = 200.0
+    """What is farther counts as no surface, whatever the focal length, metres; DDAD's LiDAR range.
+    Bins that reach it with a short lens must go far beyond at the canonical one."""
     input_width: int = 640
-    """Pixels; a multiple of 32."""
+    """Pixels; a multiple of 32. With the height it says how many pixels an image has by default;
+    its shape is each camera's own."""
     input_height: int = 352
     """Pixels; a multiple of 32."""
 
@@ -81,13 +86,15 @@ class StudentDepthNet(nn.Module):
         self.sides = nn.Sequential(
             _conv_norm_relu(widths[0]), nn.Conv2d(widths[0], STRIDES[0] ** 2, kernel_size=1)
         )
+        self.surface = nn.Conv2d(widths[0], STRIDES[0] ** 2, kernel_size=1)
+        believe_in_surfaces(self.surface)
 
     def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> BinOutput:
         """Depth of B rigs of N cameras.
 
-        images [B, N, H, W, 3], 0..255, any dtype, RGB; K [B, N, 3, 3] in pixels of these images;
-        T_ego_cam [B, N, 4, 4]. The BinOutput has leading axes [B, N]; depth and confidence are
-        upsampled to [B, N, H, W], bin_logits stay at stride 4.
+        images [B, N, H, W, 3], 0..255, any dtype, RGB, H and W multiples of 32; K [B, N, 3, 3] in
+        pixels of these images; T_ego_cam [B, N, 4, 4]. The BinOutput has leading axes [B, N];
+        depth, confidence and surface_logits are [B, N, H, W], bin_logits stay at stride 4.
         """
         _, cameras, height, width, _ = images.shape
         views = images.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1.0
@@ -107,8 +114,16 @@ class StudentDepthNet(nn.Module):
         finest = finest + detail + _upsample(self.narrow(pyramid), finest.shape[-2:])
         pyramid = self.smooth[0](finest)
         output = self.head(pyramid, pooled, K[:, 0, 0])
-        sides = self.sides(pyramid + detail)
-        return for_rigs(output, cameras, (height, width), sides=sides)
+        hidden = self.sides[0](pyramid + detail)
+        sides, surface = self.sides[1](hidden), self.surface(hidden)
+        output = on_a_side(output, sides, surface, (height, width), stride=STRIDES[0])
+        return for_rigs(output, cameras)
+
+
+def believe_in_surfaces(layer: nn.Conv2d) -> None:
+    """Start from a surface everywhere, as a network that never learnt of the sky does."""
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, SURE_LOGIT)
 
 
 class RayEmbedding(nn.Module):

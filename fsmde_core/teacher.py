@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsmde_core.bins import BinHead, BinOutput, for_rigs
+from fsmde_core.bins import BinHead, BinOutput, for_rigs, upsampled
 from fsmde_core.card import ModelError, load_card
 from fsmde_core.checkpoint import load_student, load_weights, student_config
 from fsmde_core.depth_anything import (
@@ -73,7 +73,7 @@ class FoundationTeacher(nn.Module):
         maps = F.interpolate(features, (height // 4, width // 4), mode="bilinear", antialias=True)
         maps = self.mix(maps)
         output = self.head(maps, maps.mean(dim=(2, 3)), K.flatten(0, 1)[:, 0, 0])
-        return for_rigs(output, cameras, (height, width))
+        return for_rigs(upsampled(output, (height, width)), cameras)
 
     def _features(self, views: Tensor) -> Tensor:
         """Decoder features and relative inverse depth over its mean, [V, C + 1, h, w]."""

@@ -20,14 +20,17 @@ VEHICLE = ((-1.0, -0.95, 0.1), (3.7, 0.95, 1.5))  # corners of a box in the ego 
 DRONE_M, DRONE_PITCH_RAD = (-12.0, 0.0, 7.0), np.deg2rad(19)
 DRONE_DOT_M, DRONE_DOT_PX = 0.05, 4  # half the side of a point, at most so many pixels
 
+_LEVELS = np.arange(256, dtype=np.uint8)[None]
+TURBO = cv2.cvtColor(cv2.applyColorMap(_LEVELS, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)[0]
+"""[256, 3] uint8 RGB, from blue over green to red; OpenCV makes its table anew at every call."""
+
 
 def colour_depth(depth: np.ndarray) -> np.ndarray:
     """Depth [H, W] in metres as uint8 RGB: red near, blue far, black where NaN or not positive."""
     valid = np.nan_to_num(depth, nan=0.0) > 0
     share = np.log(np.where(valid, depth, NEAR_M) / NEAR_M) / np.log(FAR_M / NEAR_M)
     levels = (255 * (1 - 0.92 * np.clip(share, 0, 1))).astype(np.uint8)
-    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
-    return np.where(valid[..., None], colours, 0).astype(np.uint8)
+    return np.where(valid[..., None], TURBO[levels], 0).astype(np.uint8)
 
 
 def view_from_above(

@@ -26,18 +26,21 @@ class NodeStages:
     def __call__(self, prediction: Prediction, laps: Laps) -> None:
         from rclpy.serialization import serialize_message
 
-        from fsmde_ros.conversions import cloud_msg, depth_msg
-        from fsmde_ros.pipeline import is_valid
+        from fsmde_ros.answers import camera_messages, depth_image
+        from fsmde_ros.conversions import cloud_msg
 
         if self._builder is None:
             self._builder = CloudBuilder(prediction.rig, self._params.cloud_options())
             laps.start()
-        valid = is_valid(prediction.depth, prediction.confidence, self._params)
-        depths = [depth_msg(d, v, self._header) for d, v in zip(prediction.depth, valid)]
+        cameras = range(len(prediction.fits))
+        depths = [depth_image(prediction, i, self._params) for i in cameras]
+        answers = [
+            camera_messages(prediction, i, depths[i], self._header, self._params) for i in cameras
+        ]
         laps("postprocess")
-        cloud = cloud_msg(self._builder(prediction, valid), self._header)
+        cloud = cloud_msg(self._builder(prediction, depths), self._header)
         laps("cloud")
-        for message in (*depths, cloud):
+        for message in (*(m for messages in answers for m in messages.values()), cloud):
             serialize_message(message)
         laps("publish")
 
@@ -52,7 +55,7 @@ class CloudStage:
         if self._builder is None:
             self._builder = CloudBuilder(prediction.rig, CloudOptions())
             laps.start()
-        self._builder(prediction, prediction.depth > 0)
+        self._builder(prediction, [prediction.depth_image(i) for i in range(len(prediction.fits))])
         laps("cloud")
 
 

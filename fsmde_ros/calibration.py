@@ -1,16 +1,18 @@
-"""The rig at run time: K and size from CameraInfo, extrinsics from a rig file or from TF."""
+"""The cameras at run time: K and size from CameraInfo, extrinsics from a rig file or from TF."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 
+from fsmde_core.fit import BODY_SHARE, ROUNDING, Fit
 from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, Rig
 from fsmde_ros.conversions import (
@@ -29,19 +31,33 @@ FOCAL_TOLERANCE = 0.02  # relative difference of file and CameraInfo that is wor
 
 @dataclass(frozen=True)
 class View:
-    """One calibrated camera."""
+    """One calibrated camera, and how its images become the network's input."""
 
-    camera: Camera
-    """The pinhole camera of its images once they are rectified."""
+    fit: Fit
+    """Its source is the pinhole camera of the images once they are rectified."""
     rectifier: Rectifier | None
-    """What rectifies them; None where they come rectified."""
+    """What rectifies them, to the network's input at once; None where they come rectified."""
+    enough: tuple[int, int]
+    """Width and height of the smallest whole image that loses nothing."""
+
+    @property
+    def camera(self) -> Camera:
+        """The pinhole camera of the images, at their size, once they are rectified."""
+        return self.fit.source
+
+    def image(self, pixels: np.ndarray) -> np.ndarray:
+        """The network's input [h, w, 3] of an image as it came, of its own size or reduced."""
+        if self.rectifier is None:
+            return self.fit.image(pixels)
+        return self.rectifier(pixels, scale=pixels.shape[1] / self.camera.width)
 
 
 class Calibration:
-    """Collects the CameraInfo of every camera and makes a Rig of the latest ones.
+    """Collects the CameraInfo of every camera and makes a View of the latest one.
 
-    size is (width, height) of the network's input, to which distorted images are rectified.
-    update() may be called from one thread while others read.
+    fit chooses the network's input for a camera. bodies are masks [H, W] by camera name, True where
+    its images as they come show the own vehicle. update() may be called from one thread while
+    others read.
     """
 
     def __init__(
@@ -51,17 +67,16 @@ class Calibration:
         extrinsics: Extrinsics,
         base_frame: str,
         rectified: bool,
-        size: tuple[int, int],
+        fit: Callable[[Camera], Fit],
+        bodies: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
-        self.names = tuple(names)
+        self.names, self.base_frame = tuple(names), base_frame
         self._extrinsics = extrinsics
-        self._base_frame = base_frame
         self._rectified = rectified
-        self._size = size
+        self._fit, self._bodies = fit, bodies
         self._lock = threading.Lock()
         self._infos: list[tuple[CameraInfo, str] | None] = [None] * len(self.names)
         self._views: list[View | None] = [None] * len(self.names)
-        self._rigs: dict[tuple[int, ...], Rig] = {}
 
     def update(self, index: int, msg: CameraInfo, topic: str) -> None:
         """Take the CameraInfo of one camera; nothing is worked out anew unless it changed."""
@@ -70,25 +85,16 @@ class Calibration:
             with self._lock:
                 self._infos[index] = (msg, topic)
                 self._views[index] = None
-                self._rigs.clear()
 
     def view(self, index: int) -> View:
-        """The calibration of one camera; MessageError names what is missing or cannot be used."""
+        """The calibration of one camera, the same object as long as nothing changes.
+
+        MessageError names what is missing or cannot be used.
+        """
         with self._lock:
             if self._views[index] is None:
                 self._views[index] = self._make_view(index)
             return self._views[index]
-
-    def rig(self, indices: Sequence[int]) -> Rig:
-        """The rig of some cameras, the same object as long as nothing changes; as for view()."""
-        indices = tuple(indices)
-        views = [self.view(i) for i in indices]
-        with self._lock:
-            rig = self._rigs.get(indices)
-            if rig is None:
-                rig = Rig(tuple(view.camera for view in views), base_frame=self._base_frame)
-                self._rigs[indices] = rig
-        return rig
 
     def _make_view(self, index: int) -> View:
         name = self.names[index]
@@ -99,9 +105,28 @@ class Calibration:
         camera = camera_from_info(
             msg, topic, name=name, T_ego_cam=T_ego_cam, rectified=self._rectified
         )
+        body = self._bodies.get(name)
+        if body is not None and body.shape != (msg.height, msg.width):
+            raise MessageError(
+                f"{topic}: camera {name}: its mask is {body.shape[1]}x{body.shape[0]}, "
+                f"its images are {msg.width}x{msg.height}"
+            )
         if self._rectified or not is_distorted(msg):
-            return View(camera, None)
-        return View(camera, rectifier_from_info(msg, topic, camera.resized(*self._size)))
+            fit = self._fit(replace(camera, body=body))
+            return View(fit, None, fit.enough)
+        fit = self._fit(camera)
+        return _rectified_view(fit, rectifier_from_info(msg, topic, fit.camera), msg, body)
+
+
+def _rectified_view(fit: Fit, rectifier: Rectifier, msg: CameraInfo, body) -> View:
+    """The view of a camera whose images the rectifier brings to fit.camera; body may be None."""
+    hidden = ~rectifier.seen
+    if body is not None:
+        hidden |= rectifier(np.uint8(255) * body) > BODY_SHARE
+    # in the middle of the image, where the lens bends nothing, the network sees it at this scale
+    shrink = np.diag(fit.camera.K)[:2] / (msg.k[0], msg.k[4])
+    width, height = np.ceil(shrink * (msg.width, msg.height) - ROUNDING).astype(int).tolist()
+    return View(replace(fit, top=0, hidden=hidden), rectifier, (width, height))
 
 
 def extrinsics_from_rig(rig: Rig) -> Extrinsics:

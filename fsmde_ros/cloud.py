@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from fsmde_core.geometry import invert_transform, pixel_centres, pixel_rays, project
 from fsmde_core.predictor import Prediction
-from fsmde_core.rig import Rig
-from fsmde_core.visualize import colour_depth
+from fsmde_core.rig import Camera, Rig
+from fsmde_core.visualize import TURBO, colour_depth
 
 Colour = Literal["rgb", "height", "camera", "depth"]
 COLOURS: tuple[Colour, ...] = ("rgb", "height", "camera", "depth")
@@ -38,86 +39,116 @@ class CloudOptions:
 
 
 class CloudBuilder:
-    """Fuses depth images of one rig; overlaps are worked out once."""
+    """Fuses depth images of one rig, whose cameras may differ in size.
+
+    Rays and overlaps are worked out once.
+    """
 
     def __init__(self, rig: Rig, options: CloudOptions):
         self.rig, self.options = rig, options
         self._every = slice(options.stride // 2, None, options.stride)
         self._owned = [self._owns(i) for i in range(len(rig.cameras))]
-        self._rays = self._directions(rig.T_ego_cam)
+        self._rays_cam = [self._directions(camera, np.eye(3)) for camera in rig.cameras]
+        self._rays_ego = [self._directions(c, c.T_ego_cam[:3, :3]) for c in rig.cameras]
 
     def fits(self, rig: Rig, options: CloudOptions) -> bool:
         """Whether this builder was made for these options and a rig of this calibration."""
         return (
             options == self.options
             and rig.names == self.rig.names
-            and np.array_equal(rig.K, self.rig.K)
-            and np.array_equal(rig.T_ego_cam, self.rig.T_ego_cam)
+            and all(map(_same, rig.cameras, self.rig.cameras))
         )
 
     def __call__(
-        self, prediction: Prediction, valid: np.ndarray, T_now_ego: np.ndarray | None = None
+        self,
+        prediction: Prediction,
+        depths: Sequence[np.ndarray],
+        T_now_ego: np.ndarray | None = None,
     ) -> np.ndarray:
         """The points of all cameras in the ego frame, [P] of POINT, all finite.
 
-        valid [N, h, w] bool says which pixels may enter. T_now_ego [N, 4, 4] takes the ego frame of
-        each camera's moment to that of the cloud; None where the vehicle is not known to move.
+        depths are N x [h, w] as they are published: only what is finite there enters. T_now_ego
+        [N, 4, 4] takes the ego frame of each camera's moment to that of the cloud; None where the
+        vehicle is not known to move.
         """
-        T_ego_cam, rays = self.rig.T_ego_cam, self._rays
-        if T_now_ego is not None:
-            T_ego_cam = T_now_ego @ T_ego_cam
-            rays = self._directions(T_ego_cam)
-        depth = np.ascontiguousarray(prediction.depth[:, self._every, self._every])
+        points = np.empty(sum(rays[0].size for rays in self._rays_ego), np.complex128)
+        end = 0
+        for i, camera in enumerate(self.rig.cameras):
+            T_ego_cam, rays = camera.T_ego_cam, self._rays_ego[i]
+            if T_now_ego is not None:
+                T_ego_cam = T_now_ego[i] @ T_ego_cam
+                rays = self._directions(camera, T_ego_cam[:3, :3])
+            own = self._points(prediction, depths, i, rays, T_ego_cam[:3, 3])
+            points[end : end + len(own)] = own
+            end += len(own)
+        return self._finished(points[:end])
+
+    def of_camera(self, prediction: Prediction, depths: Sequence[np.ndarray], i: int) -> np.ndarray:
+        """The points of camera i alone, in its optical frame at its own moment; else as above."""
+        return self._finished(self._points(prediction, depths, i, self._rays_cam[i], None))
+
+    def _points(
+        self,
+        prediction: Prediction,
+        depths: Sequence[np.ndarray],
+        i: int,
+        rays: np.ndarray,
+        origin: np.ndarray | None,
+    ) -> np.ndarray:
+        """Points of camera i along rays [3, h, w] from an origin [3], or from 0, 0, 0 if None.
+
+        [P] of 16 bytes each, as the type that numpy copies fastest.
+        """
+        depth = np.ascontiguousarray(prediction.depth[i][self._every, self._every])
         planes = [ray * depth for ray in rays]  # numpy is slow on a last axis of 3
-        for axis, plane in enumerate(planes):
-            plane += T_ego_cam[:, axis, 3, None, None].astype(np.float32)
-        planes.append(self._colours(prediction, depth, planes[2]).view("<f4"))
-        numbers = cv2.merge([plane.reshape(-1, depth.shape[-1]) for plane in planes])
-        points = numbers.view(np.complex128).ravel()  # 16 bytes each, which numpy copies fastest
-        keep = self._kept(prediction, valid).ravel()
-        points = (points if keep.all() else points[keep]).view(POINT)
+        for axis, plane in enumerate(planes if origin is not None else ()):
+            plane += np.float32(origin[axis])
+        planes.append(self._colours(prediction, i, depth).view("<f4"))
+        points = cv2.merge(planes).view(np.complex128).ravel()
+        keep = self._kept(prediction, depths, i).ravel()
+        return points if keep.all() else points[keep]
+
+    def _finished(self, points: np.ndarray) -> np.ndarray:
+        points = points.view(POINT)
         return _one_per_voxel(points, self.options.voxel_m) if self.options.voxel_m else points
 
-    def _directions(self, T_ego_cam: np.ndarray) -> np.ndarray:
-        """Rays of the sampled pixels in the ego frame, of depth 1: [3, N, h, w] float32.
+    def _directions(self, camera: Camera, R_to_cam: np.ndarray) -> np.ndarray:
+        """Rays of the sampled pixels, turned by R [3, 3], of depth 1: [3, h, w] float32.
 
-        A ray is the sum of a term of its column and one of its row, M [u, v, 1] with
-        M = R_ego_cam K^-1.
+        A ray is the sum of a term of its column and one of its row, M [u, v, 1] with M = R K^-1.
         """
-        M = (T_ego_cam[:, :3, :3] @ np.linalg.inv(self.rig.K)).swapaxes(0, 1)[..., None]
-        camera = self.rig.cameras[0]  # a predictor's images are of one size
-        columns = M[:, :, 0] * self._centres(camera.width)
-        rows = M[:, :, 1] * self._centres(camera.height) + M[:, :, 2]
-        return rows.astype(np.float32)[..., None] + columns.astype(np.float32)[..., None, :]
+        M = (R_to_cam @ np.linalg.inv(camera.K))[..., None]
+        columns = M[:, 0] * self._centres(camera.width)
+        rows = M[:, 1] * self._centres(camera.height) + M[:, 2]
+        return rows.astype(np.float32)[..., None] + columns.astype(np.float32)[:, None]
 
-    def _kept(self, prediction: Prediction, valid: np.ndarray) -> np.ndarray:
-        """The sampled pixels [N, h, w] bool that enter the cloud."""
-        keep = np.ascontiguousarray(valid[:, self._every, self._every])
-        for i, owned in enumerate(self._owned):
-            if self.options.edge_ratio:
-                flying = flying_pixels(prediction.depth[i], self.options.edge_ratio)
-                keep[i] &= ~flying[self._every, self._every]
-            if owned is not None:
-                keep[i] &= owned
+    def _kept(self, prediction: Prediction, depths: Sequence[np.ndarray], i: int) -> np.ndarray:
+        """The sampled pixels [h, w] bool of camera i that enter the cloud."""
+        keep = np.isfinite(depths[i][self._every, self._every])
+        if self.options.edge_ratio:
+            flying = flying_pixels(prediction.depth[i], self.options.edge_ratio)
+            keep &= ~flying[self._every, self._every]
+        if self._owned[i] is not None:
+            keep &= self._owned[i]
         return keep
 
     def _centres(self, length: int) -> np.ndarray:
         """Coordinates of the sampled pixel centres along one side."""
         return np.arange(length)[self._every] + 0.5
 
-    def _colours(self, prediction: Prediction, depth: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """[N, h, w] uint32 0x00RRGGBB of the sampled pixels; depth and height z are theirs."""
-        if self.options.colour == "rgb":
-            return _packed(prediction.images)[:, self._every, self._every] & COLOUR_BITS
+    def _colours(self, prediction: Prediction, i: int, depth: np.ndarray) -> np.ndarray:
+        """[h, w] uint32 0x00RRGGBB of the sampled pixels of camera i, whose depths are given."""
+        if self.options.colour == "rgb":  # numpy is slow on a last axis of 3, here too
+            return _packed(prediction.images[i])[self._every, self._every] & COLOUR_BITS
         if self.options.colour == "depth":
-            rgb = colour_depth(depth.reshape(-1, depth.shape[-1])).reshape(*depth.shape, 3)
-            return _packed(rgb) & COLOUR_BITS
+            return _packed(colour_depth(depth)) & COLOUR_BITS
         if self.options.colour == "height":
             low, high = HEIGHT_SPAN_M
+            z = self._rays_ego[i][2] * depth + self.rig.cameras[i].T_ego_cam[2, 3]
             share = np.clip((z - low) / (high - low), 0, 1)
         else:
-            share = np.broadcast_to(np.arange(len(z))[:, None, None] / len(z), z.shape)
-        return _packed(_RAMP[(255 * share).astype(np.uint8)]) & COLOUR_BITS
+            share = np.full(depth.shape, i / len(self.rig.cameras))
+        return _packed(TURBO[(255 * share).astype(np.uint8)]) & COLOUR_BITS
 
     def _owns(self, index: int) -> np.ndarray | None:
         """The sampled pixels [h, w] bool that are this camera's; None if all are."""
@@ -128,14 +159,16 @@ class CloudBuilder:
         return _owned(self.rig, index, pixel_rays(camera.K, pixels) @ camera.T_ego_cam[:3, :3].T)
 
 
+def _same(a: Camera, b: Camera) -> bool:
+    size = (a.width, a.height) == (b.width, b.height)
+    return a is b or (
+        size and np.array_equal(a.K, b.K) and np.array_equal(a.T_ego_cam, b.T_ego_cam)
+    )
+
+
 def _packed(rgb: np.ndarray) -> np.ndarray:
-    """[N, h, w] uint32 0xFFRRGGBB of images [N, h, w, 3] uint8 RGB."""
-    rows = rgb.reshape(-1, *rgb.shape[-2:])
-    return cv2.cvtColor(rows, cv2.COLOR_RGB2BGRA).view("<u4").reshape(rgb.shape[:-1])
-
-
-_LEVELS = np.arange(256, dtype=np.uint8)[None]
-_RAMP = cv2.cvtColor(cv2.applyColorMap(_LEVELS, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)[0]
+    """[h, w] uint32 0xFFRRGGBB of an image [h, w, 3] uint8 RGB."""
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
 
 
 def flying_pixels(depth: np.ndarray, ratio: float) -> np.ndarray:

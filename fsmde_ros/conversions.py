@@ -161,11 +161,18 @@ def is_distorted(msg: CameraInfo) -> bool:
 def rectifier_from_info(msg: CameraInfo, topic: str, target: Camera) -> Rectifier:
     """What brings the distorted images of a CameraInfo to the camera `target`.
 
-    MessageError names the topic for a distortion model that is not known.
+    MessageError names the topic for a distortion model that is not known, or a K of nothing.
     """
+    if not (msg.k[0] > 0 and msg.k[4] > 0):
+        raise MessageError(f"{topic}: K is zero: not calibrated")
     try:
-        K_distorted = opencv_to_K(np.reshape(msg.k, (3, 3)))
-        return Rectifier(target, K_distorted=K_distorted, D=msg.d, model=msg.distortion_model)
+        return Rectifier(
+            target,
+            K_distorted=opencv_to_K(np.reshape(msg.k, (3, 3))),
+            D=msg.d,
+            model=msg.distortion_model,
+            size=(msg.width, msg.height),
+        )
     except ValueError as error:
         raise MessageError(f"{topic}: {error}: rectify the images, set rectified: true") from error
 
@@ -185,40 +192,42 @@ def camera_info_msg(camera: Camera, header: Header) -> CameraInfo:
     )
 
 
-def depth_msg(depth: np.ndarray, valid: np.ndarray, header: Header) -> Image:
-    """32FC1 image (REP 118): metres along the optical axis, NaN where not valid.
+def float_msg(values: np.ndarray, header: Header) -> Image:
+    """32FC1 image of values [H, W] as they are: depth in metres by REP 118, or confidence."""
+    return _image_msg(values.astype("<f4", copy=False), "32FC1", header)
 
-    depth [H, W] in metres; valid [H, W] bool.
+
+def depth_msg_mm(depth: np.ndarray, header: Header) -> Image:
+    """16UC1 image (REP 118) of depth [H, W] in metres: millimetres along the optical axis.
+
+    0 where there is no measurement: NaN, infinite, not positive, or > 65.5 m.
     """
-    metres = np.full(depth.shape, np.nan, "<f4")
-    # three times as fast as np.where, whose branches the processor cannot foresee
-    cv2.copyTo(depth.astype("<f4", copy=False), valid.view(np.uint8), metres)
-    return _image_msg(metres, "32FC1", header)
-
-
-def depth_msg_mm(depth: np.ndarray, valid: np.ndarray, header: Header) -> Image:
-    """16UC1 image (REP 118): millimetres along the optical axis, 0 where not valid or > 65.5 m."""
-    millimetres = np.where(valid & (depth < 65.535), depth * 1000.0 + 0.5, 0)
+    millimetres = np.where((depth > 0) & (depth < 65.535), depth * 1000.0 + 0.5, 0)
     return _image_msg(millimetres.astype("<u2"), "16UC1", header)
 
 
+def rgb_msg(pixels: np.ndarray, header: Header) -> Image:
+    """rgb8 image of pixels [H, W, 3] uint8 RGB."""
+    return _image_msg(pixels, "rgb8", header)
+
+
 def _image_msg(values: np.ndarray, encoding: str, header: Header) -> Image:
-    height, width = values.shape
+    height, width = values.shape[:2]
     msg = Image(
         header=header,
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=0,
-        step=values.itemsize * width,
+        step=values.nbytes // height,
     )
     _fill(msg.data, values)
     return msg
 
 
-def compressed_depth_msg(depth: np.ndarray, valid: np.ndarray, header: Header) -> CompressedImage:
+def compressed_depth_msg(depth: np.ndarray, header: Header) -> CompressedImage:
     """The 16UC1 image as compressed_depth_image_transport's PNG, for its subscribers and bags."""
-    millimetres = np.frombuffer(depth_msg_mm(depth, valid, header).data, "<u2")
+    millimetres = np.frombuffer(depth_msg_mm(depth, header).data, "<u2")
     _, png = cv2.imencode(".png", millimetres.reshape(depth.shape))
     data = array.array("B", struct.pack("<iff", 0, 0.0, 0.0))  # its header: no quantization
     data.frombytes(png.tobytes())
@@ -226,7 +235,7 @@ def compressed_depth_msg(depth: np.ndarray, valid: np.ndarray, header: Header) -
 
 
 def depth_from_msg(msg: Image) -> np.ndarray:
-    """Depth [H, W] float32 in metres of a 32FC1 image, NaN where there is none."""
+    """Depth [H, W] float32 in metres of a 32FC1 image, NaN or infinite where there is none."""
     if msg.encoding != "32FC1":
         raise MessageError(f"depth image has the encoding {msg.encoding!r}, not 32FC1")
     return np.frombuffer(msg.data, "<f4").reshape(msg.height, msg.width)

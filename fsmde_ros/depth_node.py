@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
@@ -19,11 +16,11 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fsmde_core.card import ModelError
 from fsmde_core.predictor import Predictor
-from fsmde_core.rig import Rig, RigError, load_rig
+from fsmde_core.rig import Rig, RigError
 from fsmde_core.session import ProviderError
 from fsmde_ros.approximate import approximate_time
 from fsmde_ros.calibration import (
@@ -38,9 +35,10 @@ from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
 from fsmde_ros.intake import Intake, IntakeGroup
 from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.latency import tune_process
+from fsmde_ros.loading import load_model, load_rig_file, warm_up
+from fsmde_ros.outputs import Outputs
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
 from fsmde_ros.pipeline import Pipeline
-from fsmde_ros.share import share_dir
 from fsmde_ros.slot import LatestSlot
 from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync, StampedSet
@@ -54,8 +52,6 @@ EXECUTOR_S = 0.5  # how long services and parameters may leave the executor asle
 # Best effort matches either offer; depth 1, since only the newest image is of use.
 INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 ODOMETRY_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-# Reliable matches either request: RViz, recorders and depth_image_proc all connect.
-OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 OnSet = Callable[[int, Mapping[str, float]], None]
 
@@ -77,7 +73,7 @@ class SurroundDepthNode(LifecycleNode):
         self.failure: Exception | None = None
         """Why configure failed."""
         self._rig: Rig | None = None
-        self._outputs: dict[str, object] = {}
+        self._outputs: Outputs | None = None
         self._inputs: list = []
         self._intake: Intake | None = None
         self._worker: threading.Thread | None = None
@@ -89,16 +85,20 @@ class SurroundDepthNode(LifecycleNode):
         """Load rig and model and create the publishers; fails with one sentence."""
         self.failure = None
         try:
-            names = self._load_rig()
-            self._predictor = self._load_predictor(len(names))
+            p = self.params
+            self._rig = load_rig_file(p)
+            names = self._rig.names if self._rig is not None else tuple(p.cameras)
+            self._predictor = load_model(
+                p, cameras=len(names), make_predictor=self._make_predictor, logger=self.get_logger()
+            )
             self._set_up_calibration(names)
         except CONFIGURE_ERRORS as error:
             self.failure = error
             self.get_logger().error(f"cannot be configured: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._predictor.warm_up(len(names))
+        warm_up(self._predictor, self._rig, cameras=len(names))
         self._names = names
-        self._advertise()
+        self._outputs = Outputs(self, names, self.params)
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -134,7 +134,7 @@ class SurroundDepthNode(LifecycleNode):
             self._statistics,
             self._sync if p.sync_policy == "rig" else None,
             inputs=inputs,
-            outputs=self._outputs,
+            outputs=self._outputs.publishers,
             hardware_id=self._predictor.provider,
             model={
                 "model": self._predictor.card.name,
@@ -152,9 +152,8 @@ class SurroundDepthNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget rig and model, so that the next configure reads them anew."""
-        for publisher in self._outputs.values():
-            self.destroy_publisher(publisher)
-        self._outputs = {}
+        self._outputs.close()
+        self._outputs = None
         self._predictor = self._calibration = self._rig = None
         return super().on_cleanup(state)
 
@@ -178,41 +177,21 @@ class SurroundDepthNode(LifecycleNode):
 
     # Set-up
 
-    def _load_rig(self) -> tuple[str, ...]:
-        """The names of the cameras; the rig itself stays unknown without a rig file."""
-        p = self.params
-        if not p.rig_file:
-            return tuple(p.cameras)
-        shipped = share_dir() / "config" / f"rig_{p.rig_file}.yaml"
-        is_name = re.fullmatch(r"\w+", p.rig_file) and shipped.is_file()
-        self._rig = load_rig(shipped if is_name else p.rig_file)
-        return self._rig.names
-
-    def _load_predictor(self, cameras: int) -> Predictor:
-        p = self.params
-        card = Path(p.model) if p.model else share_dir() / "models" / "student_s.json"
-        options = {**p.session_options(), "cameras": cameras}
-        predictor = self._make_predictor(card, say=self.get_logger().info, **options)
-        for provider, reason in predictor.refused.items():
-            self.get_logger().warning(f"provider {provider} is not used: {reason}")
-        precision = predictor.config.precision
-        self.get_logger().info(f"model {card} in {precision} on {predictor.provider}")
-        if predictor.card.provisional:
-            self.get_logger().warning(f"model {card} is provisional, see its description")
-        return predictor
-
     def _set_up_calibration(self, names: tuple[str, ...]) -> None:
         p = self.params
         if self._rig is not None:
             base_frame, extrinsics = self._rig.base_frame, extrinsics_from_rig(self._rig)
+            bodies = {c.name: c.body for c in self._rig.cameras if c.body is not None}
         else:
             base_frame, extrinsics = p.base_frame, extrinsics_from_tf(self, p.base_frame)
+            bodies = {}
         self._calibration = Calibration(
             names,
             extrinsics=extrinsics,
             base_frame=base_frame,
             rectified=p.rectified,
-            size=self._predictor.size,
+            fit=self._predictor.fit,
+            bodies=bodies,
         )
         self._motion = self._choose_motion(base_frame)
 
@@ -231,24 +210,6 @@ class SurroundDepthNode(LifecycleNode):
         if not self.get_parameter("use_sim_time").value:
             return time.monotonic_ns
         return SlowerClock(lambda: self.get_clock().now().nanoseconds, time.monotonic_ns)
-
-    def _advertise(self) -> None:
-        def output(kind, topic):
-            overridable = QoSOverridingOptions.with_default_policies()
-            return self.create_publisher(
-                kind, topic, OUTPUT_QOS, qos_overriding_options=overridable
-            )
-
-        for name in self._names:
-            topic = f"{name}/depth/image_rect"
-            self._outputs[f"{name} depth"] = output(Image, topic)
-            self._outputs[f"{name} info"] = output(CameraInfo, f"{name}/depth/camera_info")
-            if self.params.depth_compressed:
-                compressed = output(CompressedImage, f"{topic}/compressedDepth")
-                self._outputs[f"{name} compressed"] = compressed
-        self._outputs["points"] = output(PointCloud2, "points")
-        self._outputs["status"] = output(DiagnosticStatus, "~/status")
-        self._outputs["diagnostics"] = output(DiagnosticArray, "/diagnostics")
 
     def _subscribe(self) -> None:
         p = self.params
@@ -362,13 +323,7 @@ class SurroundDepthNode(LifecycleNode):
     def _process(self, arrived_s: float, stamped: StampedSet) -> None:
         output = self._pipeline.process(stamped, self.params)
         started = time.monotonic()
-        for depth in output.depths:
-            name = self._names[depth.camera]
-            self._outputs[f"{name} depth"].publish(depth.depth)
-            self._outputs[f"{name} info"].publish(depth.info)
-            if depth.compressed is not None:
-                self._outputs[f"{name} compressed"].publish(depth.compressed)
-        self._outputs["points"].publish(output.cloud)
+        self._outputs.publish(output)
         finished = time.monotonic()
         total = finished - arrived_s
         seconds = {**output.seconds, "publish": finished - started, "total": total}

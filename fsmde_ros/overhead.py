@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,9 @@ from tqdm import tqdm
 
 from fsmde_core.card import ModelCard, load_card
 from fsmde_core.files import write_json
+from fsmde_core.fit import Fit, fit_camera
 from fsmde_core.predictor import Prediction, Predictor
-from fsmde_core.rig import Rig, load_rig
+from fsmde_core.rig import Camera, load_rig
 from fsmde_core.session import SessionConfig
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics import STAGES
@@ -51,30 +52,32 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class SleepingPredictor:
     """Stands in for the Predictor: answers 10 m everywhere after INFERENCE_S."""
 
-    resize = Predictor.resize
-    size = Predictor.size
-
-    def __init__(self, card_path: Path, **_session_options):
+    def __init__(self, card_path: Path, *, input_pixels: int = 0, **_options):
         self.card: ModelCard = load_card(card_path)
         self.provider, self.refused = "none, a stub", {}
         self.config = SessionConfig()
-        self._answers: dict[tuple[int, ...], np.ndarray] = {}
+        self._pixels = input_pixels or self.card.input_width * self.card.input_height
 
-    def warm_up(self, cameras: int) -> None:
+    def fit(self, camera: Camera) -> Fit:
+        """As Predictor.fit."""
+        return fit_camera(camera, pixels=self._pixels)
+
+    def warm_up(self, fits: Sequence[Fit]) -> None:
         """Nothing to do."""
 
-    def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """As Predictor.stack."""
-        return np.stack(images)
-
-    def predict(self, images: np.ndarray, rig: Rig) -> Prediction:
+    def predict(self, images: Sequence[np.ndarray], fits: Sequence[Fit]) -> Prediction:
         """As Predictor.predict."""
-        shape = images.shape[:3]
-        if shape not in self._answers:
-            self._answers[shape] = np.full(shape, 10.0, np.float32), np.ones(shape, np.float32)
         time.sleep(INFERENCE_S)
-        depth, confidence = self._answers[shape]
-        return Prediction(depth, confidence, images, rig.resized(*self.size))
+        ten, one = (tuple(_constant(fit.size, value) for fit in fits) for value in (10.0, 1.0))
+        return Prediction(
+            depth=ten, confidence=one, surface=one, images=tuple(images), fits=tuple(fits)
+        )
+
+
+@cache
+def _constant(size: tuple[int, int], value: float) -> np.ndarray:
+    """A map [h, w] float32; the network's own take no time of the node's either."""
+    return np.full(size[::-1], value, np.float32)
 
 
 def run_node(record: Path, make_predictor, args: list[str]) -> int:

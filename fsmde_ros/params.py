@@ -17,6 +17,7 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from fsmde_core.predictor import LIKELY
 from fsmde_core.session import AUTO, PRECISIONS, SessionConfig
 from fsmde_ros.cloud import COLOURS, CloudOptions
 
@@ -66,6 +67,12 @@ class NodeParams:
         "auto: int8 on a CPU where the model card lists it, else fp32. Or fp32; fp16 (GPUs) or "
         "int8 (CPUs), files of their own that the card must list; bf16, which only OpenVINO has.",
         choices=(AUTO, *PRECISIONS),
+    )
+    input_pixels: int = _param(
+        0,
+        "About how many pixels of each image the network sees, at the image's own aspect; more is "
+        "slower and sees farther. 0: as many as the model was made for.",
+        low=0,
     )
     threads: int = _param(
         SessionConfig.threads, "CPU threads for inference; 0: one for each core.", low=0
@@ -118,19 +125,51 @@ class NodeParams:
         "",
         "The same from TF: a frame that the vehicle moves in, such as odom. Both empty: not done.",
     )
-    depth_size: str = _param("network", "Size of the depth images.", choices=("network", "source"))
+    depth_size: str = _param(
+        "network",
+        "Size of the depth images, and of the images beside them: as the network sees each camera, "
+        "or as it sends.",
+        choices=("network", "source"),
+    )
     depth_encoding: str = _param(
         "32FC1",
-        "32FC1: metres, NaN where invalid. 16UC1: millimetres, 0 where invalid or beyond 65.5 m.",
+        "32FC1: metres, and by REP 118 NaN where nothing is measured, +inf beyond reach, -inf too "
+        "near. 16UC1: millimetres, 0 for all of these and beyond 65.5 m.",
         choices=("32FC1", "16UC1"),
     )
     depth_compressed: bool = _param(
         False, "Also publish <camera>/depth/image_rect/compressedDepth: 16UC1 as PNG."
     )
-    min_depth_m: float = _param(0.5, "Depths below become invalid, metres.", low=0.0, live=True)
-    max_depth_m: float = _param(80.0, "Depths beyond become invalid, metres.", low=0.0, live=True)
+    publish_confidence: bool = _param(
+        False, "Also publish <camera>/confidence/image_rect: 32FC1, 0 to 1, NaN where unseen."
+    )
+    publish_color: bool = _param(
+        False,
+        "Also publish <camera>/color/image_rect: what the network sees, pixel by pixel beside its "
+        "depth image.",
+    )
+    publish_camera_points: bool = _param(
+        False, "Also publish <camera>/points: a cloud of each camera in its optical frame."
+    )
+    min_depth_m: float = _param(
+        0.3, "Depths below become -inf in the depth image, metres.", low=0.0, live=True
+    )
+    max_depth_m: float = _param(
+        200.0, "Depths beyond become +inf in the depth image, metres.", low=0.0, live=True
+    )
+    min_surface_probability: float = _param(
+        LIKELY,
+        "Where a surface is less likely than this, as in the sky, the depth image is +inf.",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
     min_confidence: float = _param(
-        0.0, "Pixels less confident than this become invalid.", low=0.0, high=1.0, live=True
+        0.0,
+        "Where the network is less confident of a depth than this, the depth image is NaN.",
+        low=0.0,
+        high=1.0,
+        live=True,
     )
     cloud_stride: int = _param(
         2, "Every which pixel row and column enters the cloud.", low=1, high=64, live=True
@@ -154,9 +193,9 @@ class NodeParams:
         "rgb", "What the colour of the points shows.", choices=COLOURS, live=True
     )
 
-    def session_options(self) -> dict[str, Any]:
+    def predictor_options(self) -> dict[str, Any]:
         """The parameters that say how the model runs, as the predictor takes them."""
-        names = ("providers", "precision", "threads", "cuda_graph", "engine_cache")
+        names = ("input_pixels", "providers", "precision", "threads", "cuda_graph", "engine_cache")
         return {name: getattr(self, name) for name in names}
 
     def cloud_options(self) -> CloudOptions:

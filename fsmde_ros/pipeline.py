@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from fsmde_core.predictor import Prediction, Predictor
-from fsmde_core.rig import Camera, Rig
+from fsmde_core.predictor import Predictor
+from fsmde_core.rig import Rig
+from fsmde_ros.answers import POINTS, Message, camera_messages, depth_image
 from fsmde_ros.calibration import Calibration, View
 from fsmde_ros.cloud import CloudBuilder
 from fsmde_ros.conversions import (
     MessageError,
     SourceImage,
-    camera_info_msg,
     cloud_msg,
-    compressed_depth_msg,
     decode_image,
-    depth_msg,
-    depth_msg_mm,
     ns_to_stamp,
 )
 from fsmde_ros.ego_motion import EgoMotion
@@ -44,24 +41,15 @@ class PreparedImage:
     view: View | None
     """The calibration that pixels were made with; None if there was no usable one."""
     pixels: np.ndarray | None
-    """[h, w, 3] uint8 RGB, rectified, at the network's size."""
-
-
-@dataclass(frozen=True)
-class DepthOutput:
-    """What is published for one camera."""
-
-    camera: int
-    depth: Image
-    info: CameraInfo
-    compressed: CompressedImage | None
+    """[h, w, 3] uint8 RGB, the network's input."""
 
 
 @dataclass(frozen=True)
 class SetOutput:
     """What is published for one set."""
 
-    depths: list[DepthOutput]
+    cameras: dict[int, dict[str, Message]]
+    """Messages by the camera's number and the topic below its name."""
     cloud: PointCloud2
     motion_unknown: str | None
     """Why ego motion is not compensated in the cloud although it is asked for."""
@@ -101,27 +89,31 @@ class Pipeline:
         """Predict and convert one set, partial or complete; MessageError names what is wrong."""
         started = time.monotonic()
         images = [stamped.items[i].result() for i in stamped.present]
-        pixels = [self._fitted(i, image).pixels for i, image in zip(stamped.present, images)]
-        batch, rig = self._predictor.stack(pixels), self._calibration.rig(stamped.present)
+        images = [self._fitted(i, image) for i, image in zip(stamped.present, images)]
         decoded = time.monotonic()
-        prediction = self._predictor.predict(batch, rig)
+        prediction = self._predictor.predict(
+            [image.pixels for image in images], [image.view.fit for image in images]
+        )
         inferred = time.monotonic()
-        valid = is_valid(prediction.depth, prediction.confidence, params)
-        depths = [
-            _depth_output(prediction, k, valid[k], (index, image, rig.cameras[k]), params)
-            for k, (index, image) in enumerate(zip(stamped.present, images))
-        ]
+        depths = [depth_image(prediction, k, params) for k in range(len(images))]
+        cameras = {
+            index: camera_messages(prediction, k, depths[k], images[k].header, params)
+            for k, index in enumerate(stamped.present)
+        }
+        builder = self._builder(prediction.rig, params)
+        for k, messages in enumerate(cameras.values()) if params.publish_camera_points else ():
+            points = builder.of_camera(prediction, depths, k)
+            messages[POINTS] = cloud_msg(points, images[k].header)
         T_now_ego, reason = self._moved(stamped)
-        points = self._builder(prediction.rig, params)(prediction, valid, T_now_ego)
-        header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=rig.base_frame)
-        cloud = cloud_msg(points, header)
+        header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=self._calibration.base_frame)
+        cloud = cloud_msg(builder(prediction, depths, T_now_ego), header)
         finished = time.monotonic()
         seconds = {
             "decode": decoded - started,
             "inference": inferred - decoded,
             "messages": finished - inferred,
         }
-        return SetOutput(depths, cloud, reason, seconds)
+        return SetOutput(cameras, cloud, reason, seconds)
 
     def _moved(self, stamped: StampedSet) -> tuple[np.ndarray | None, str | None]:
         """T_now_ego [N, 4, 4] of the cameras in the set, or the reason why it is not known."""
@@ -140,15 +132,17 @@ class Pipeline:
         return self._cloud
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
-        source = decode_image(msg, topic, enough=self._predictor.size)
+        enough = None
+        with suppress(MessageError):  # a usable CameraInfo may come just after the image
+            enough = self._calibration.view(index).enough
+        source = decode_image(msg, topic, enough=enough)
         image = PreparedImage(topic, msg.header, source, None, None)
-        try:
+        with suppress(MessageError):
             return self._fitted(index, image)
-        except MessageError:  # a usable CameraInfo may come just after the image
-            return image
+        return image
 
     def _fitted(self, index: int, image: PreparedImage) -> PreparedImage:
-        """The image rectified, at the network's size, by the calibration that holds now."""
+        """The image as the network takes it, by the calibration that holds now."""
         view = self._calibration.view(index)
         if image.view is view:
             return image
@@ -158,37 +152,4 @@ class Pipeline:
                 f"{image.topic}: image {source.width}x{source.height} contradicts its "
                 f"CameraInfo {camera.width}x{camera.height}"
             )
-        if view.rectifier is None:
-            pixels = self._predictor.resize(source.pixels)
-        else:
-            pixels = view.rectifier(source.pixels, scale=source.pixels.shape[1] / source.width)
-        return replace(image, view=view, pixels=pixels)
-
-
-def _depth_output(
-    prediction: Prediction,
-    k: int,
-    valid: np.ndarray,
-    source: tuple[int, PreparedImage, Camera],
-    params: NodeParams,
-) -> DepthOutput:
-    """The messages of the k-th camera of a prediction; source is where its image came from."""
-    index, image, source_camera = source
-    depth, camera = prediction.depth[k], prediction.rig.cameras[k]
-    if params.depth_size == "source":
-        camera = source_camera
-        size = (camera.width, camera.height)
-        depth, confidence = cv2.resize(depth, size), cv2.resize(prediction.confidence[k], size)
-        valid = is_valid(depth, confidence, params)
-    convert = depth_msg if params.depth_encoding == "32FC1" else depth_msg_mm
-    compressed = None
-    if params.depth_compressed:
-        compressed = compressed_depth_msg(depth, valid, image.header)
-    info = camera_info_msg(camera, image.header)
-    return DepthOutput(index, convert(depth, valid, image.header), info, compressed)
-
-
-def is_valid(depth: np.ndarray, confidence: np.ndarray, params: NodeParams) -> np.ndarray:
-    """Pixels [...] bool whose depth is in range and whose confidence suffices."""
-    in_range = (depth >= params.min_depth_m) & (depth <= params.max_depth_m)
-    return in_range & (confidence >= params.min_confidence) if params.min_confidence else in_range
+        return replace(image, view=view, pixels=view.image(source.pixels))

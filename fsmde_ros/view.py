@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from fsmde_core.files import whole_file
 from fsmde_core.rig import Rig, RigError, load_rig, opencv_to_K
+from fsmde_ros.answers import CONFIDENCE
 from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.writer import RIG_FILE, TF_TYPE
 from fsmde_ros.conversions import (
@@ -96,8 +97,10 @@ class BagView:
             return self._rerun.EncodedImage(contents=msg.data.tobytes(), media_type=media_type)
         if isinstance(msg, Image) and msg.encoding in MILLIMETRES:
             kind = np.float32 if msg.encoding == "32FC1" else np.uint16
-            depth = np.frombuffer(msg.data, kind).reshape(msg.height, msg.width)
-            return self._rerun.DepthImage(depth, meter=MILLIMETRES[msg.encoding])
+            values = np.frombuffer(msg.data, kind).reshape(msg.height, msg.width)
+            if topic.endswith(CONFIDENCE):
+                return self._rerun.Image(values, color_model="L")
+            return self._rerun.DepthImage(values, meter=MILLIMETRES[msg.encoding])
         return self._rerun.Image(decode_image(msg, topic).pixels)
 
     def _pose(self, frame: str, T_parent_child: np.ndarray, *, static: bool) -> None:

@@ -75,3 +75,31 @@ def stub_model(tmp_path_factory) -> Path:
     from stub_model import write_stub_model
 
     return write_stub_model(tmp_path_factory.mktemp("stub") / "stub.json")
+
+
+@pytest.fixture(scope="session")
+def free_model(tmp_path_factory) -> Path:
+    """The card of a model of every shape: 10 m everywhere, and no surface where it is blue."""
+    from stub_model import write_free_model
+
+    return write_free_model(tmp_path_factory.mktemp("free") / "free.json")
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory) -> Path:
+    """The card of a small student that was never trained, with its ONNX file; to be copied."""
+    import torch
+
+    from fsmde_core.card import add_file
+    from fsmde_core.checkpoint import save_student
+    from fsmde_core.export import export_onnx
+    from fsmde_core.student import StudentConfig, StudentDepthNet
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("untrained") / "tiny.json"
+    config = StudentConfig(input_width=128, input_height=64, n_bins=8, decoder_channels=16)
+    student = StudentDepthNet(config).eval()
+    save_student(student, path, config=config, description="", licence="", provisional=True)
+    export_onnx(student, config, path.with_suffix(".onnx"))  # slow: once for all tests
+    add_file(path, path.with_suffix(".onnx"))
+    return path

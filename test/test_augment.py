@@ -7,10 +7,13 @@ import pytest
 from fsmde_core.data.augment import (
     AugmentConfig,
     as_camera_sees,
+    at_size,
     augmented,
     colour_jitter,
     crop_and_resize,
+    largest_window,
     mirrored,
+    random_size,
     random_window,
     turned,
 )
@@ -45,13 +48,59 @@ def test_a_crop_and_resize_keeps_points_on_their_pixels(rig, views):
     assert image.shape == (60, 80, 3)
 
 
-def test_random_windows_stay_inside_and_keep_the_aspect(rig):
+def test_enlarged_images_are_smooth(rig):
+    ramp = np.repeat(np.arange(320, dtype=np.uint8)[None, :, None] // 2 * 2, 180, axis=0)
+    camera, image = rig.cameras[0], np.repeat(ramp, 3, axis=2)
+    _, large = crop_and_resize(camera, image, window=(40, 20, 64, 32), size=(448, 224))
+    assert np.diff(large[100, :, 0].astype(int)).max() <= 1  # blocks would step by two
+
+
+@pytest.mark.parametrize("pixel_aspect", [0.6, 1.0, 1.5])
+def test_random_windows_stay_inside_and_are_not_stretched(rig, pixel_aspect):
     camera, rng = rig.cameras[0], np.random.default_rng(0)
-    for _ in range(100):
-        left, top, width, height = random_window(camera, smallest=0.5, rng=rng)
-        camera.cropped(left, top, width, height)  # raises if it leaves the image
-        assert width >= 160
-        assert abs(width / height - 16 / 9) < 0.03
+    stretched = camera.resized(320, round(180 * pixel_aspect))  # fy / fx is the pixel_aspect
+    for size in ((320, 320), (448, 256), (864, 224), (64, 96)):
+        *_, widest, tallest = largest_window(stretched, size)
+        assert widest == stretched.width or tallest == stretched.height
+        for _ in range(50):
+            window = random_window(stretched, size, smallest=0.5, rng=rng)
+            cut = stretched.cropped(*window).resized(*size)  # raises if it leaves the image
+            off = 1 / window[2] + 1 / window[3]  # windows are whole pixels
+            assert abs(np.log(cut.K[0, 0] / cut.K[1, 1])) < off
+            assert window[2] >= 0.5 * widest - 1 and window[3] >= 0.5 * tallest - 1
+
+
+def test_windows_of_the_smallest_images_are_not_empty(rig):
+    tiny, rng = rig.cameras[0].resized(3, 2), np.random.default_rng(0)
+    for size in ((3200, 32), (32, 3200), (64, 32)):
+        window = random_window(tiny, size, smallest=0.1, rng=rng)
+        tiny.cropped(*window)
+        assert min(window[2:]) >= 1
+
+
+def test_without_crops_the_window_is_the_largest_in_the_middle(rig):
+    camera, rng = rig.cameras[0], np.random.default_rng(0)
+    windows = {random_window(camera, (320, 320), smallest=1.0, rng=rng) for _ in range(5)}
+    assert windows == {(70, 0, 180, 180)}
+    assert largest_window(camera, (640, 160)) == (0, 50, 320, 80)
+
+
+def test_sizes_are_drawn_between_the_aspects_and_the_pixels():
+    config = AugmentConfig(aspects=(1.0, 4.0), pixels=(0.5, 3.0))
+    rng = np.random.default_rng(0)
+    sizes = np.array([random_size(config, (448, 256), rng) for _ in range(300)])
+    assert (sizes % 32 == 0).all()
+    aspects, pixels = sizes[:, 0] / sizes[:, 1], sizes.prod(axis=1) / (448 * 256)
+    for values, low, high in ((aspects, 1, 4), (pixels, 0.5, 3)):
+        assert low * 0.8 < values.min() < low * 1.15 and high * 0.85 < values.max() < high * 1.25
+        assert np.isclose(np.median(values), np.sqrt(low * high), rtol=0.15)  # even in logs
+    assert len(np.unique(sizes, axis=0)) > 60
+
+
+@pytest.mark.parametrize("default", [(448, 256), (640, 352), (32, 32), (1920, 64)])
+def test_the_size_is_the_students_own_unless_asked_otherwise(default):
+    rng = np.random.default_rng(0)
+    assert random_size(AugmentConfig(), default, rng) == default
 
 
 def test_turning_moves_the_heading_only(rig):
@@ -105,10 +154,19 @@ def points_ego(item, name):
 
 
 def test_without_augmentation_only_the_size_changes(item):
-    same = augmented(item, NOTHING, size=(320, 180), rng=np.random.default_rng(0))
-    for name in ("images", "K", "T_ego_cam", "valid", "mask"):
-        assert np.array_equal(getattr(same, name), getattr(item, name)), name
-    assert np.allclose(same.depth_gt, item.depth_gt)
+    drawn = augmented(item, NOTHING, size=(320, 180), rng=np.random.default_rng(0))
+    for same in (drawn, at_size(item, size=(320, 180), dense=False)):
+        for name in ("images", "K", "T_ego_cam", "valid", "mask"):
+            assert np.array_equal(getattr(same, name), getattr(item, name)), name
+        assert np.allclose(same.depth_gt, item.depth_gt)
+
+
+def test_another_shape_takes_the_middle_or_the_whole(item):
+    middle = at_size(item, size=(180, 180), dense=False)
+    assert np.array_equal(middle.images, item.images[:, :, 70:250])
+    assert np.allclose(middle.K[:, 0, 0], middle.K[:, 1, 1])
+    whole = at_size(item, size=(160, 180), dense=False, whole=True)
+    assert np.allclose(whole.K, np.diag([0.5, 1, 1]) @ item.K)
 
 
 def test_the_mirror_world_has_left_and_right_exchanged(item):
@@ -191,7 +249,8 @@ def test_a_turn_moves_all_cameras_alike(item):
     assert np.allclose(change[0][2], [0, 0, 1, 0])
 
 
-def test_a_teachers_bins_follow_the_pixels_and_the_focal_length(item, views):
+@pytest.mark.parametrize("size", [(320, 180), (180, 180), (320, 96)])
+def test_a_teachers_bins_follow_the_pixels_and_the_focal_length(item, views, size):
     depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
     depth_gt[depth_gt == 0] = 150
     edges = np.geomspace(0.5, 200, 65)
@@ -205,8 +264,8 @@ def test_a_teachers_bins_follow_the_pixels_and_the_focal_length(item, views):
     )  # fmt: skip
     config = replace(NOTHING, smallest_crop=0.5, mirror_probability=1.0)
     rng = np.random.default_rng(3)
-    cut = augmented(taught, config, size=(320, 180), rng=rng, dense=True)
-    assert cut.teacher_logits.shape == (6, 64, 45, 80)
+    cut = augmented(taught, config, size=size, rng=rng, dense=True)
+    assert cut.teacher_logits.shape == (6, 64, size[1] // 4, size[0] // 4)
     probs = np.exp(cut.teacher_logits - cut.teacher_logits.max(axis=1, keepdims=True))
     probs /= probs.sum(axis=1, keepdims=True)
     depth = (probs * cut.teacher_centers[..., None, None]).sum(axis=1)

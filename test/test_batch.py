@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.batch import BodyMasks, RigDataset, collate
 from fsmde_core.data.sample import DatasetError, LidarSweep, Sample
+from fsmde_core.distill.config import DataConfig
+from fsmde_core.distill.stream import open_split
 from fsmde_core.geometry import make_transform
-from fsmde_core.rig import Camera, Rig
+from fsmde_core.rig import Camera, Rig, save_rig
 
 FORWARD = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]  # optical axes in the ego frame
 
@@ -80,6 +83,54 @@ def test_masks_by_group_of_the_scene(tmp_path):
         BodyMasks(tmp_path)("000151", "front")
     with pytest.raises(DatasetError, match="2/left_mask.png is missing"):
         BodyMasks(tmp_path)("000150", "left")
+
+
+@pytest.fixture
+def rig_with_masks(tmp_path):
+    """A rig file: front, at twice the images' size, sees its vehicle below, left does not."""
+    body = np.zeros((16, 32), bool)
+    body[12:] = True
+    K = [[20.0, 0, 16], [0, 20.0, 8], [0, 0, 1]]
+    pose = make_transform(FORWARD, [0, 0, 0])
+    front = Camera("front", "front_optical", 32, 16, K, pose, body)
+    left = Camera("left", "left_optical", 32, 16, K, pose)
+    save_rig(Rig((front, left)), tmp_path / "own" / "rig.yml")
+    return tmp_path / "own" / "rig.yml"
+
+
+def test_masks_of_a_rig_file(moving, rig_with_masks):
+    masks = BodyMasks(rig_with_masks)
+    assert not masks("any scene", "left").any()
+    for size, first in ((None, 6), ((8, 4), 3)):
+        item = RigDataset([moving], points, size=size, masks=masks)[0]
+        assert item.mask[0, first:].all() and not item.mask[0, :first].any()
+    with pytest.raises(DatasetError, match="rig.yml has no camera 'back'; it has front, left"):
+        masks("any scene", "back")
+
+
+def test_a_rig_file_whose_mask_is_gone_is_named(rig_with_masks):
+    (rig_with_masks.parent / "front_mask.png").unlink()
+    with pytest.raises(DatasetError, match="rig.yml: camera front: mask .*front_mask.png is miss"):
+        BodyMasks(rig_with_masks)
+    with pytest.raises(DatasetError, match="none.yaml: No such file"):
+        BodyMasks(rig_with_masks.with_name("none.yaml"))
+
+
+def test_the_trainer_reads_the_masks_of_a_rig_file(nuscenes_root, tmp_path):
+    cameras = nuscenes.read_keyframes(nuscenes_root, "v1.0-mini")[0].rig.cameras
+    body = np.zeros((900, 1600), bool)
+    body[450:] = True
+    save_rig(Rig((replace(cameras[0], body=body), *cameras[1:])), tmp_path / "rig.yaml")
+    data = DataConfig(
+        kind="nuscenes",
+        train=str(nuscenes_root),
+        train_split="all",
+        version="v1.0-mini",
+        masks=str(tmp_path / "rig.yaml"),
+        size=(160, 90),
+    )
+    item = open_split(data, train=True)[0]
+    assert item.mask[0, 45:].all() and not item.mask[0, :45].any() and not item.mask[1:].any()
 
 
 def test_real_masks(ddad_scene, nuscenes_root):

@@ -67,7 +67,11 @@ def test_multiply_adds_of_a_graph_worked_out_by_hand(tmp_path):
     ]
     image = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["cameras", 3, 10, 20])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["cameras", 5, 10, 20])
-    save(helper.make_model(helper.make_graph(nodes, "g", [image], [out], weights)), tmp_path / "g")
+    graph, opset = (
+        helper.make_graph(nodes, "g", [image], [out], weights),
+        helper.make_opsetid("", 18),
+    )
+    save(helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "g")
     conv, transposed = 8 * 5 * 10 * 3 * 4, 8 * 5 * 10 * 5 * 4
     assert giga_macs(tmp_path / "g", 6) == pytest.approx(6 * (conv + transposed) / 1e9)
 

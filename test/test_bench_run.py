@@ -3,40 +3,23 @@
 import json
 
 import pytest
-import torch
 from conftest import ROOT
 
 from fsmde_core.bench.main import main
 from fsmde_core.bench.variant import Surround, Variant
 from fsmde_core.bench.worker import VariantError, Worker
-from fsmde_core.card import add_file
-from fsmde_core.checkpoint import save_student
-from fsmde_core.export import export_onnx
 from fsmde_core.session import CPU, CUDA
-from fsmde_core.student import StudentConfig, StudentDepthNet
 from fsmde_ros.bench import CloudStage
 
 RIG = ROOT / "config" / "rig_nuscenes.yaml"
 
 
-@pytest.fixture(scope="module")
-def card(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("tiny") / "tiny.json"
-    config = StudentConfig(input_width=64, input_height=32, n_bins=8, decoder_channels=16)
-    student = StudentDepthNet(config).eval()
-    save_student(student, path, config=config, description="", licence="", provisional=True)
-    export_onnx(student, config, path.with_suffix(".onnx"))
-    add_file(path, path.with_suffix(".onnx"))
-    return path
-
-
-def test_one_command_measures_stages_and_limits(card, tmp_path, capsys, monkeypatch):
+def test_one_command_measures_stages_and_limits(untrained, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("fsmde_core.bench.plan.GEMM_SIDE", {CPU: 64})
     monkeypatch.setattr("fsmde_core.bench.limits.COPY_BYTES", 1 << 16)
-    arguments = ["--larger", str(card), "--teachers", "--providers", CPU, CUDA]
+    arguments = ["--larger", str(untrained), "--teachers", "--providers", CPU, CUDA]
     arguments += ["--rounds", "2", "--out", str(tmp_path)]
-    assert main(arguments, model=card, rig_file=RIG, make_follow_up=CloudStage) == 0
+    assert main(arguments, model=untrained, rig_file=RIG, make_follow_up=CloudStage) == 0
     assert "tiny CPU fp32" in capsys.readouterr().out
     document = json.loads((tmp_path / "bench.json").read_text())
     network = document["networks"][0]

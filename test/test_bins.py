@@ -1,6 +1,6 @@
 import torch
 
-from fsmde_core.bins import BinHead, expected_depth, on_a_side
+from fsmde_core.bins import BinHead, BinOutput, expected_depth, on_a_side
 
 
 def head(n_bins=64):
@@ -63,10 +63,12 @@ def test_a_pixel_lies_on_one_side_of_an_edge_and_never_between():
     true_far = torch.arange(24) > 12
     sides = torch.where(true_far, 50.0, -50.0).expand(12, 24)
     sides = torch.nn.functional.pixel_unshuffle(sides[None, None], 4)
-    sharp, confidence = on_a_side(depth, torch.ones(1, 3, 6), sides, (12, 24))
-    row = sharp[0, 6]
+    output = BinOutput(torch.empty(0), torch.empty(0), depth, torch.ones(1, 3, 6))
+    sharp = on_a_side(output, sides, sides, (12, 24), stride=4)
+    row = sharp.depth[0, 6]
     assert torch.allclose(row[true_far], torch.tensor(40.0), rtol=1e-3)
     assert torch.allclose(row[~true_far], torch.tensor(4.0), rtol=1e-3)
-    assert torch.equal(confidence, torch.ones(1, 12, 24))
-    undecided, _ = on_a_side(depth, confidence[:, :3, :6], 0 * sides, (12, 24))
+    assert torch.equal(sharp.confidence, torch.ones(1, 12, 24))
+    assert torch.equal(sharp.surface_logits[0, 6] > 0, true_far)
+    undecided = on_a_side(output, 0 * sides, sides, (12, 24), stride=4).depth
     assert 4 <= undecided.min() and undecided.max() <= 40

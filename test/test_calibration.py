@@ -4,11 +4,15 @@ import sys
 from dataclasses import replace
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
 from std_msgs.msg import Header
 
+from fsmde_core.fit import fit_camera
+from fsmde_core.geometry import pixel_rays
+from fsmde_core.rig import K_to_opencv
 from fsmde_ros.calibration import (
     Calibration,
     disagreement,
@@ -22,42 +26,52 @@ def infos(rig):
     return [camera_info_msg(c, Header(frame_id=c.frame_id)) for c in rig.cameras]
 
 
-def filled(rig, extrinsics):
-    calibration = Calibration(
-        rig.names, extrinsics=extrinsics, base_frame="base_link", rectified=False, size=(64, 36)
-    )
+def small(camera):
+    """An input of 160x96 for cameras of 16:9."""
+    return fit_camera(camera, pixels=160 * 90)
+
+
+def empty(rig, extrinsics, **options):
+    options = {"base_frame": "base_link", "rectified": False, "fit": small, **options}
+    return Calibration(rig.names, extrinsics=extrinsics, **options)
+
+
+def filled(rig, extrinsics, **options):
+    calibration = empty(rig, extrinsics, **options)
     for i, msg in enumerate(infos(rig)):
         calibration.update(i, msg, f"/{rig.names[i]}/camera_info")
     return calibration
 
 
+def cameras(calibration):
+    """All cameras of a calibration."""
+    return [calibration.view(i).camera for i in range(6)]
+
+
 def test_the_rig_is_complete_once_every_camera_info_is_there(rig):
-    calibration = Calibration(
-        rig.names,
-        extrinsics=extrinsics_from_rig(rig),
-        base_frame="base_link",
-        rectified=False,
-        size=(64, 36),
-    )
+    calibration = empty(rig, extrinsics_from_rig(rig))
     for i, msg in enumerate(infos(rig)[:-1]):
         calibration.update(i, msg, "/info")
-    assert calibration.rig([1, 2]).names == rig.names[1:3]
+    assert [calibration.view(i).camera.name for i in (1, 2)] == list(rig.names[1:3])
     with pytest.raises(MessageError, match="no CameraInfo yet from front_left"):
-        calibration.rig(range(6))
+        cameras(calibration)
     calibration.update(5, infos(rig)[5], "/info")
-    assert np.allclose(calibration.rig(range(6)).K, rig.K)
-    assert np.allclose(calibration.rig(range(6)).T_ego_cam, rig.T_ego_cam)
+    for found, camera in zip(cameras(calibration), rig.cameras):
+        assert np.allclose(found.K, camera.K)
+        assert np.allclose(found.T_ego_cam, camera.T_ego_cam)
 
 
 def test_a_changed_camera_info_is_picked_up_and_an_equal_one_costs_nothing(rig):
     calibration = filled(rig, extrinsics_from_rig(rig))
-    before = calibration.rig(range(6))
+    before = calibration.view(0)
     calibration.update(0, infos(rig)[0], "/info")
-    assert calibration.rig(range(6)) is before
+    assert calibration.view(0) is before
     zoomed = infos(rig)[0]
-    zoomed.k[0] = 2 * zoomed.k[0]
+    zoomed.k[0], zoomed.k[4] = 2 * zoomed.k[0], 2 * zoomed.k[4]
     calibration.update(0, zoomed, "/info")
-    assert calibration.rig(range(6)).K[0, 0, 0] == pytest.approx(2 * rig.K[0, 0, 0])
+    view = calibration.view(0)
+    assert view.camera.K[0, 0] == pytest.approx(2 * rig.K[0, 0, 0])
+    assert view.fit.camera.K[0, 0] == pytest.approx(2 * before.fit.camera.K[0, 0])
 
 
 def test_a_rig_file_that_contradicts_camera_info_is_told_of(rig):
@@ -96,7 +110,7 @@ def test_extrinsics_come_from_tf(rig, transforms):
     for i, camera in enumerate(rig.cameras):
         transforms["base_link", camera.frame_id] = float(i)
     calibration = filled(rig, extrinsics_from_tf(None, "base_link"))
-    assert calibration.rig(range(6)).T_ego_cam[:, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
+    assert [camera.T_ego_cam[0, 3] for camera in cameras(calibration)] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_frame_that_tf_does_not_know_is_named_until_it_comes(rig, transforms):
@@ -104,6 +118,94 @@ def test_a_frame_that_tf_does_not_know_is_named_until_it_comes(rig, transforms):
         transforms["base_link", camera.frame_id] = 0.0
     calibration = filled(rig, extrinsics_from_tf(None, "base_link"))
     with pytest.raises(MessageError, match="/tf: base_link <- front_optical_frame of front"):
-        calibration.rig(range(6))
+        cameras(calibration)
     transforms["base_link", rig.cameras[0].frame_id] = 1.0
-    assert calibration.rig(range(6)).T_ego_cam[0, 0, 3] == 1.0
+    assert cameras(calibration)[0].T_ego_cam[0, 3] == 1.0
+
+
+def bonnet():
+    """A mask of 320x180: the lower 40 rows show the own vehicle."""
+    mask = np.zeros((180, 320), bool)
+    mask[140:] = True
+    return mask
+
+
+def with_distortion(rig, *, fy_over_fx=1.0, zoom=1.0):
+    """A CameraInfo with a barrel lens, whose P has been chosen by somebody."""
+    (msg, *_) = infos(rig)
+    msg.d = [-0.3, 0.08, 0.0, 0.0, 0.0]
+    fx = zoom * rig.cameras[0].K[0, 0]
+    msg.p = [fx, 0.0, 159.5, 0.0, 0.0, fx * fy_over_fx, 89.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return msg
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_the_own_body_is_not_seen(rig, rectified):
+    extrinsics, bodies = extrinsics_from_rig(rig), {"front": bonnet()}
+    calibration = filled(rig, extrinsics, bodies=bodies, rectified=rectified)
+    fit = calibration.view(0).fit
+    assert fit.size == (160, 96)
+    # 40 of 180 rows are 20 of the 90 that the image has at this width; 6 more rows repeat its top
+    assert not fit.seen[-20:].any() and not fit.seen[:6].any()
+    assert fit.seen[6:-20].all()
+    assert calibration.view(1).fit.seen[6:].all()
+
+
+def test_a_mask_goes_through_the_lens_like_the_image(rig):
+    calibration = filled(rig, extrinsics_from_rig(rig), bodies={"front": bonnet()})
+    calibration.update(0, with_distortion(rig), "/front/camera_info")
+    view = calibration.view(0)
+    picture = np.where(bonnet()[..., None], 0, np.full((180, 320, 3), 255)).astype(np.uint8)
+    shown = view.image(picture)[..., 0] > 127
+    assert (view.fit.seen != shown).mean() < 0.01  # along its edge
+    assert 0.6 < shown.mean() < 0.85
+    calibration.update(0, infos(rig)[0], "/front/camera_info")
+    assert not np.array_equal(calibration.view(0).fit.seen, shown)
+
+
+def test_the_blind_corners_of_a_lens_are_not_seen(rig):
+    calibration = filled(rig, extrinsics_from_rig(rig))
+    wide = with_distortion(rig, zoom=0.55)  # as OpenCV's alpha 1 would have it
+    calibration.update(0, wide, "/front/camera_info")
+    fit = calibration.view(0).fit
+    assert not fit.seen[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+    assert fit.seen[48, 80] and 0.3 < fit.seen.mean() < 0.95
+    at_source = fit.to_source(np.where(fit.seen, np.float32(7), np.float32(np.nan)))
+    assert at_source.shape == (180, 320) and np.isnan(at_source[0, 0]) and at_source[90, 160] == 7
+
+
+@pytest.mark.parametrize("fy_over_fx", [0.8, 1.25])
+def test_pixels_are_square_whatever_P_says(rig, fy_over_fx):
+    """A picture that is straight in the P that was asked for is straight in ours."""
+    calibration = filled(rig, extrinsics_from_rig(rig))
+    calibration.update(0, with_distortion(rig, fy_over_fx=fy_over_fx), "/front/camera_info")
+    view = calibration.view(0)
+    K = view.fit.camera.K
+    assert K[0, 0] == pytest.approx(K[1, 1], rel=1e-6)
+    assert view.camera.K[1, 1] / view.camera.K[0, 0] == pytest.approx(fy_over_fx)
+    u, v = np.meshgrid(np.arange(320.0), np.arange(180.0))
+    where = np.stack([u, v], axis=-1).astype(np.float32)
+    seen = np.argwhere(view.fit.seen[8:-8:8, 8:-8:8]) * 8 + 8  # as rows and columns
+    rays = pixel_rays(K, seen[:, ::-1] + 0.5)
+    expected, _ = cv2.projectPoints(
+        rays, np.zeros(3), np.zeros(3), K_to_opencv(rig.cameras[0].K),
+        np.array([-0.3, 0.08, 0.0, 0.0, 0.0]),
+    )  # fmt: skip
+    assert len(seen) > 50
+    assert np.abs(view.image(where)[tuple(seen.T)] - expected[:, 0]).max() < 0.1
+
+
+def test_an_image_is_not_reduced_below_what_the_network_sees_of_it(rig):
+    calibration = filled(rig, extrinsics_from_rig(rig))
+    assert calibration.view(0).enough == (160, 90)
+    calibration.update(0, with_distortion(rig, zoom=2.0), "/front/camera_info")
+    assert calibration.view(0).enough == (320, 180)  # half of it fills the same input
+
+
+def test_a_mask_of_another_size_is_refused_by_name(rig):
+    for bodies, sentence in (
+        ({"front": np.zeros((90, 160), bool)}, "camera front: its mask is 160x90, its images are"),
+        ({"back": np.zeros((320, 180), bool)}, "camera back: its mask is 180x320"),
+    ):
+        with pytest.raises(MessageError, match=f"camera_info: {sentence}"):
+            cameras(filled(rig, extrinsics_from_rig(rig), bodies=bodies))

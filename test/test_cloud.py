@@ -1,24 +1,38 @@
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+from blocks import render_blocks
+
+from fsmde_core.fit import Fit
+from fsmde_core.geometry import transform_points
 from fsmde_core.predictor import Prediction
+from fsmde_core.rig import Rig
 from fsmde_ros.cloud import COLOURS, CloudBuilder, CloudOptions, flying_pixels, rgb_of, xyz_of
 
 
 def exact(rig, views) -> Prediction:
-    depth = np.stack([depth for _, depth in views])
-    images = np.stack([image for image, _ in views])
-    return Prediction(depth, np.ones_like(depth), images, rig)
+    depth = tuple(depth for _, depth in views)
+    ones = tuple(np.ones_like(d) for d in depth)
+    images = tuple(image for image, _ in views)
+    fits = tuple(Fit(camera, camera) for camera in rig.cameras)
+    return Prediction(depth=depth, confidence=ones, surface=ones, images=images, fits=fits)
 
 
-def fused_cloud(prediction, valid, **options):
-    points = CloudBuilder(prediction.rig, CloudOptions(**options))(prediction, valid)
+def surfaces(prediction):
+    """Depths as they are published: +inf in the sky."""
+    return [np.where(depth > 0, depth, np.float32(np.inf)) for depth in prediction.depth]
+
+
+def fused_cloud(prediction, depths, **options):
+    points = CloudBuilder(prediction.rig, CloudOptions(**options))(prediction, depths)
     return xyz_of(points), rgb_of(points)
 
 
 def test_exact_depth_puts_the_ground_on_the_ground(rig, views):
     prediction = exact(rig, views)
-    xyz, rgb = fused_cloud(prediction, prediction.depth > 0, stride=1)
-    assert len(xyz) == len(rgb) == (prediction.depth > 0).sum()
+    xyz, rgb = fused_cloud(prediction, surfaces(prediction), stride=1)
+    assert len(xyz) == len(rgb) == sum((depth > 0).sum() for depth in prediction.depth)
     assert xyz.dtype == np.float32 and rgb.dtype == np.uint8
     assert xyz[:, 2].min() > -0.01
     near = np.hypot(xyz[:, 0], xyz[:, 1]) < 7  # no block stands there
@@ -28,8 +42,7 @@ def test_exact_depth_puts_the_ground_on_the_ground(rig, views):
 
 def test_the_block_ahead_is_where_it_stands(rig, views):
     prediction = exact(rig, views)
-    front = np.zeros_like(prediction.depth, bool)
-    front[0] = prediction.depth[0] > 0
+    front = [surfaces(prediction)[0], *(np.full_like(d, np.nan) for d in prediction.depth[1:])]
     xyz, _ = fused_cloud(prediction, front, stride=1)
     # the block at x 12, y 3.5 is 4.5 m long: its rear face stands at x = 9.75
     face = (np.abs(xyz[:, 1] - 3.5) < 0.8) & (xyz[:, 2] > 0.1) & (xyz[:, 2] < 1.4)
@@ -38,18 +51,19 @@ def test_the_block_ahead_is_where_it_stands(rig, views):
 
 def test_stride_and_mask_thin_the_cloud(rig, views):
     prediction = exact(rig, views)
-    everything = np.ones_like(prediction.depth, bool)
-    xyz, _ = fused_cloud(prediction, everything, stride=4)
+    xyz, _ = fused_cloud(prediction, prediction.depth, stride=4)
     assert len(xyz) == 6 * (180 // 4) * (320 // 4)
-    xyz, rgb = fused_cloud(prediction, ~everything, stride=4)
-    assert xyz.shape == rgb.shape == (0, 3)
+    for nothing in (np.nan, np.inf, -np.inf):
+        empty = [np.full_like(depth, nothing) for depth in prediction.depth]
+        xyz, rgb = fused_cloud(prediction, empty, stride=4)
+        assert xyz.shape == rgb.shape == (0, 3)
 
 
 def test_without_overlaps_every_direction_has_one_camera(rig, views):
     prediction = exact(rig, views)
-    valid = prediction.depth > 0
-    everything, _ = fused_cloud(prediction, valid, stride=1)
-    once, _ = fused_cloud(prediction, valid, stride=1, drop_overlap=True)
+    depths = surfaces(prediction)
+    everything, _ = fused_cloud(prediction, depths, stride=1)
+    once, _ = fused_cloud(prediction, depths, stride=1, drop_overlap=True)
     # six views of 70 degrees see 420 degrees; far away each of the 360 remains once
     assert 0.75 < len(once) / len(everything) < 0.95
     azimuths = np.histogram(np.arctan2(once[:, 1], once[:, 0]), bins=36)[0]
@@ -66,15 +80,15 @@ def test_flying_pixels_are_found_at_edges_only():
 
 def test_the_edge_filter_empties_the_air_between_block_and_ground(rig, views):
     prediction = exact(rig, views)
-    valid = prediction.depth > 0
-    with_edges, _ = fused_cloud(prediction, valid, stride=1)
-    without, _ = fused_cloud(prediction, valid, stride=1, edge_ratio=0.2)
+    depths = surfaces(prediction)
+    with_edges, _ = fused_cloud(prediction, depths, stride=1)
+    without, _ = fused_cloud(prediction, depths, stride=1, edge_ratio=0.2)
     assert 0.8 < len(without) / len(with_edges) < 1.0
 
 
 def test_voxels_hold_one_point_each(rig, views):
     prediction = exact(rig, views)
-    xyz, rgb = fused_cloud(prediction, prediction.depth > 0, stride=2, voxel_m=0.5)
+    xyz, rgb = fused_cloud(prediction, surfaces(prediction), stride=2, voxel_m=0.5)
     assert len(xyz) == len(rgb)
     cells = np.floor(xyz / 0.5).astype(int)
     assert len(np.unique(cells, axis=0)) == len(cells)
@@ -82,11 +96,53 @@ def test_voxels_hold_one_point_each(rig, views):
 
 def test_colours_show_what_they_say(rig, views):
     prediction = exact(rig, views)
-    valid = prediction.depth > 0
+    depths = surfaces(prediction)
     for colour in COLOURS:
-        xyz, rgb = fused_cloud(prediction, valid, stride=4, colour=colour)
+        xyz, rgb = fused_cloud(prediction, depths, stride=4, colour=colour)
         assert rgb.shape == xyz.shape and rgb.dtype == np.uint8
-    _, by_camera = fused_cloud(prediction, valid, stride=4, colour="camera")
+    _, by_camera = fused_cloud(prediction, depths, stride=4, colour="camera")
     assert len(np.unique(by_camera, axis=0)) == len(rig.cameras)
-    empty, colours = fused_cloud(prediction, ~valid & False, colour="height", voxel_m=1.0)
+    nothing = [np.full_like(depth, np.nan) for depth in depths]
+    empty, colours = fused_cloud(prediction, nothing, colour="height", voxel_m=1.0)
     assert len(empty) == len(colours) == 0
+
+
+SHAPES = [(320, 192), (480, 96), (160, 160), (320, 192), (96, 64), (320, 192)]
+
+
+@pytest.fixture(scope="module")
+def mixed(rig):
+    """The same world seen by six cameras of four shapes, looking where those of the rig look."""
+    cameras = []
+    for camera, (width, height) in zip(rig.cameras, SHAPES):
+        K = np.array([[width / 1.4, 0, width / 2], [0, width / 1.4, height * 0.4], [0, 0, 1]])
+        cameras.append(replace(camera, width=width, height=height, K=K))
+    mixed_rig = Rig(tuple(cameras))
+    return exact(mixed_rig, [render_blocks(camera) for camera in cameras])
+
+
+@pytest.mark.parametrize("options", [{}, {"edge_ratio": 0.2}, {"drop_overlap": True}])
+def test_cameras_of_different_sizes_make_one_cloud(mixed, options):
+    depths = surfaces(mixed)
+    xyz, rgb = fused_cloud(mixed, depths, stride=1, **options)
+    seen = sum(np.isfinite(depth).sum() for depth in depths)
+    assert len(xyz) == len(rgb) and 0.6 * seen < len(xyz) <= seen
+    near = np.hypot(xyz[:, 0], xyz[:, 1]) < 7  # no block stands there
+    assert near.sum() > 500 and np.abs(xyz[near, 2]).max() < 0.01
+    for colour in COLOURS:
+        assert len(fused_cloud(mixed, depths, stride=1, colour=colour, **options)[1]) == len(xyz)
+
+
+def test_a_cameras_own_points_are_the_clouds_in_its_optical_frame(mixed):
+    depths, options = surfaces(mixed), CloudOptions(stride=2, edge_ratio=0.2, colour="height")
+    builder = CloudBuilder(mixed.rig, options)
+    together = builder(mixed, depths)
+    start = 0
+    for i, camera in enumerate(mixed.rig.cameras):
+        own = builder.of_camera(mixed, depths, i)
+        part = together[start : start + len(own)]
+        start += len(own)
+        assert np.allclose(transform_points(camera.T_ego_cam, xyz_of(own)), xyz_of(part), atol=1e-4)
+        assert np.array_equal(rgb_of(own), rgb_of(part))
+        assert (own["z"] > 0).all()
+    assert start == len(together)

@@ -18,10 +18,11 @@ from fsmde_ros.conversions import (
     compressed_depth_msg,
     decode_image,
     depth_from_msg,
-    depth_msg,
     depth_msg_mm,
+    float_msg,
     ns_to_stamp,
     rectifier_from_info,
+    rgb_msg,
     stamp_to_ns,
     transform_from_msg,
 )
@@ -182,15 +183,14 @@ def test_jpegs_are_decoded_at_reduced_scale_only_where_that_is_enough():
 
 
 def test_depth_in_millimetres_and_as_compressed_depth():
-    depth = np.array([[1.5, 70.0, 3.0004]], np.float32)
-    valid = np.array([[True, True, False]])
-    msg = depth_msg_mm(depth, valid, HEADER)
-    assert (msg.encoding, msg.step) == ("16UC1", 6)
-    assert np.frombuffer(msg.data, "<u2").tolist() == [1500, 0, 0]
-    packed = compressed_depth_msg(depth, valid, HEADER)
+    depth = np.array([[1.5, 70.0, np.nan, 3.0004, np.inf, -np.inf]], np.float32)
+    msg = depth_msg_mm(depth, HEADER)
+    assert (msg.encoding, msg.step) == ("16UC1", 12)
+    assert np.frombuffer(msg.data, "<u2").tolist() == [1500, 0, 0, 3000, 0, 0]
+    packed = compressed_depth_msg(depth, HEADER)
     assert packed.format == "16UC1; compressedDepth png"
     png = np.frombuffer(packed.data, np.uint8)[12:]  # behind the transport's header
-    assert cv2.imdecode(png, cv2.IMREAD_UNCHANGED).tolist() == [[1500, 0, 0]]
+    assert cv2.imdecode(png, cv2.IMREAD_UNCHANGED).tolist() == [[1500, 0, 0, 3000, 0, 0]]
 
 
 def test_an_unknown_distortion_is_refused_and_a_known_one_removed(rig):
@@ -198,6 +198,10 @@ def test_an_unknown_distortion_is_refused_and_a_known_one_removed(rig):
     msg.d = [-0.2, 0.05, 0.0, 0.0, 0.0]
     camera = camera_from_info(msg, "/info", name="front", T_ego_cam=np.eye(4), rectified=False)
     assert callable(rectifier_from_info(msg, "/info", camera))
+    msg.k = [0.0] * 9  # P alone does not say what to undo
+    with pytest.raises(MessageError, match="/info: K is zero: not calibrated"):
+        rectifier_from_info(msg, "/info", camera)
+    msg = camera_info_msg(rig.cameras[0], HEADER)
     msg.distortion_model = "barrel"
     with pytest.raises(MessageError, match="/info: distortion model 'barrel' is not one of plumb"):
         rectifier_from_info(msg, "/info", camera)
@@ -212,13 +216,18 @@ def test_rectified_images_take_P_whatever_D_says(rig):
 
 
 def test_depth_images_follow_rep_118():
-    depth = np.array([[1.5, 80.0, 3.0]], np.float32)
-    msg = depth_msg(depth, np.array([[True, False, True]]), HEADER)
-    assert (msg.encoding, msg.width, msg.height, msg.step) == ("32FC1", 3, 1, 12)
+    depth = np.array([[1.5, np.nan, 3.0, np.inf, -np.inf]], np.float32)
+    msg = float_msg(depth, HEADER)
+    assert (msg.encoding, msg.width, msg.height, msg.step) == ("32FC1", 5, 1, 20)
     assert msg.header == HEADER
     assert bytes(msg.data[:4]) == np.float32(1.5).tobytes()
-    back = depth_from_msg(msg)
-    assert back[0, 0] == 1.5 and np.isnan(back[0, 1]) and back[0, 2] == 3.0
+    assert np.array_equal(depth_from_msg(msg), depth, equal_nan=True)
+
+
+def test_colour_images_come_back():
+    msg = rgb_msg(RGB, HEADER)
+    assert (msg.encoding, msg.width, msg.height, msg.step) == ("rgb8", 2, 2, 6)
+    assert np.array_equal(decode_image(msg, "/front").pixels, RGB)
 
 
 def test_clouds_have_the_layout_that_rviz_reads():

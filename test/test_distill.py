@@ -104,7 +104,8 @@ def test_a_finished_run_leaves_a_model_that_runs_without_torch(config_file, tmp_
     (metrics,) = card["metrics"].values()
     assert 0 < metrics["abs_rel"] < 100
     prediction = Predictor(out / "student.json")([image for image, _ in views], rig)
-    assert prediction.depth.shape == (6, 32, 64) and (prediction.depth > 0).all()
+    assert [depth.shape for depth in prediction.depth] == 6 * [(32, 64)]
+    assert all((depth > 0).all() for depth in prediction.depth)
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     assert [e.step for e in events.Scalars("train/silog")] == [1, 2, 3, 4]
     assert [e.step for e in events.Scalars("val/abs_rel")] == [2, 4]
@@ -148,6 +149,63 @@ def test_two_processes_learn_what_one_does(config_file, tmp_path):
     assert same(one, two, rtol=0, atol=2e-5)
     initial = new_state(load_config(config), torch.device("cpu")).student.state_dict()
     assert not same(initial, two, rtol=0, atol=2e-5)
+
+
+def test_all_rigs_of_a_step_have_one_size_and_steps_have_many(config_file):
+    shapes = {"aspects": [1.0, 4.0], "pixels": [0.5, 3.0], "keep_cameras": 7}
+    config = load_config(config_file(augment=shapes, rigs_per_step=3, steps=20))
+    stream = SampleStream(open_split(config.data, train=True), config)
+    steps = [[stream[3 * step + i] for i in range(3)] for step in range(20)]
+    sizes = [{item.images.shape[1:3] for item in items} for items in steps]
+    assert all(len(of_step) == 1 for of_step in sizes)
+    assert len(set.union(*sizes)) >= 5
+    assert {len(items) for items in map(by_camera_count, steps)} == {1, 2}  # six cameras and seven
+    for item in steps[0]:  # of rigs whose images were stretched
+        assert np.allclose(item.K[:, 0, 0], item.K[:, 1, 1], rtol=0.05)
+
+
+def test_a_run_over_shapes_learns_depth_sky_and_surfaces(config_file, tmp_path, capsys):
+    shapes = {"aspects": [1.0, 4.0], "pixels": [0.5, 3.0], "keep_cameras": 2}
+    losses = {"silog": 1.0, "sky": 1.0, "surface": 1.0}
+    out = tmp_path / "out"
+    assert run(config_file(augment=shapes, losses=losses), out) == 0
+    assert not torch.equal(weights(out)["surface.weight"], torch.zeros(16, 8, 1, 1))
+    (metrics,) = json.loads((out / "student.json").read_text())["metrics"].values()
+    assert 0.3 < metrics["surface"] <= 1
+    assert f"surface {metrics['surface']:.4f}" in capsys.readouterr().out
+
+
+def wide_camera(config_file, depth_m, *, sky=False):
+    """Losses of a camera of 110 degrees, all of whose pixels are at depth_m, or of the sky."""
+    losses = {"silog": 0.0, "log_l1": 1.0, "sky": 1.0, "surface": 1.0}
+    config = load_config(config_file(losses=losses))
+    student = new_state(config, torch.device("cpu")).student.eval()
+    images = torch.randint(0, 256, (1, 1, 32, 64, 3), dtype=torch.uint8)
+    K = torch.tensor([[22.4, 0, 32], [0, 22.4, 16], [0, 0, 1]]).expand(1, 1, 3, 3)
+    depth_gt = torch.full((1, 1, 32, 64), depth_m)
+    valid = torch.full(depth_gt.shape, not sky)
+    views = images, K, torch.eye(4).expand(1, 1, 4, 4)
+    with torch.no_grad():
+        distill_step = step.DistillStep(student, config.losses, config.student)
+        losses = distill_step(*views, depth_gt, valid, valid & False, sky=~valid)
+        return losses, student(*views)
+
+
+@pytest.mark.parametrize("depth_m", [0.3, 20.0, 150.0, 199.0])
+def test_truth_counts_to_the_reach_whatever_the_lens(config_file, depth_m):
+    losses, output = wide_camera(config_file, depth_m)
+    expected = 10 * (output.depth / depth_m).log().abs().mean()
+    assert losses["log_l1"] == pytest.approx(expected.item(), rel=1e-4)
+    assert losses["sky"] == 0 and losses["surface"] < 0.1  # as all start from a surface
+
+
+@pytest.mark.parametrize("sky", [True, False])
+def test_what_is_beyond_the_reach_counts_as_the_sky(config_file, sky):
+    losses, output = wide_camera(config_file, 201.0, sky=sky)
+    assert losses["log_l1"] == 0
+    short = (200.0 / output.depth).log().mean()
+    assert losses["sky"] == pytest.approx(short.item(), rel=1e-4)
+    assert losses["surface"] > 2
 
 
 def test_the_stream_is_endless_shuffled_and_the_same_every_time(config_file):
@@ -324,6 +382,15 @@ def test_defaults_presets_and_overrides(config_file):
         ("data.truth=none", "data.truth is none, and no loss with a teacher has a weight"),
         ("losses.kd=1", "losses with a teacher have a weight, but teacher names no card"),
         ("student.input_width=60", "student.input_width is 60, not a positive multiple of 32"),
+        (
+            "augment.aspects=[2, 1]",
+            "augment.aspects is [2.0, 1.0], not a range of positive numbers",
+        ),
+        (
+            "augment.aspects=[0, 4]",
+            "augment.aspects is [0.0, 4.0], not a range of positive numbers",
+        ),
+        ("augment.pixels=[0, 0]", "augment.pixels is [0.0, 0.0], not a range of positive numbers"),
         ("steps", "override 'steps' is not of the form key=value"),
         ("steps.x=1", "steps has no keys of its own"),
     ],
@@ -331,6 +398,20 @@ def test_defaults_presets_and_overrides(config_file):
 def test_a_typo_is_one_sentence(config_file, override, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_config(config_file(), [override])
+
+
+@pytest.mark.parametrize("loss", ["sky", "surface"])
+def test_the_sky_is_learnt_where_it_is_known(config_file, street, loss):
+    for data in ({"kind": "ddad"}, {"truth": "lidar"}):
+        config = config_file(losses={loss: 1.0}, data={"train": str(street / "train"), **data})
+        with pytest.raises(ConfigError, match=f"losses.{loss} needs dense depth, which data.kind"):
+            load_config(config)
+
+
+def test_a_foundation_model_learns_no_surfaces(config_file):
+    overrides = ["losses.surface=1", "foundation.checkpoint=file.pth"]
+    with pytest.raises(ConfigError, match="losses.surface has a weight, but a foundation model"):
+        load_config(config_file(), overrides)
 
 
 @pytest.mark.parametrize(

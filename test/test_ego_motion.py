@@ -11,6 +11,7 @@ from graph import START_NS, Graph
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Header
 
+from fsmde_core.fit import Fit
 from fsmde_core.geometry import (
     invert_transform,
     make_transform,
@@ -90,17 +91,20 @@ def test_a_moving_rig_sees_the_standing_world_once(rig):
     """Cameras fire 40 ms apart at 20 m/s; every point must lie where the last camera sees it."""
     travelled = [0.8 * i for i in range(6)]
     views = [render_blocks(c, travelled_m=m) for c, m in zip(rig.cameras, travelled)]
-    depth = np.stack([depth for _, depth in views])
-    prediction = Prediction(depth, np.ones_like(depth), np.stack([i for i, _ in views]), rig)
+    depth = tuple(depth for _, depth in views)
+    ones = tuple(np.ones_like(d) for d in depth)
+    images = tuple(image for image, _ in views)
+    fits = tuple(Fit(camera, camera) for camera in rig.cameras)
+    prediction = Prediction(depth=depth, confidence=ones, surface=ones, images=images, fits=fits)
     T_odom_ego = np.stack([make_transform(np.eye(3), [m, 0, 0]) for m in travelled])
     T_now_ego = invert_transform(T_odom_ego[-1]) @ T_odom_ego
     builder = CloudBuilder(rig, CloudOptions(stride=1))
-    valid = (depth > 0) & (depth < 60)
-    still = xyz_of(builder(prediction, valid))
-    moved = xyz_of(builder(prediction, valid, T_now_ego))
+    near = [np.where((d > 0) & (d < 60), d, np.float32(np.inf)) for d in depth]
+    still = xyz_of(builder(prediction, near))
+    moved = xyz_of(builder(prediction, near, T_now_ego))
     # the block at x 12 m, y 3.5 m has its near face at 9.75 m, and we are 4 m on
     for xyz, expected in ((still, 9.75), (moved, 5.75)):
-        front = xyz[: valid[0].sum()]
+        front = xyz[: np.isfinite(near[0]).sum()]
         on_block = (np.abs(front[:, 1] - 3.5) < 0.8) & (front[:, 2] > 0.1) & (front[:, 2] < 1.4)
         face = front[on_block & (front[:, 0] < expected + 1), 0]
         assert len(face) > 100 and np.abs(face - expected).max() < 1e-3

@@ -3,6 +3,7 @@
 import json
 import shutil
 import weakref
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from fsmde_core.evaluate.metrics import METRICS
 from fsmde_core.evaluate.protocols import PROTOCOLS
 from fsmde_core.evaluate.report import ReportError, report
 from fsmde_core.geometry import make_transform, pixel_centres, pixel_rays
-from fsmde_core.rig import Camera, Rig
+from fsmde_core.rig import Camera, Rig, save_rig
 
 SIZE = 16, 8
 AXES = {"front": [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], "back": [[0, 0, -1], [1, 0, 0], [0, -1, 0]]}
@@ -202,6 +203,28 @@ def test_the_trivial_floor_of_a_real_keyframe(nuscenes_root, tmp_path, capsys):
     assert main(["--compare", *both, "--compare", *both]) == 0
     table = capsys.readouterr().out
     assert table.count("a = ") == 2 and "abs_rel       0.577    0.454   -0.122" in table
+
+
+def test_what_a_rig_files_masks_cover_is_not_counted(nuscenes_root, tmp_path, capsys):
+    (sample,) = nuscenes.read_keyframes(nuscenes_root, "v1.0-mini")
+    body = np.zeros((900, 1600), bool)
+    body[:, :800] = True
+    masked = (replace(sample.rig.cameras[0], body=body), *sample.rig.cameras[1:])
+    folder, pixels = write_floor(nuscenes_root, tmp_path / "flat", flat_ground), {}
+    for name, cameras in (("whole", sample.rig.cameras), ("half", masked)):
+        rig_file = tmp_path / name / "rig.yaml"
+        save_rig(Rig(cameras), rig_file)
+        arguments = nuscenes_arguments(nuscenes_root, tmp_path / name)
+        arguments += ["--predictions", str(folder), "--protocol", "vfdepth"]
+        assert main([*arguments, "--masks", str(rig_file)]) == 0
+        counts = json.loads((tmp_path / name / "report.json").read_text())["counts"]
+        pixels[name] = [counts[camera]["pixels"] for camera in sample.rig.names]
+    assert 0 < pixels["half"][0] < 0.8 * pixels["whole"][0]
+    assert pixels["half"][1:] == pixels["whole"][1:]
+    save_rig(Rig(sample.rig.cameras[1:]), rig_file)
+    assert main([*arguments, "--masks", str(rig_file), "--strict"]) != 0
+    said = capsys.readouterr()
+    assert f"{rig_file} has no camera '{sample.rig.names[0]}'" in said.out + said.err
 
 
 def test_a_model_leaves_reports_and_pictures(ddad_scene, model_card, tmp_path, capsys):

@@ -21,24 +21,27 @@ ALLOWED = {
     "encoder": set(),
     "losses": {"bins", "geometry"},
     "rig": {"files", "geometry"},
-    "rectify": {"rig"},
+    "rectify": {"geometry", "rig"},
+    "body_mask": {"rig"},
     "student": {"bins", "encoder"},
     "depth_anything": {"card", "encoder"},
     "teacher": {"bins", "card", "checkpoint", "depth_anything", "student"},
     "checkpoint": {"student", "card", "files"},
-    "export": {"student", "checkpoint", "card", "files"},
+    "fit": {"rig"},
+    "export": {"student", "checkpoint", "card", "files", "fit"},
     "pinned": set(),
     "session": {"card"},
     "runs": {"pinned", "session"},
-    "predictor": {"rig", "geometry", "card", "runs", "session"},
+    "predictor": {"rig", "fit", "card", "runs", "session"},
     "visualize": {"rig", "geometry"},
     "jpeg": set(),
-    "data": {"data", "rig", "geometry", "jpeg"},
+    "data": {"data", "rig", "fit", "geometry", "jpeg"},
     "blocks": {"data", "rig", "geometry"},
     "evaluate": {
         "evaluate",
         "data",
         "rig",
+        "fit",
         "geometry",
         "card",
         "files",
@@ -73,7 +76,7 @@ def test_core_knows_no_ros_and_keeps_its_layers(path):
 def test_node_converter_and_evaluator_run_without_torch():
     code = (
         "import sys; import fsmde_ros.depth_node, fsmde_ros.demo, fsmde_ros.bags.convert; "
-        "import fsmde_ros.doctor, fsmde_ros.view, fsmde_ros.overhead; "
+        "import fsmde_ros.doctor, fsmde_ros.view, fsmde_ros.overhead, fsmde_ros.mask; "
         "import fsmde_core.evaluate.main; "
         "print([m for m in ('torch', 'timm', 'safetensors', 'onnx') if m in sys.modules])"
     )

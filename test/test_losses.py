@@ -13,6 +13,7 @@ from fsmde_core.losses import (
     relative_depth_loss,
     silog_loss,
     sky_loss,
+    surface_loss,
     view_relational_loss,
 )
 
@@ -107,6 +108,27 @@ def test_only_a_near_sky_costs():
     loss.backward()
     assert depth.grad[0, 0, 0] < 0 and (depth.grad[0, 0, 1:] == 0).all()
     assert sky_loss(depth, ~(sky | True), far_m) == 0
+
+
+def test_surfaces_count_where_they_are_known():
+    logits = one_row(2.0, -1.0, 5.0, 0.0).requires_grad_()
+    surface, known = one_row(True, False, False, True), one_row(True, True, False, False)
+    loss = surface_loss(logits, surface, known)
+    expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert logits.grad[0, 0, 0] < 0 < logits.grad[0, 0, 1] and (logits.grad[0, 0, 2:] == 0).all()
+    nothing = surface_loss(logits, surface, ~(known | True))
+    nothing.backward()
+    assert nothing.item() == 0 and logits.grad.isfinite().all()
+
+
+def test_surfaces_are_learnt_in_full_precision():
+    logits = one_row(9.0, -9.0).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = surface_loss(logits, one_row(True, False), one_row(True, True))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(math.log1p(math.exp(-9)), rel=2e-3)  # bf16: 4e-3
 
 
 def test_rigs_have_a_scale_each_and_count_alike():

@@ -57,7 +57,12 @@ def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
         (["rig_file:=a", "cloud_stride:=0"], "cloud_stride"),
         (["rig_file:=a", "depth_size:=huge"], "depth_size: 'huge'"),
         (["rig_file:=a", "image_topic:=/image"], "image_topic: '/image' lacks {camera}"),
-        (["rig_file:=a", "min_depth_m:=90.0"], "min_depth_m: 90.0 is not below max_depth_m 80.0"),
+        (
+            ["rig_file:=a", "min_depth_m:=300.0"],
+            "min_depth_m: 300.0 is not below max_depth_m 200.0",
+        ),
+        (["rig_file:=a", "input_pixels:=-1"], "input_pixels"),
+        (["rig_file:=a", "min_surface_probability:=1.5"], "min_surface_probability"),
         ([], "rig_file is empty and so is cameras"),
     ],
 )
@@ -76,8 +81,8 @@ def test_live_parameters_change_and_the_others_refuse(declare):
         with_changes(params, [Parameter("slop_s", value=0.1)])
     with pytest.raises(ParameterError, match="cloud_colour: 'pink' is not one of rgb, height"):
         with_changes(params, [Parameter("cloud_colour", value="pink")])
-    with pytest.raises(ParameterError, match="min_depth_m: 100.0 is not below max_depth_m"):
-        with_changes(params, [Parameter("min_depth_m", value=100.0)])
+    with pytest.raises(ParameterError, match="min_depth_m: 300.0 is not below max_depth_m"):
+        with_changes(params, [Parameter("min_depth_m", value=300.0)])
     assert with_changes(params, [Parameter("use_sim_time", value=True)]) == params
 
 

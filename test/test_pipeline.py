@@ -1,10 +1,12 @@
 """The pipeline with the real predictor; what it does over DDS is in test_node.py."""
 
 import array
+from concurrent.futures import Future
 
+import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from fsmde_core.predictor import Predictor
@@ -13,6 +15,40 @@ from fsmde_ros.conversions import camera_info_msg
 from fsmde_ros.params import NodeParams
 from fsmde_ros.pipeline import Pipeline
 from fsmde_ros.sync import StampedSet
+
+
+def jpeg_msg(view) -> CompressedImage:
+    large = cv2.resize(view[0], (1280, 720))
+    _, encoded = cv2.imencode(".jpg", large)
+    return CompressedImage(format="jpeg", data=array.array("B", encoded.tobytes()))
+
+
+def test_an_image_is_decoded_as_small_as_its_camera_allows(rig, views, free_model):
+    """192x96 pixels are wanted of 1280x720: an eighth is too little, before CameraInfo all is."""
+    predictor = Predictor(free_model)
+    calibration = Calibration(
+        rig.names,
+        extrinsics=extrinsics_from_rig(rig),
+        base_frame="base_link",
+        rectified=False,
+        fit=predictor.fit,
+    )
+    pipeline, camera = Pipeline(predictor, calibration), rig.cameras[0].resized(1280, 720)
+    early = pipeline.decode(0, jpeg_msg(views[0]), "/image").result()
+    assert early.pixels is None and early.source.pixels.shape == (720, 1280, 3)
+    calibration.update(0, camera_info_msg(camera, Header(frame_id=camera.frame_id)), "/info")
+    late = pipeline.decode(0, jpeg_msg(views[0]), "/image").result()
+    assert late.source.pixels.shape == (180, 320, 3)
+    assert late.pixels.shape == (96, 192, 3)
+    output = pipeline.process(StampedSet((1,), (done(early),)), NodeParams(rig_file="a"))
+    assert output.cameras[0]["depth/image_rect"].width == 192
+    pipeline.close()
+
+
+def done(result) -> Future:
+    future = Future()
+    future.set_result(result)
+    return future
 
 
 def unusable(info):
@@ -34,7 +70,7 @@ def test_images_are_taken_by_the_calibration_that_holds_when_the_set_is_complete
         extrinsics=extrinsics_from_rig(rig),
         base_frame="base_link",
         rectified=False,
-        size=predictor.size,
+        fit=predictor.fit,
     )
     infos = [camera_info_msg(c, Header(frame_id=c.frame_id)) for c in rig.cameras]
     stamped = StampedSet(tuple(range(1, 7)), tuple(map(image_msg, views)))

@@ -1,11 +1,14 @@
 import shutil
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
-from blocks import blocks_rig
+from blocks import blocks_rig, render_blocks
 
 from fsmde_core.card import ModelError, add_file, load_card, verified_file
-from fsmde_core.predictor import Predictor
+from fsmde_core.fit import fit_camera
+from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Rig
 from fsmde_core.session import ProviderError
 
@@ -19,31 +22,68 @@ def predictor(model_card):
 def test_any_number_of_cameras(predictor, rig, views, cameras):
     part = Rig(rig.cameras[:cameras])
     prediction = predictor([image for image, _ in views[:cameras]], part)
-    size = (cameras, predictor.card.input_height, predictor.card.input_width)
-    assert prediction.depth.shape == prediction.confidence.shape == size
-    assert prediction.depth.dtype == np.float32
-    assert np.isfinite(prediction.depth).all() and (prediction.depth > 0).all()
-    assert (0 < prediction.confidence).all() and (prediction.confidence <= 1).all()
-    assert prediction.images.shape == (*size, 3)
-    assert prediction.rig.cameras[0].width == predictor.card.input_width
+    assert len(prediction.depth) == len(prediction.rig.cameras) == cameras
+    for i, camera in enumerate(prediction.rig.cameras):
+        size = (camera.height, camera.width)
+        depth, confidence = prediction.depth[i], prediction.confidence[i]
+        assert depth.shape == confidence.shape == prediction.surface[i].shape == size
+        assert depth.dtype == np.float32
+        assert np.isfinite(depth).all() and (depth > 0).all()
+        assert (0 < confidence).all() and (confidence <= 1).all()
+        assert prediction.images[i].shape == (*size, 3)
 
 
-def test_shrinking_does_not_alias(predictor):
-    width, height = predictor.size
-    lines = np.zeros((2 * height, 2 * width, 3), np.uint8)
-    lines[:, ::2] = 200  # finer than the network sees: grey, and no pattern of its own
-    np.testing.assert_array_equal(predictor.resize(lines), 100)
-    ramp = np.tile(np.linspace(0, 250, width * 5 // 4, dtype=np.uint8), (height * 5 // 4, 1))
-    small = predictor.resize(np.stack([ramp] * 3, axis=-1))
-    assert small.shape == (height, width, 3)
-    assert np.abs(np.diff(small[height // 2, :, 0].astype(int))).max() <= 1
+@pytest.mark.parametrize(
+    ("source", "size"),
+    [((1600, 900), (448, 256)), ((1656, 500), (640, 192)), ((832, 704), (384, 320))],
+)
+def test_one_file_serves_every_shape(predictor, source, size):
+    rig = blocks_rig(width=source[0], height=source[1]).subset([0])
+    image = render_blocks(rig.cameras[0].resized(source[0] // 8, source[1] // 8))[0]
+    image = cv2.resize(image, source)
+    prediction = predictor([image], rig)
+    assert prediction.depth[0].shape == size[::-1]
+    assert prediction.at_source(0).shape == source[::-1]
 
 
-def test_cameras_of_different_sizes_share_a_set(predictor, rig, views):
-    wide = blocks_rig(width=160, height=120)
-    mixed = Rig((rig.cameras[0], wide.cameras[1]))
-    images = [views[0][0], np.zeros((120, 160, 3), np.uint8)]
-    assert predictor(images, mixed).depth.shape[0] == 2
+def test_more_pixels_are_seen_where_more_are_asked_for(model_card, rig, views):
+    predictor = Predictor(model_card, input_pixels=2 * 448 * 256)
+    wide = blocks_rig(width=1664, height=512).subset([0, 1])
+    sizes = {predictor.fit(camera).size for camera in wide.cameras}
+    assert sizes == {(832, 256)}
+
+
+def test_cameras_of_different_shapes_share_a_set(predictor, rig, views):
+    """Each comes out as if it were alone."""
+    shapes = [(320, 180), (320, 96), (160, 160), (320, 180)]
+    cameras, images = [], []
+    for i, (width, height) in enumerate(shapes):
+        cameras.append(blocks_rig(width=width, height=height).cameras[i])
+        images.append(render_blocks(cameras[-1])[0])
+    together = predictor(images, Rig(tuple(cameras)))
+    for i, camera in enumerate(cameras):
+        alone = predictor([images[i]], Rig((camera,)))
+        assert together.depth[i].shape == alone.depth[0].shape
+        np.testing.assert_allclose(together.depth[i], alone.depth[0], rtol=1e-4)
+
+
+def test_what_is_no_surface_has_no_depth(rig):
+    fit = fit_camera(replace(rig.cameras[0], body=np.zeros((180, 320), bool)), pixels=40_000)
+    height, width = fit.seen.shape
+    depth = np.full((height, width), 12.0, np.float32)
+    depth[:, :20] = 250.0  # beyond reach
+    surface = np.ones((height, width), np.float32)
+    surface[: height // 2] = 0.1
+    maps = ((depth,), (np.ones_like(depth),), (surface,), (None,), (fit,))
+    prediction = Prediction(*maps, reach_m=200.0)
+    image = prediction.depth_image(0)
+    assert np.isinf(image[fit.top : height // 2]).all() and (image[-20:, 20:] == 12).all()
+    assert np.isinf(image[-20:, :20]).all()
+    assert np.isnan(image[: fit.top]).all()
+    assert (prediction.depth_image(0, min_surface_probability=0.05)[fit.top :, 20:] == 12).all()
+    source = prediction.at_source(0)
+    assert source.shape == (180, 320)
+    assert set(np.unique(source[np.isfinite(source)])) == {12.0}
 
 
 def test_an_image_that_contradicts_its_camera_is_named(predictor, rig, views):
@@ -107,3 +147,12 @@ def test_the_shipped_card_says_what_the_model_is(model_card):
     assert set(card.sha256) == {model_card.with_suffix(suffix).name for suffix in suffixes}
     for suffix in suffixes:
         assert verified_file(model_card, suffix).stat().st_size < 20e6
+
+
+def test_a_model_of_one_shape_says_that_it_cannot_take_more_pixels(stub_model):
+    said = []
+    Predictor(stub_model, input_pixels=200_000, say=said.append)
+    (sentence,) = said
+    assert "stub.onnx takes images of" in sentence and "input_pixels 200000" in sentence
+    Predictor(stub_model, say=said.append)
+    assert len(said) == 1

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -132,3 +133,111 @@ def test_the_shipped_nuscenes_rig_is_a_full_ring():
 
     shipped = load_rig(ROOT / "config" / "rig_nuscenes.yaml")
     assert len(shipped.neighbours()) == len(shipped.cameras) == 6
+
+
+def with_body(name="front") -> Camera:
+    """A camera that sees its vehicle in the lower quarter, and more of it on the left."""
+    body = np.zeros((48, 64), bool)
+    body[36:] = True
+    body[20:, :16] = True
+    return camera(name=name, frame_id=f"{name}_optical_frame", body=body)
+
+
+def test_a_rig_file_round_trips_with_its_masks(tmp_path):
+    rig = Rig((with_body(), camera(name="left", frame_id="left_optical_frame")))
+    save_rig(rig, tmp_path / "sub" / "rig.yaml")
+    entries = yaml.safe_load((tmp_path / "sub" / "rig.yaml").read_text())["cameras"]
+    assert [entry.get("mask") for entry in entries] == ["front_mask.png", None]
+    front, left = load_rig(tmp_path / "sub" / "rig.yaml").cameras
+    assert np.array_equal(front.body, with_body().body) and left.body is None
+    with pytest.raises(ValueError, match="read-only"):
+        front.body[0, 0] = True
+    assert sorted(p.name for p in (tmp_path / "sub").iterdir()) == ["front_mask.png", "rig.yaml"]
+
+
+def test_resizing_and_cropping_carry_the_body_along():
+    half = with_body().resized(32, 24)
+    assert half.body.shape == (24, 32)
+    assert half.body[18:].all() and half.body[10:, :8].all() and not half.body[:18, 8:].any()
+    window = with_body().cropped(10, 30, 20, 10)
+    assert np.array_equal(window.body, with_body().body[30:40, 10:30])
+    assert Rig((with_body(),)).resized(128, 96).cameras[0].body[80:].all()
+
+
+def test_a_body_of_another_size_is_refused():
+    with pytest.raises(RigError, match="camera front: the mask .* is 48x64, its images are 64x48"):
+        camera(body=np.zeros((64, 48), bool))
+
+
+BODY = np.where(with_body().body, 20, 220).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        BODY,
+        np.dstack([BODY] * 3),
+        np.dstack([BODY] * 3 + [np.full_like(BODY, 255)]),
+        BODY.astype(np.uint16) * 257,
+    ],
+    ids=["grey", "colour", "alpha", "16 bits"],
+)
+def test_any_kind_of_mask_image_is_read(tmp_path, image):
+    save_rig(Rig((camera(),)), tmp_path / "rig.yaml")
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "masks" / "own.png"), image)
+    name_mask(tmp_path, "masks/own.png")
+    assert np.array_equal(load_rig(tmp_path / "rig.yaml").cameras[0].body, with_body().body)
+
+
+def name_mask(folder, name):
+    document = yaml.safe_load((folder / "rig.yaml").read_text())
+    document["cameras"][0]["mask"] = name
+    (folder / "rig.yaml").write_text(yaml.safe_dump(document))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none.png", "none.png is missing"),
+        ("rig.yaml", "rig.yaml does not decode as an image"),
+        ("cut.png", "cut.png does not decode as an image"),
+        ("small.png", "small.png is 32x24, its images are 64x48"),
+        ("../small.png", "'../small.png' leaves the folder of the rig file"),
+        ("a/../../small.png", "leaves the folder of the rig file"),
+        ("/tmp/small.png", "leaves the folder of the rig file"),
+        ("C:\\small.png", "leaves the folder of the rig file"),
+        ("..\\small.png", "leaves the folder of the rig file"),
+        ("", "mask '' is not the name of a file"),
+        (None, "mask None is not the name of a file"),
+        (3, "mask 3 is not the name of a file"),
+        (".", "is missing"),
+    ],
+)
+def test_a_bad_mask_is_refused_by_name(tmp_path, name, reason):
+    folder = tmp_path / "rig"
+    save_rig(Rig((with_body(),)), folder / "rig.yaml")
+    cv2.imwrite(str(folder / "small.png"), np.zeros((24, 32), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8)
+    cut = cv2.imencode(".png", noise)[1].tobytes()
+    (folder / "cut.png").write_bytes(cut[: len(cut) // 2])
+    (tmp_path / "small.png").write_bytes((folder / "front_mask.png").read_bytes())
+    name_mask(folder, name)
+    with pytest.raises(RigError) as error:
+        load_rig(folder / "rig.yaml")
+    assert str(error.value).startswith(f"rig file {folder / 'rig.yaml'}: camera front: ")
+    assert reason in str(error.value)
+
+
+def test_a_mask_may_be_a_link(tmp_path):
+    folder = tmp_path / "rig"
+    save_rig(Rig((with_body(),)), folder / "rig.yaml")
+    (folder / "front_mask.png").rename(tmp_path / "elsewhere.png")
+    (folder / "front_mask.png").symlink_to(tmp_path / "elsewhere.png")
+    assert load_rig(folder / "rig.yaml").cameras[0].body.any()
+
+
+def test_a_rig_that_cannot_name_its_mask_writes_nothing(tmp_path):
+    with pytest.raises(RigError, match="camera '../front': a name with a slash"):
+        save_rig(Rig((with_body(name="../front"),)), tmp_path / "a" / "rig.yaml")
+    assert not list(tmp_path.rglob("*.*"))

@@ -49,12 +49,12 @@ class HostRuntime:
         return 2
 
 
-def some_inputs(cameras):
+def some_inputs(cameras, *, height=256, width=448):
     rng = np.random.default_rng(cameras)
     K = np.array([[500.0, 0, 320], [0, 500, 176], [0, 0, 1]], np.float32)
     pose = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]], np.float32)
     return {
-        "images": rng.integers(0, 256, (cameras, 256, 448, 3), dtype=np.uint8),
+        "images": rng.integers(0, 256, (cameras, height, width, 3), dtype=np.uint8),
         "K": np.tile(K, (cameras, 1, 1)),
         "T_ego_cam": np.tile(pose, (cameras, 1, 1)),
     }
@@ -65,24 +65,24 @@ def test_bound_buffers_give_what_a_plain_run_gives(model_card):
     runtime = HostRuntime()
     bound = DeviceRun(session, CudaMemory(runtime), device="cpu")
     kept = []
-    for cameras in (2, 1, 2):
-        inputs = some_inputs(cameras)
-        kept.append((bound(inputs), session.run(None, inputs)))
-        del inputs
+    wide = some_inputs(1, height=128, width=320)
+    for groups in ([some_inputs(2)], [some_inputs(1), wide], [some_inputs(2)], [wide]):
+        kept += zip(bound(groups), [session.run(None, inputs) for inputs in groups])
+        del groups
     for ours, plain in kept:  # only now: a later run must not write over an earlier result
-        for a, b in zip(ours, plain):
+        for a, b in zip(ours, plain, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 def test_cameras_side_by_side_give_what_one_run_of_all_gives(model_card):
     session = open_session(model_card.with_suffix(".onnx"), SessionConfig()).session
     run = CameraRun(session, at_once=2)
-    for cameras in (3, 1):
-        inputs = some_inputs(cameras)
-        for a, b in zip(run(inputs), session.run(None, inputs)):
-            np.testing.assert_allclose(a, b, rtol=1e-4)
-    with pytest.raises(Exception, match="Got invalid dimensions for input: images"):
-        run({**some_inputs(2), "images": np.zeros((2, 32, 32, 3), np.uint8)})
+    for groups in ([some_inputs(3)], [some_inputs(2), some_inputs(1, height=128, width=320)]):
+        for ours, inputs in zip(run(groups), groups, strict=True):
+            for a, b in zip(ours, session.run(None, inputs), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-4)
+    with pytest.raises(Exception, match="[Ii]nvalid|Got|dimension"):
+        run([{**some_inputs(2), "images": np.zeros((2, 32, 32), np.uint8)}])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_options_reach_the_runtime(tmp_path, monkeypatch):
 
 def test_an_engine_serves_partial_sets_too(model_card):
     session = onnxruntime.InferenceSession(str(model_card.with_suffix(".onnx")), providers=[CPU])
-    options = engine_options(session, 6, Path("/cache"))
+    options = engine_options(session, (6, 256, 448), Path("/cache"))
     assert options["trt_profile_min_shapes"] == "images:1x256x448x3,K:1x3x3,T_ego_cam:1x4x4"
     assert options["trt_profile_max_shapes"] == "images:6x256x448x3,K:6x3x3,T_ego_cam:6x4x4"
     assert options["trt_engine_cache_path"] == "/cache"

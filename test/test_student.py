@@ -2,6 +2,7 @@ import numpy as np
 import torch
 
 from fsmde_core.data.augment import turned
+from fsmde_core.encoder import create_encoder, import_timm
 from fsmde_core.geometry import pixel_centres, pixel_rays
 from fsmde_core.student import PRESETS, StudentConfig, StudentDepthNet
 
@@ -24,7 +25,21 @@ def test_shapes_for_two_rigs_of_six(rig):
     assert output.depth.shape == output.confidence.shape == (2, 6, 64, 128)
     assert output.bin_logits.shape == (2, 6, 16, 16, 32)
     assert output.bin_centers.shape == (2, 6, 16)
+    assert output.surface_logits.shape == (2, 6, 64, 128)
     assert output.depth.isfinite().all() and (output.depth > 0).all()
+
+
+def test_padding_is_timm_s_own_for_every_shape():
+    timm = import_timm()
+    torch.manual_seed(0)
+    theirs = timm.create_model("tf_efficientnet_lite0", features_only=True).eval()
+    ours = create_encoder("tf_efficientnet_lite0").eval()
+    ours.load_state_dict(theirs.state_dict())
+    for height, width in ((64, 128), (96, 32), (160, 224)):
+        image = torch.randn(1, 3, height, width)
+        with torch.no_grad():
+            pairs = zip(ours(image), theirs(image))
+            assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_a_camera_does_not_depend_on_the_others(rig):

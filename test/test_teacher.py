@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 import torch
 from test_depth_anything import TINY as TINY_FOUNDATION
-from test_distill import CKD_VRKD, config_file, run, street, weights  # noqa: F401
+from test_distill import CKD_VRKD, blocks_sample, config_file, run, street, weights  # noqa: F401
 
 from fsmde_core.card import ModelError
 from fsmde_core.checkpoint import load_student
+from fsmde_core.data.augment import at_size
 from fsmde_core.depth_anything import SIZES, DepthAnythingV2
 from fsmde_core.distill import train
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import load_config
-from fsmde_core.distill.stream import SampleStream, by_camera_count
+from fsmde_core.distill.stream import by_camera_count
 from fsmde_core.distill.teacher_main import main as teacher_main
+from fsmde_core.files import write_arrays
+from fsmde_core.street import cache
+from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
 from fsmde_core.teacher import load_teacher
 
 SCALE_INVARIANT = {"silog": 1.0, "scale_invariant": True}
@@ -114,19 +118,31 @@ def test_images_without_depth_are_learnt_from_by_the_teacher(
 
 def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):  # noqa: F811
     card = fit()
-    plain = {"mirror_probability": 0.0, "smallest_crop": 1.0, "colour_strength": 0.0}
-    file = config_file(
-        losses=CKD_VRKD, teacher=str(card), teacher_cache=str(tmp_path / "c"), augment=plain
-    )
+    file = config_file(losses=CKD_VRKD, teacher=str(card), teacher_cache=str(tmp_path / "c"))
     assert teacher_main(["cache", "--config", str(file)]) == 0
     config = load_config(file)
     samples = CachedTeacher(config, config.data)
-    (batch,) = by_camera_count([SampleStream(samples, config)[0]])
-    with torch.no_grad():
-        fresh = load_teacher(card)(batch.images, batch.K, batch.T_ego_cam)
-    kept = batch.teacher_logits.softmax(dim=2)
-    assert np.allclose(kept, fresh.bin_logits.softmax(dim=2), atol=0.02)
-    assert np.allclose(batch.teacher_centers, fresh.bin_centers, rtol=1e-4)
+    for index in range(len(samples)):
+        item = samples[index]
+        (batch,) = by_camera_count([at_size(item, size=(64, 32), dense=True, whole=True)])
+        with torch.no_grad():
+            fresh = load_teacher(card)(batch.images, batch.K, batch.T_ego_cam)
+        kept = batch.teacher_logits.softmax(dim=2)
+        assert np.allclose(kept, fresh.bin_logits.softmax(dim=2), atol=0.02)
+        assert np.allclose(batch.teacher_centers, fresh.bin_centers, rtol=1e-4)
+
+
+def test_a_teacher_is_asked_about_images_in_their_own_shape(fit, config_file, tmp_path):  # noqa: F811
+    train = tmp_path / "tall"
+    tall = StreetDatasetConfig(rigs=("varied",), size=(80, 80), poses=1, square=True)
+    samples = cache.CachedStreet(StreetDataset("train", 1, tall), train)
+    write_arrays(samples.file(0), **cache._packed(blocks_sample(samples, 0)))
+    changes = {"losses": CKD_VRKD, "teacher": str(fit()), "teacher_cache": str(tmp_path / "c")}
+    file = config_file(**changes, data={"train": str(train), "workers": 0})
+    assert teacher_main(["cache", "--config", str(file)]) == 0
+    config = load_config(file)
+    item = CachedTeacher(config, config.data)[0]
+    assert item.teacher_logits.shape[2:] == (8, 8)  # 32 x 32 pixels at stride 4; 64 x 32 stretch
 
 
 def test_what_makes_no_teacher_is_one_sentence(config_file, capsys):  # noqa: F811

@@ -7,6 +7,7 @@ from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from std_msgs.msg import Header
 
+from fsmde_core.fit import Fit
 from fsmde_core.predictor import Prediction
 from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE, write_bag
 from fsmde_ros.cloud import CloudBuilder, CloudOptions
@@ -14,8 +15,8 @@ from fsmde_ros.conversions import (
     camera_info_msg,
     cloud_from_msg,
     cloud_msg,
-    depth_msg,
     fields_from_cloud,
+    float_msg,
     lidar_msg,
     ns_to_stamp,
 )
@@ -39,11 +40,16 @@ def output(drive, rig, views, tmp_path):
     stamp = ns_to_stamp(drive[1][0].stamps_ns[0])
     camera, (image, depth) = rig.cameras[0], views[0]
     header = Header(stamp=stamp, frame_id=camera.frame_id)
-    prediction = Prediction(depth[None], np.ones_like(depth)[None], image[None], rig.subset([0]))
-    points = CloudBuilder(prediction.rig, CloudOptions())(prediction, (depth > 0)[None])
+    ones = (np.ones_like(depth),)
+    prediction = Prediction(
+        depth=(depth,), confidence=ones, surface=ones, images=(image,), fits=(Fit(camera, camera),)
+    )
+    depth = np.where(depth > 0, depth, np.float32(np.inf))
+    points = CloudBuilder(prediction.rig, CloudOptions())(prediction, [depth])
     messages = {
         "/front/depth/camera_info": camera_info_msg(camera, header),
-        "/front/depth/image_rect": depth_msg(depth, depth > 0, header),
+        "/front/depth/image_rect": float_msg(depth, header),
+        "/front/confidence/image_rect": float_msg(ones[0], header),
         "/points": cloud_msg(points, Header(stamp=stamp, frame_id="base_link")),
     }
     bag = tmp_path / "output"
@@ -68,6 +74,7 @@ def test_a_drive_and_the_nodes_output_become_one_recording(drive, output, tmp_pa
         (f"{front}/front/image", "EncodedImage:blob"),
         (f"{front}/front_depth", "Pinhole:resolution"),
         (f"{front}/front_depth/image", "DepthImage:buffer"),
+        (f"{front}/front_confidence/image", "Image:buffer"),
         ("/map/base_link/points", "Points3D:positions"),
         ("/map/base_link/points", "Points3D:colors"),
     } <= found

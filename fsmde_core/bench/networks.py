@@ -1,4 +1,4 @@
-"""The networks that are measured: students as they are or at another size, and teachers."""
+"""The networks that are measured beside the shipped ones: untrained students, and teachers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fsmde_core.card import add_file, load_card
-from fsmde_core.checkpoint import load_student, save_student, student_config
+from fsmde_core.card import add_file
+from fsmde_core.checkpoint import save_student
 from fsmde_core.depth_anything import IMAGENET_MEAN, IMAGENET_STD, PATCH_PX, SIZES, DepthAnythingV2
 from fsmde_core.export import INPUTS, example_inputs, export_onnx, write_onnx
 from fsmde_core.precision import write_int8
@@ -52,12 +52,6 @@ def write_random_student(preset: str, width: int, height: int, card_path: Path) 
     _write_student(StudentDepthNet(config).eval(), config, card_path, "Random weights.")
 
 
-def write_resized_student(source: Path, width: int, height: int, card_path: Path) -> None:
-    """Export a student anew for another size of its input; ModelError if it does not load."""
-    config = replace(student_config(load_card(source)), input_width=width, input_height=height)
-    _write_student(load_student(source), config, card_path, f"{source.name} at another size.")
-
-
 def _write_student(
     student: StudentDepthNet, config: StudentConfig, card_path: Path, description: str
 ) -> None:
@@ -66,7 +60,13 @@ def _write_student(
     )
     onnx, integers = card_path.with_suffix(".onnx"), card_path.with_suffix(FILE_SUFFIX["int8"])
     export_onnx(student, config, onnx)
-    noise = zip(INPUTS, (tensor.numpy() for tensor in example_inputs(config, cameras=3)))
+    noise = zip(
+        INPUTS,
+        (
+            tensor.numpy()
+            for tensor in example_inputs(config.input_width, config.input_height, cameras=3)
+        ),
+    )
     write_int8(onnx, integers, iter([dict(noise)]))  # ranges of noise: right for the time it takes
     add_file(card_path, onnx)
     add_file(card_path, integers)

@@ -44,7 +44,8 @@ class BenchConfig:
     providers: tuple[str, ...] = tuple(PRECISIONS)
     """ONNX Runtime execution providers, as far as they work here."""
     size: tuple[int, int] | None = None
-    """Width and height of the networks' input; none: that of the card."""
+    """Width and height of teachers' input, and how many pixels of an image students see, each at
+    its camera's shape; none: those of the card."""
     rounds: int = 20
     """Every variant runs once in each."""
     threads: int = 0
@@ -87,25 +88,22 @@ def plan(
 def _students(
     config: BenchConfig, size: tuple[int, int], cameras: int, folder: Path
 ) -> list[Variant]:
-    small, larger, note, resized = config.model, config.larger, "", ""
+    larger, note, pixels = config.larger, "", 0
     if config.size:
-        resized = "at a size it was not trained for; its time counts, not its depth"
-        small = folder / "student_s.json"
-        _networks().write_resized_student(config.model, *size, small)
+        pixels = size[0] * size[1]
     if larger is None:
         larger, note = (
             folder / "student_m.json",
             "random weights, which are as fast as trained ones",
         )
         _networks().write_random_student("m", *size, larger)
-    elif config.size:
-        larger = folder / "student_m.json"
-        _networks().write_resized_student(config.larger, *size, larger)
     variants = []
-    for card_path, note_of in ((small, resized), (larger, note)):
+    for card_path, note_of in ((config.model, ""), (larger, note)):
         name = load_card(card_path).name
-        work = giga_macs(card_path.with_suffix(".onnx"), cameras)
-        variant = Variant(name, "student", card_path, CPU, "fp32", work, cameras, config.threads)
+        work = giga_macs(card_path.with_suffix(".onnx"), cameras, size)
+        variant = Variant(
+            name, "student", card_path, CPU, "fp32", work, cameras, config.threads, pixels=pixels
+        )
         listed = load_card(card_path).sha256
         for provider, precision in _places(config):
             if card_path.with_suffix(FILE_SUFFIX[precision]).name in listed:

@@ -38,6 +38,8 @@ class Variant:
     """CPU threads; 0: one for each core."""
     cuda_graph: bool = False
     """Whether the GPU's work is recorded and replayed."""
+    pixels: int = 0
+    """Of an image that a student sees; 0: as many as its card says."""
     note: str = ""
     """What a reader must know of the weights or the input."""
 

@@ -105,17 +105,19 @@ def peak_memory_mb() -> float:
 
 def _student(variant: Variant, surround: Surround) -> Callable[[Laps], None]:
     """All stages from JPEG to messages, one after the other."""
-    predictor = Predictor(variant.file, say=lambda text: None, **vars(variant.session))
+    options = {"input_pixels": variant.pixels, **vars(variant.session)}
+    predictor = Predictor(variant.file, say=lambda text: None, **options)
     rig, follow_up = load_rig(surround.rig_file), surround.make_follow_up()
-    predictor.warm_up(len(rig.cameras))
+    fits = [predictor.fit(camera) for camera in rig.cameras]
+    predictor.warm_up(fits)
 
     def run(laps: Laps) -> None:
         laps.start()
-        decoded = [decode_jpeg(jpeg, predictor.size)[0] for jpeg in surround.jpegs]
+        decoded = [decode_jpeg(j, fit.enough)[0] for j, fit in zip(surround.jpegs, fits)]
         laps("decode")
-        images = predictor.stack([predictor.resize(image) for image in decoded])
+        images = [fit.image(image) for fit, image in zip(fits, decoded)]
         laps("preprocess")
-        prediction = predictor.predict(images, rig)
+        prediction = predictor.predict(images, fits)
         laps("inference")
         follow_up(prediction, laps)
 
@@ -132,7 +134,7 @@ def _network(variant: Variant, surround: Surround) -> Callable[[Laps], None]:
 
     def run(laps: Laps) -> None:
         laps.start()
-        run_session(inputs)
+        run_session([inputs])
         laps("inference")
 
     return run

@@ -11,6 +11,7 @@ import numpy as np
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.bin_map import BinMap
 from fsmde_core.data.sample import scatter_depth
+from fsmde_core.fit import CELL
 from fsmde_core.geometry import pixel_rays
 from fsmde_core.rig import Camera
 
@@ -20,12 +21,19 @@ MIRROR_CAM = np.diag([-1.0, 1.0, 1.0, 1.0])  # x right becomes left
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What may happen to a sample; AugmentConfig(0, 1, 0) changes nothing but the size."""
+    """What may happen to a sample, and at which sizes it is learnt from."""
 
     mirror_probability: float = 0.5
     """Of the mirror world, left and right cameras exchanged; streets have no preferred side."""
     smallest_crop: float = 0.5
-    """Share of the image's sides; every camera is cropped for itself, so focal lengths vary."""
+    """Share of the sides of the largest window that fits; every camera is cropped for itself, so
+    focal lengths vary. 1: the largest, centred."""
+    aspects: tuple[float, float] = (0.0, 0.0)
+    """Smallest and largest width over height of the network's input, one draw a step, even in logs;
+    (0, 0): that of the student's input size."""
+    pixels: tuple[float, float] = (1.0, 1.0)
+    """Fewest and most pixels of the network's input, as shares of the student's input size, drawn
+    likewise."""
     colour_strength: float = 0.3
     """Largest relative change of gain, balance, contrast and gamma."""
     colour_per_camera: bool = False
@@ -65,7 +73,7 @@ def augmented(
     rig_seed = rng.integers(2**32)
     yaw_rad = np.deg2rad(config.turn_deg) * rng.uniform(-1, 1) if config.turn_deg else 0.0
     for i, view in enumerate(views):
-        window = random_window(view.camera, smallest=config.smallest_crop, rng=rng)
+        window = random_window(view.camera, size, smallest=config.smallest_crop, rng=rng)
         views[i] = view.cropped(window, size, dense=dense)
         if yaw_rad:
             views[i] = replace(views[i], camera=turned(views[i].camera, yaw_rad))
@@ -74,6 +82,20 @@ def augmented(
         if config.camera_strength:
             image = as_camera_sees(image, rng, strength=config.camera_strength)
         views[i] = replace(views[i], image=image)
+    return _stacked(item, views)
+
+
+def at_size(item: RigBatch, *, size: tuple[int, int], dense: bool, whole: bool = False) -> RigBatch:
+    """One sample (without axis B) at size (width, height), nothing else changed.
+
+    Of each image the largest window that is not stretched, from its middle; or, if `whole`, all of
+    it, stretched. dense as for augmented.
+    """
+    views = [_View.of(item, i) for i in range(len(item.names))]
+    for i, view in enumerate(views):
+        camera = view.camera
+        window = (0, 0, camera.width, camera.height) if whole else largest_window(camera, size)
+        views[i] = view.cropped(window, size, dense=dense)
     return _stacked(item, views)
 
 
@@ -189,13 +211,48 @@ def turned(camera: Camera, yaw_rad: float) -> Camera:
     return replace(camera, T_ego_cam=turn @ camera.T_ego_cam)
 
 
-def random_window(camera: Camera, *, smallest: float, rng: np.random.Generator) -> tuple[int, ...]:
-    """A random crop (left, top, width, height) whose sides are at least `smallest` of the image's.
+def random_size(
+    config: AugmentConfig, default: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    """Width and height of the network's input, multiples of 32; default is the student's own."""
+    width, height = default
+    aspect, share = width / height, np.exp(rng.uniform(*np.log(config.pixels)))
+    if config.aspects[0]:
+        aspect = np.exp(rng.uniform(*np.log(config.aspects)))
+    return size_of(aspect, pixels=width * height * share)
 
-    Width and height shrink by the same factor, so the aspect ratio stays.
+
+def size_of(aspect: float, *, pixels: float) -> tuple[int, int]:
+    """Width and height, multiples of 32, of an input of about that aspect and so many pixels."""
+    sides = np.sqrt([pixels * aspect, pixels / aspect])
+    width, height = (max(CELL, CELL * round(side / CELL)) for side in sides)
+    return width, height
+
+
+def largest_window(camera: Camera, size: tuple[int, int], *, share: float = 1.0) -> tuple[int, ...]:
+    """The largest window (left, top, width, height) of an image that size (width, height) shows.
+
+    It lies in the middle. Its aspect is such that pixels are square at that size, also where those
+    of the image are not. share: of its sides, for a smaller one.
     """
+    aspect = size[0] / size[1] * camera.K[0, 0] / camera.K[1, 1]
+    whole = min(camera.width, camera.height * aspect)
+    width = min(max(1, round(share * whole)), camera.width)
+    height = min(max(1, round(share * whole / aspect)), camera.height)
+    return (camera.width - width) // 2, (camera.height - height) // 2, width, height
+
+
+def random_window(
+    camera: Camera, size: tuple[int, int], *, smallest: float, rng: np.random.Generator
+) -> tuple[int, ...]:
+    """A random window (left, top, width, height) to be shown at size (width, height), unstretched.
+
+    Its sides are at least `smallest` of those of the largest one; of 1 it is that one itself.
+    """
+    if smallest >= 1:
+        return largest_window(camera, size)
     share = rng.uniform(smallest, 1.0)
-    width, height = int(camera.width * share), int(camera.height * share)
+    _, _, width, height = largest_window(camera, size, share=share)
     left = int(rng.integers(0, camera.width - width + 1))
     top = int(rng.integers(0, camera.height - height + 1))
     return left, top, width, height
@@ -207,7 +264,10 @@ def crop_and_resize(
     """Cut window (left, top, width, height) out and stretch it to size (width, height)."""
     left, top, width, height = window
     cut = np.ascontiguousarray(image[top : top + height, left : left + width])
-    resized = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+    shrinks = width >= size[0] and height >= size[1]
+    # INTER_AREA enlarges to blocks
+    smooth = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(cut, size, interpolation=smooth)
     return camera.cropped(left, top, width, height).resized(*size), resized
 
 

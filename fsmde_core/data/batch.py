@@ -20,9 +20,10 @@ from fsmde_core.data.sample import (
     read_image,
     scatter_depth,
 )
+from fsmde_core.rig import Camera, Rig, RigError, load_rig, mask_name, read_body
 
 CLOSE_M = 1.0  # points of past sweeps this near to the sensor in x and y are the vehicle itself
-BODY_BELOW = 128  # levels of a mask image: 0 is the vehicle's own body, 255 is the world
+RIG_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,33 @@ def collate(items: Sequence[RigBatch]) -> RigBatch:
     )
 
 
-class BodyMasks:
-    """Self-occlusion masks of a folder: where each camera sees its own vehicle.
+def rig_of(sample: RigBatch) -> Rig:
+    """The cameras of one sample (without axis B), as large as its images."""
+    height, width = sample.images.shape[1:3]
+    cameras = zip(sample.names, sample.K, sample.T_ego_cam)
+    return Rig(tuple(Camera(name, name, width, height, K, T) for name, K, T in cameras))
 
-    Either CAMERA_mask.png for all scenes, or GROUP/CAMERA_mask.png with mask_idx_dict.json, which
-    names the group of each scene by its number (the layout of VFDepth). DatasetError names a
-    folder, scene or file that is missing.
+
+class BodyMasks:
+    """Self-occlusion masks: where each camera sees its own vehicle.
+
+    From a rig file (.yaml, .yml): its masks, by camera name; a camera without one sees nothing of
+    its vehicle. Or from a folder: either CAMERA_mask.png for all scenes, or GROUP/CAMERA_mask.png
+    with mask_idx_dict.json, which names the group of each scene by its number (the layout of
+    VFDepth). DatasetError names a rig file, camera, folder, scene or file that is missing or wrong.
     """
 
-    def __init__(self, folder: Path | str):
-        self._folder, self._groups = Path(folder), None
-        groups = self._folder / "mask_idx_dict.json"
-        if not self._folder.is_dir():
-            raise DatasetError(f"mask folder {folder} is not a folder")
+    def __init__(self, path: Path | str):
+        self._path, self._groups, self._cameras = Path(path), None, None
+        if self._path.suffix.lower() in RIG_SUFFIXES:
+            try:
+                self._cameras = {camera.name: camera for camera in load_rig(path).cameras}
+            except RigError as error:
+                raise DatasetError(str(error)) from error
+            return
+        if not self._path.is_dir():
+            raise DatasetError(f"mask folder {path} is not a folder")
+        groups = self._path / "mask_idx_dict.json"
         try:
             self._groups = json.loads(groups.read_text()) if groups.exists() else None
         except (OSError, ValueError) as error:
@@ -104,21 +119,28 @@ class BodyMasks:
 
     def __call__(self, scene: str, camera: str) -> np.ndarray:
         """[H, W] bool, True where the vehicle is."""
-        file = self._group(scene) / f"{camera}_mask.png"
-        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) if file.is_file() else None
-        if image is None:
-            raise DatasetError(f"mask {file} is missing or does not decode")
-        level = image if image.ndim == 2 else image[..., :3].min(axis=2)
-        return level < BODY_BELOW
+        if self._cameras is not None:
+            return self._of_rig(camera)
+        try:
+            return read_body(self._group(scene) / mask_name(camera))
+        except RigError as error:
+            raise DatasetError(str(error)) from error
+
+    def _of_rig(self, name: str) -> np.ndarray:
+        camera = self._cameras.get(name)
+        if camera is None:
+            known = ", ".join(self._cameras)
+            raise DatasetError(f"rig file {self._path} has no camera {name!r}; it has {known}")
+        return np.zeros((camera.height, camera.width), bool) if camera.body is None else camera.body
 
     def _group(self, scene: str) -> Path:
         if self._groups is None:
-            return self._folder
+            return self._path
         digits = re.search(r"(\d+)$", scene)
         number = str(int(digits[1])) if digits else None
         if number not in self._groups:
-            raise DatasetError(f"mask_idx_dict.json of {self._folder} knows no scene {scene!r}")
-        return self._folder / str(int(self._groups[number]))
+            raise DatasetError(f"mask_idx_dict.json of {self._path} knows no scene {scene!r}")
+        return self._path / str(int(self._groups[number]))
 
 
 class RigDataset:

@@ -30,7 +30,10 @@ def timed_step(*, bf16: bool, float32_depthwise: bool) -> Callable[[], float]:
         depthwise_in_float32(student)
     step = DistillStep(student, LossConfig(), CONFIG)
     freeze_norms(student, "encoder")
-    views = [tensor[None] for tensor in example_inputs(CONFIG, cameras=CAMERAS)]
+    views = [
+        tensor[None]
+        for tensor in example_inputs(CONFIG.input_width, CONFIG.input_height, cameras=CAMERAS)
+    ]
     depth_gt = 1 + 50 * torch.rand(views[0].shape[:-1])
 
     def take() -> float:

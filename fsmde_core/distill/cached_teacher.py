@@ -1,8 +1,8 @@
 """A teacher asked once: its bins for every sample of a dataset, kept in a folder.
 
-The teacher sees each image whole, at its own input size, which may be larger than the student's;
-what a student sees of it after augmentation is cut out of the kept bins. Colours change only for
-the student.
+The teacher sees each image whole and in its own shape, at as many pixels as its input size has,
+which may be more than the student's; what a student sees of it after augmentation is cut out of the
+kept bins. Colours change only for the student.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from torch import nn
 from tqdm import tqdm
 
 from fsmde_core.card import load_card
-from fsmde_core.data.augment import augmented
+from fsmde_core.data.augment import at_size, size_of
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError, inside_root
 from fsmde_core.distill.config import DataConfig, DistillConfig
-from fsmde_core.distill.stream import UNCHANGED, by_camera_count, open_split
+from fsmde_core.distill.stream import by_camera_count, open_split
 from fsmde_core.files import write_arrays, write_json
 from fsmde_core.teacher import load_teacher
 
@@ -68,10 +68,10 @@ class CachedTeacher:
                 write_arrays(self._file(item.tokens), **self._asked(teacher, item, device))
 
     def _asked(self, teacher: nn.Module, item: RigBatch, device: torch.device) -> dict:
-        rng = np.random.default_rng(0)  # draws nothing
-        (batch,) = by_camera_count(
-            [augmented(item, UNCHANGED, size=self._size, rng=rng, dense=self._dense)]
-        )
+        height, width = item.depth_gt.shape[-2:]
+        aspect = width / height * float(np.mean(item.K[:, 1, 1] / item.K[:, 0, 0]))
+        size = size_of(aspect, pixels=self._size[0] * self._size[1])
+        (batch,) = by_camera_count([at_size(item, size=size, dense=self._dense, whole=True)])
         views = (t.to(device) for t in (batch.images, batch.K, batch.T_ego_cam))
         with torch.inference_mode():
             output = teacher(*views)

@@ -41,7 +41,8 @@ class DataConfig:
     past_sweeps: int = 0
     """LiDAR sweeps before the keyframe's own that are accumulated; nuScenes only."""
     masks: str = ""
-    """Folder of self-occlusion masks (see BodyMasks); empty: none. The street has its own."""
+    """Rig file or folder of masks of the own vehicle (see BodyMasks); empty: none. The street has
+    its own."""
     size: tuple[int, int] = (896, 504)
     """Width and height in pixels to which images of nuScenes and DDAD are read, before crops."""
     workers: int = 1
@@ -67,8 +68,11 @@ class LossConfig:
     """Of minus the log probability of the true depth's bin; what makes bin probabilities mean what
     they say, as a teacher's must."""
     sky: float = 0.0
-    """Of the sky being far; only for the street, whose depth is dense: elsewhere a pixel without
-    ground truth may be anything."""
+    """Of the sky being as far as student.reach_m; only for the street, whose depth is dense:
+    elsewhere a pixel without ground truth may be anything."""
+    surface: float = 0.0
+    """Of the student knowing where there is a surface within student.reach_m, and where there is
+    none; for the same data. Real data mixed in say only where there is one."""
     kd: float = 0.0
     """Of the divergence between the teacher's and the student's bin probabilities; small, as what
     it spreads over far bins pulls their mean, the depth, with it."""
@@ -87,6 +91,11 @@ class LossConfig:
     scale_invariant: bool = False
     """True: silog and bins forgive a scale common to the rig, and validation takes it out; for
     teachers."""
+
+    @property
+    def needs_sky(self) -> bool:
+        """Whether any weight asks where the sky is."""
+        return max(self.sky, self.surface) > 0
 
     @property
     def needs_teacher(self) -> bool:
@@ -113,7 +122,8 @@ class DistillConfig:
     preset: Literal["s", "m"] = "s"
     """Where the student's defaults come from."""
     student: StudentConfig = field(default_factory=StudentConfig)
-    """Overrides of the preset; its input size is the size of training images."""
+    """Overrides of the preset; its input size is that of training images, which augment.aspects and
+    augment.pixels vary, and of validation."""
     initial: str = ""
     """Card of a model to start from; empty: ImageNet's encoder weights, the rest random."""
     foundation: FoundationConfig = field(default_factory=FoundationConfig)
@@ -144,6 +154,9 @@ class DistillConfig:
     """Peak of the one-cycle schedule for decoder and head; AdaBins has 3.57e-4."""
     encoder_rate_share: float = 0.1
     """Of the encoder's learning rate, which starts from ImageNet weights."""
+    last_rate_share: float = 1.0
+    """Of the last layers' learning rate, those of bins and surface; more where they start anew on
+    an `initial` model: a step moves a weight by no more than the rate."""
     warm_up_share: float = 0.3
     """Of the steps before the peak; less for a model that is trained on."""
     weight_decay: float = 0.05
@@ -274,11 +287,14 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("data.train names no folder to learn from")
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
-    if config.losses.sky and not config.data.dense:
-        raise ConfigError(
-            f"losses.sky needs dense depth, which data.kind {config.data.kind} with data.truth "
-            f"{config.data.truth} lacks"
-        )
+    for key in ("sky", "surface"):
+        if getattr(config.losses, key) and not config.data.dense:
+            raise ConfigError(
+                f"losses.{key} needs dense depth, which data.kind {config.data.kind} with "
+                f"data.truth {config.data.truth} lacks"
+            )
+    if config.losses.surface and config.foundation.checkpoint:
+        raise ConfigError("losses.surface has a weight, but a foundation model knows no surfaces")
     for key, data in zip(("data", "also"), config.sources):
         if data.truth == "none" and not config.losses.needs_teacher:
             raise ConfigError(f"{key}.truth is none, and no loss with a teacher has a weight")
@@ -286,6 +302,10 @@ def _check(config: DistillConfig) -> None:
         size = getattr(config.student, key)
         if size <= 0 or size % 32:
             raise ConfigError(f"student.{key} is {size}, not a positive multiple of 32")
+    for key in ("aspects", "pixels"):
+        least, most = getattr(config.augment, key)
+        if not 0 < least <= most and (key, least, most) != ("aspects", 0, 0):
+            raise ConfigError(f"augment.{key} is {[least, most]}, not a range of positive numbers")
     for key in (
         "steps",
         "rigs_per_step",

@@ -19,6 +19,7 @@ from fsmde_core.checkpoint import (
     trained_weights,
 )
 from fsmde_core.distill.config import ConfigError, DistillConfig
+from fsmde_core.distill.rebin import carry_over, head_with_bins
 from fsmde_core.encoder import load_imagenet_weights
 from fsmde_core.files import write_bytes
 from fsmde_core.student import StudentDepthNet
@@ -26,6 +27,8 @@ from fsmde_core.teacher import FoundationTeacher
 
 FREE_TO_CHANGE = ("checkpoint_minutes", "validate_steps", "val_samples", "val_depth_m", "log_steps")
 CHECKPOINT = "last.pt"
+LAST_LAYERS = ("head.logits.", "surface.")
+BINS = ("n_bins", "min_depth_m", "max_depth_m")  # of StudentConfig
 
 
 class CheckpointError(ValueError):
@@ -61,16 +64,14 @@ def new_state(config: DistillConfig, device: torch.device) -> TrainState:
     else:
         student = StudentDepthNet(config.student)
         load_imagenet_weights(student.encoder, config.student.encoder)
+        # what no loss reaches stays: several processes would wait for its gradient
+        student.surface.requires_grad_(config.losses.surface > 0)
     if config.initial:
         _load_initial(student, config)
     student = student.to(device, memory_format=torch.channels_last)
-    trained = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
-    encoder = [p for name, p in trained if name.startswith("encoder.")]
-    rest = [p for name, p in trained if not name.startswith("encoder.")]
-    rates = [config.learning_rate * config.encoder_rate_share, config.learning_rate]
-    optimizer = torch.optim.AdamW(
-        [{"params": encoder}, {"params": rest}], lr=rates[1], weight_decay=config.weight_decay
-    )
+    groups = _parameter_groups(student, config)
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    rates = [group["lr"] for group in groups]
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=rates, total_steps=config.steps, pct_start=config.warm_up_share
     )
@@ -79,13 +80,39 @@ def new_state(config: DistillConfig, device: torch.device) -> TrainState:
     return TrainState(student, average, optimizer, schedule)
 
 
+def _parameter_groups(student: nn.Module, config: DistillConfig) -> list[dict]:
+    """What is trained, by its peak learning rate; the decoder's last."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in student.named_parameters():
+        share = 1.0
+        if name.startswith("encoder."):
+            share = config.encoder_rate_share
+        elif name.startswith(LAST_LAYERS):
+            share = config.last_rate_share
+        if parameter.requires_grad:
+            groups.setdefault(share, []).append(parameter)
+    return [
+        {"params": groups[share], "lr": config.learning_rate * share}
+        for share in sorted(groups, key=lambda share: share == 1.0)
+    ]
+
+
 def _load_initial(student: nn.Module, config: DistillConfig) -> None:
-    shape = asdict(student_config(load_card(config.initial)))
-    free = ("input_width", "input_height")
+    """Weights of `initial`, also of one whose bins lie elsewhere; its own bins are then let go."""
+    theirs = student_config(load_card(config.initial))
+    free = ("input_width", "input_height", "reach_m", *BINS)
+    shape = asdict(theirs)
     different = [k for k, v in asdict(config.student).items() if shape[k] != v and k not in free]
     if different:
         raise ConfigError(f"initial {config.initial} has another student.{different[0]}")
+    bins = {key: getattr(theirs, key) for key in BINS}
+    if all(getattr(config.student, key) == value for key, value in bins.items()):
+        load_weights(student, config.initial)
+        return
+    ours, student.head = student.head, head_with_bins(student.head, **bins)
     load_weights(student, config.initial)
+    carry_over(student.head, ours)
+    student.head = ours
 
 
 @torch.no_grad()
@@ -158,7 +185,13 @@ def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
         )
     restore_weights(state.student, document["student"])
     restore_weights(state.average, document["average"])
-    state.optimizer.load_state_dict(document["optimizer"])
+    try:
+        state.optimizer.load_state_dict(document["optimizer"])
+    except ValueError as error:
+        raise CheckpointError(
+            f"checkpoint {path} is of a version that trained other groups of weights ({error}); "
+            "choose another --out"
+        ) from error
     state.schedule.load_state_dict(document["schedule"])
     state.step, state.seconds = document["step"], document["seconds"]
     state.samples = document.get("samples", 0)

@@ -21,11 +21,10 @@ from fsmde_core.losses import (
     relative_depth_loss,
     silog_loss,
     sky_loss,
+    surface_loss,
     view_relational_loss,
 )
 from fsmde_core.student import StudentConfig
-
-SKY_SHARE = 0.75  # of the last bin's edge: an expectation over bins never reaches the edge itself
 
 
 class DistillStep(nn.Module):
@@ -37,7 +36,7 @@ class DistillStep(nn.Module):
     def __init__(self, student: nn.Module, losses: LossConfig, config: StudentConfig):
         super().__init__()
         self.student, self.losses = student, losses
-        self.reach = config.max_depth_m / config.canonical_focal_px
+        self.reach_m = config.reach_m
 
     def forward(
         self,
@@ -53,14 +52,18 @@ class DistillStep(nn.Module):
     ) -> dict[str, Tensor]:
         """Losses of B rigs of N cameras, unweighted, and their weighted sum as `total`.
 
-        The arguments as in RigBatch; sky where that loss has a weight.
+        The arguments as in RigBatch; sky where LossConfig.needs_sky. What is farther than reach_m
+        counts as the sky does: no loss of a depth sees it.
         """
         output = self.student(images, K, T_ego_cam)
-        last_edge = self.reach * K[..., 0, 0, None, None]
-        valid = valid & (depth_gt < last_edge)
+        too_far = valid & (depth_gt > self.reach_m)
+        valid = valid & ~too_far
         losses = {}
         if self.losses.sky:
-            losses["sky"] = sky_loss(output.depth, sky, SKY_SHARE * last_edge)
+            losses["sky"] = sky_loss(output.depth, sky | too_far, depth_gt.new_tensor(self.reach_m))
+        if self.losses.surface:
+            known = valid | too_far | sky
+            losses["surface"] = surface_loss(output.surface_logits, valid, known)
         if self.losses.silog:
             mean_weight = 0.0 if self.losses.scale_invariant else MEAN_WEIGHT
             losses["silog"] = silog_loss(output.depth, depth_gt, valid, mean_weight=mean_weight)

@@ -16,13 +16,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from fsmde_core.data import ddad, nuscenes
-from fsmde_core.data.augment import AugmentConfig, augmented
+from fsmde_core.data.augment import at_size, augmented, random_size
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
 from fsmde_core.data.lidar import as_lidar_sees
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import DataConfig, DistillConfig
-
-UNCHANGED = AugmentConfig(mirror_probability=0.0, smallest_crop=1.0, colour_strength=0.0)
 
 
 def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
@@ -52,7 +50,8 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
 class SampleStream(Dataset):
     """Items 0, 1, 2, ... without end: samples in random order, augmented.
 
-    Of every config.also_every items the last is one of `also`, if there are any.
+    All of one step have one size, so that they stack. Of every config.also_every items the last is
+    one of `also`, if there are any.
     """
 
     def __init__(
@@ -77,10 +76,19 @@ class SampleStream(Dataset):
             item, data = self._main[k], config.data
         item = _with_truth(item, data)
         rng = np.random.default_rng([config.seed, 1, k])
-        item = augmented(item, config.augment, size=self._size, rng=rng, dense=data.dense)
-        if config.losses.sky:
-            item = replace(item, sky=~(item.valid | item.mask) & data.dense)
-        return item
+        size = self.size(k // config.rigs_per_step)
+        item = augmented(item, config.augment, size=size, rng=rng, dense=data.dense)
+        return _with_sky(item, dense=data.dense) if config.losses.needs_sky else item
+
+    def size(self, step: int) -> tuple[int, int]:
+        """Width and height of the network's input at a step."""
+        rng = np.random.default_rng([self._config.seed, 2, step])
+        return random_size(self._config.augment, self._size, rng)
+
+
+def _with_sky(item: RigBatch, *, dense: bool) -> RigBatch:
+    """Where dense depth has none and it is not the own vehicle, there is the sky."""
+    return replace(item, sky=~(item.valid | item.mask) & dense)
 
 
 def _with_truth(item: RigBatch, data: DataConfig) -> RigBatch:
@@ -118,15 +126,16 @@ class ValidationSamples(Dataset):
         count = min(config.val_samples, len(samples))
         self._indices = np.linspace(0, len(samples) - 1, count).round().astype(int)
         self._samples, self._dense = samples, config.data.kind == "street"
+        self._with_sky = self._dense and config.losses.needs_sky
         self._size = (config.student.input_width, config.student.input_height)
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def __getitem__(self, i: int) -> RigBatch:
-        rng = np.random.default_rng(0)  # draws nothing
         item = self._samples[int(self._indices[i])]
-        return augmented(item, UNCHANGED, size=self._size, rng=rng, dense=self._dense)
+        item = at_size(item, size=self._size, dense=self._dense)
+        return _with_sky(item, dense=True) if self._with_sky else item
 
 
 def training_batches(

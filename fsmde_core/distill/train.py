@@ -253,7 +253,8 @@ class Report:
             self.writer.add_scalar(f"val/{name}", value, self.state.step)
         if result.panel is not None:
             self.writer.add_image("val/images", result.panel, self.state.step, dataformats="HWC")
-        shown = ", ".join(f"{n} {result.metrics[n]:.4f}" for n in ("abs_rel", "delta_1"))
+        shown = [n for n in ("abs_rel", "delta_1", "surface") if n in result.metrics]
+        shown = ", ".join(f"{n} {result.metrics[n]:.4f}" for n in shown)
         self.bar.write(f"step {self.state.step}: {shown}")
 
     def close(self) -> None:

@@ -23,7 +23,8 @@ class Validation:
     """Means over the images of the validation samples."""
 
     metrics: dict[str, float]
-    """By the names of evaluate.metrics.METRICS."""
+    """By the names of evaluate.metrics.METRICS; where surfaces are learnt also `surface`: of what
+    share of the pixels it is told right whether there is one within reach."""
     panel: np.ndarray
     """[3 h, N w, 3] uint8: images, predicted and true depths of the first sample."""
 
@@ -36,16 +37,26 @@ def validate(student: nn.Module, samples: ValidationSamples, config: DistillConf
     the rig.
     """
     device = next(student.parameters()).device
-    rows, panel = [], None
+    rows, told, panel = [], [], None
     for i in range(len(samples)):
         (batch,) = by_camera_count([samples[i]])
         views = (batch.images, batch.K, batch.T_ego_cam)
         with network_precision(config.precision, device):
-            depth = student(*(t.to(device) for t in views)).depth[0].float().cpu().numpy()
+            output = student(*(t.to(device) for t in views))
+        depth = output.depth[0].float().cpu().numpy()
         rows += _image_metrics(depth, batch, config)
+        if config.losses.surface and batch.sky is not None:
+            told.append(_surfaces_told(output.surface_logits.cpu(), batch, config.student.reach_m))
         panel = _panel(batch, depth) if panel is None else panel
     means = np.mean(rows, axis=0) if rows else np.full(len(METRICS), np.nan)
-    return Validation({m: round(float(v), 4) for m, v in zip(METRICS, means)}, panel)
+    metrics = dict(zip(METRICS, means)) | ({"surface": np.mean(told)} if told else {})
+    return Validation({m: round(float(v), 4) for m, v in metrics.items()}, panel)
+
+
+def _surfaces_told(logits: torch.Tensor, batch: RigBatch, reach_m: float) -> float:
+    surface = batch.valid & (batch.depth_gt <= reach_m)
+    known = batch.valid | batch.sky
+    return float(((logits > 0) == surface)[known].float().mean())
 
 
 def _image_metrics(depth: np.ndarray, batch: RigBatch, config: DistillConfig) -> list[np.ndarray]:

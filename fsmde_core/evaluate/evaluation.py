@@ -51,7 +51,7 @@ def score_sample(
     """Read a sample and predict its depths.
 
     DatasetError or PredictionError name the file or camera at fault; a prediction that is not a
-    positive number where the protocol counts it is a fault.
+    positive number where the protocol counts it is a fault. +inf, beyond reach, is one.
     """
     item = dataset.load(sample)
     rig = sample.rig if dataset.size is None else sample.rig.resized(*dataset.size)
@@ -68,7 +68,7 @@ def score_sample(
     if not counted.any():
         raise DatasetError(f"sample {sample.token} has no ground truth that the protocol counts")
     for name, prediction, pixels in zip(item.names, predictions, counted):
-        bad = int((~(np.isfinite(prediction[pixels]) & (prediction[pixels] > 0))).sum())
+        bad = int((~(prediction[pixels] > 0)).sum())
         if bad:
             raise PredictionError(
                 f"prediction of {name}, sample {sample.token}: not a positive number at {bad} of "

@@ -67,8 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--backend", choices=BACKENDS, default="onnx", help="what runs the model")
     add("--device", default="cpu", help="cpu or cuda")
+    add("--input-pixels", type=int, default=0, help="of an image that the network sees; 0: card's")
     add("--protocol", choices=sorted(PROTOCOLS), default="surrounddepth")
-    add("--masks", type=Path, help="self-occlusion masks, for protocols that leave the body out")
+    add(
+        "--masks",
+        type=Path,
+        help="rig file with masks, or folder of them, for protocols that leave the body out",
+    )
     add("--past-sweeps", type=int, default=0, help="LiDAR sweeps before the keyframe's (nuScenes)")
     add("--limit", type=int, help="only so many samples, spread over the split")
     add("--out", type=Path, default=Path("out/evaluation"), help="folder for report and pictures")
@@ -164,9 +169,11 @@ def _masks(arguments: argparse.Namespace, protocol: Protocol) -> BodyMasks | Non
 def _source(arguments: argparse.Namespace) -> Predict:
     if arguments.predictions:
         return folder_source(arguments.predictions)
+    pixels = arguments.input_pixels
     if arguments.backend == "torch":
-        return torch_source(arguments.model, arguments.device)
-    return onnx_source(arguments.model, [f"{arguments.device.upper()}ExecutionProvider"])
+        return torch_source(arguments.model, arguments.device, input_pixels=pixels)
+    providers = [f"{arguments.device.upper()}ExecutionProvider"]
+    return onnx_source(arguments.model, providers, input_pixels=pixels)
 
 
 def error_chart(document: dict) -> np.ndarray:

@@ -10,8 +10,9 @@ import numpy as np
 
 from fsmde_core.card import load_card
 from fsmde_core.data.sample import Sample, inside_root
-from fsmde_core.predictor import Predictor, image_of_size
-from fsmde_core.rig import Rig
+from fsmde_core.fit import fit_camera
+from fsmde_core.predictor import Prediction, Predictor
+from fsmde_core.rig import Camera, Rig
 
 PNG_STEPS_PER_M = 256.0  # KITTI's: a 16-bit PNG reaches 255.99 m in steps of 3.9 mm
 
@@ -23,30 +24,52 @@ class PredictionError(ValueError):
     """A prediction that is missing or unusable; the message names the file or the camera."""
 
 
-def onnx_source(card_path: Path, providers: Sequence[str]) -> Predict:
-    """A model in ONNX Runtime, as the node runs it."""
-    predictor = Predictor(card_path, providers=providers)
-    return lambda images, rig, sample: predictor(list(images), rig).depth
+def onnx_source(card_path: Path, providers: Sequence[str], *, input_pixels: int = 0) -> Predict:
+    """A model in ONNX Runtime, as the node runs it: each camera at its own shape.
+
+    input_pixels as for Predictor. No surface within reach is +inf, which protocols clip to their
+    range.
+    """
+    predictor = Predictor(card_path, providers=providers, input_pixels=input_pixels)
+    return lambda images, rig, sample: _answers(predictor(list(images), rig))
 
 
-def torch_source(card_path: Path, device: str) -> Predict:
-    """A checkpoint in torch, whose weights stand beside the card as .safetensors."""
+def torch_source(card_path: Path, device: str, *, input_pixels: int = 0) -> Predict:
+    """The same of a checkpoint in torch, whose weights stand beside the card as .safetensors."""
     import torch  # heavy, and needed by no other source
 
     from fsmde_core.checkpoint import load_student
 
     card, student = load_card(card_path), load_student(card_path).to(device)
+    pixels = input_pixels or card.input_width * card.input_height
 
     @torch.inference_mode()
+    def run(image: np.ndarray, camera: Camera) -> list[np.ndarray]:
+        arrays = (image, camera.K.astype(np.float32), camera.T_ego_cam.astype(np.float32))
+        output = student(*(torch.from_numpy(array)[None, None].to(device) for array in arrays))
+        maps = (output.depth, output.confidence, output.surface_logits.sigmoid())
+        return [values[0, 0].cpu().numpy() for values in maps]
+
     def predict(images, rig, sample):
-        size = card.input_width, card.input_height
-        resized = np.stack([image_of_size(image, size) for image in images])
-        rig = rig.resized(*size)
-        arrays = (resized, rig.K.astype(np.float32), rig.T_ego_cam.astype(np.float32))
-        output = student(*(torch.from_numpy(array[None]).to(device) for array in arrays))
-        return output.depth[0].cpu().numpy()
+        fits = [fit_camera(camera, pixels=pixels) for camera in rig.cameras]
+        seen = [fit.image(image) for fit, image in zip(fits, images)]
+        found = [run(image, fit.camera) for image, fit in zip(seen, fits)]
+        return _answers(Prediction(*zip(*found), tuple(seen), tuple(fits), card.max_depth_m))
 
     return predict
+
+
+def _answers(prediction: Prediction) -> list[np.ndarray]:
+    """Depth of each camera at its images' size, all rows filled.
+
+    Protocols count every pixel that has a truth: rows at the top that the network did not get
+    repeat the first that it did.
+    """
+    depths = [prediction.at_source(i) for i in range(len(prediction.fits))]
+    for depth in depths:
+        first = (~np.isnan(depth).all(axis=1)).argmax()
+        depth[:first] = depth[first]
+    return depths
 
 
 def folder_source(folder: Path) -> Predict:

@@ -142,11 +142,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rigs", nargs="+", choices=RIG_NAMES, default=["nuscenes"])
     parser.add_argument("--width", type=int, default=StreetDatasetConfig.size[0])
     parser.add_argument("--height", type=int, default=StreetDatasetConfig.size[1])
+    parser.add_argument("--square", action="store_true", help="square pixels, not stretched ones")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the samples")
     arguments = parser.parse_args(argv)
     config = StreetDatasetConfig(
-        rigs=tuple(arguments.rigs), size=(arguments.width, arguments.height), poses=arguments.poses
+        rigs=tuple(arguments.rigs),
+        size=(arguments.width, arguments.height),
+        square=arguments.square,
+        poses=arguments.poses,
     )
     try:
         street = StreetDataset(arguments.split, arguments.streets, config)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fsmde_core.data.batch import RigBatch
-from fsmde_core.rig import Rig
+from fsmde_core.rig import Camera, Rig
 from fsmde_core.street.camera_view import RenderConfig, Stage
 from fsmde_core.street.drive import (
     CameraFrame,
@@ -38,6 +38,9 @@ class StreetDatasetConfig:
     """Width and height in pixels."""
     jitter: float = 1.0
     """Spread of the extrinsics, see make_rig."""
+    square: bool = False
+    """Whether pixels are square, whatever the rig's own images are: the view keeps its width, and
+    its height follows from the size. False: images are stretched to the size."""
     poses: int = 4
     """Samples of each street, half a second apart; they share its scene and hierarchy."""
     render: RenderConfig = field(default_factory=lambda: RenderConfig(samples=1, reflections=False))
@@ -91,7 +94,9 @@ class StreetDataset:
         street = index // self.config.poses
         name = self.config.rigs[street % len(self.config.rigs)]
         rig = make_rig(name, seed=self.seeds[street], jitter=self.config.jitter)
-        return rig.resized(*self.config.size)
+        if not self.config.square:
+            return rig.resized(*self.config.size)
+        return replace(rig, cameras=tuple(_reframed(c, *self.config.size) for c in rig.cameras))
 
     def poses(self, index: int) -> tuple[tuple[int, ...], np.ndarray]:
         """Each camera's stamp [N] and T_world_ego [N, 4, 4] then, without rendering the sample."""
@@ -100,6 +105,18 @@ class StreetDataset:
         scene = drive_scene(self.seeds[street], rig, self._drive)
         times_s = [float(time_s) for time_s in trigger_times(rig, self._drive, pose)]
         return tuple(map(stamp_ns, times_s)), np.stack([scene.ego_pose(t) for t in times_s])
+
+
+def _reframed(camera: Camera, width: int, height: int) -> Camera:
+    """The camera with an image of that size and square pixels, its view as wide as before.
+
+    A view that gets taller or lower does so above and below the old one in equal shares.
+    """
+    zoom = width / camera.width
+    (fx, _, cx), (_, _, cy), _ = camera.K * zoom
+    cy += (height - camera.height * zoom) / 2
+    K = np.array([[fx, 0, cx], [0, fx, cy], [0, 0, 1]])
+    return replace(camera, width=width, height=height, K=K)
 
 
 def _stacked(frames: tuple[CameraFrame, ...], rig: Rig, token: str) -> RigBatch:

@@ -1,6 +1,12 @@
-"""Rigs to render with: nuScenes' and DDAD's six cameras, and random ones of four to eight."""
+"""Rigs to render with: nuScenes' and DDAD's six cameras, and random ones.
+
+random: four to eight cameras around a car's roof, as on the datasets' vehicles. varied: one to six
+cameras of any make, on anything from a delivery robot to a lorry.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +14,7 @@ from fsmde_core.geometry import make_transform, quaternion_to_rotation
 from fsmde_core.rig import Camera, Rig, opencv_to_K
 from fsmde_core.street.mesh import rotation_z
 
-RIG_NAMES = ("nuscenes", "ddad", "random")
+RIG_NAMES = ("nuscenes", "ddad", "random", "varied")
 
 # Figures of nuScenes scene-0061: name, focal length, cx, cy (px), translation (m), rotation wxyz.
 NUSCENES_SIZE = (1600, 900)
@@ -55,6 +61,8 @@ def make_rig(name: str, *, seed: int = 0, jitter: float = 0.0) -> Rig:
         ]
     elif name == "random":
         cameras = _random_cameras(rng)
+    elif name == "varied":
+        cameras = _varied_cameras(rng)
     else:
         raise ValueError(f"unknown rig {name!r}; known: {', '.join(RIG_NAMES)}")
     return Rig(tuple(_jittered(camera, rng, jitter) for camera in cameras))
@@ -99,6 +107,39 @@ def _random_cameras(rng: np.random.Generator) -> list[Camera]:
     return cameras
 
 
+VARIED_SIZE = (1280, 896)
+VIEW_DEG = (30.0, 130.0)
+HEIGHT_M = (0.4, 3.0)
+PITCH_DEG, ROLL_DEG = 15.0, 5.0
+ROOF_M = 1.6  # from here on cameras stand on the roof, below it along the body's outline
+
+
+def _varied_cameras(rng: np.random.Generator) -> list[Camera]:
+    """One to six cameras that look outwards, each with a view, pitch and roll of its own.
+
+    They share a height within a hand's breadth. A tall image, from which windows of any shape can
+    be cut with square pixels.
+    """
+    count, around = int(rng.integers(1, 7)), rng.uniform(0, 360)
+    height = np.exp(rng.uniform(*np.log(HEIGHT_M)))
+    length, width = (0.8, 0.5) if height > ROOF_M else (2.4, 1.1)
+    cameras = []
+    for k in range(count):
+        yaw = around + 360.0 * k / count + rng.normal(0, 15)
+        focal = VARIED_SIZE[0] / 2 / np.tan(np.radians(rng.uniform(*VIEW_DEG)) / 2)
+        centre = (np.array(VARIED_SIZE) / 2 + rng.normal(0, 12, 2)).tolist()
+        at = (
+            1.3 + length * np.cos(np.radians(yaw)),
+            width * np.sin(np.radians(yaw)),
+            float(np.clip(height + rng.normal(0, 0.05), *HEIGHT_M)),
+        )
+        pitch, roll = rng.uniform(-PITCH_DEG, PITCH_DEG), rng.uniform(-ROLL_DEG, ROLL_DEG)
+        camera = _camera(f"CAM_{k}", VARIED_SIZE, focal, centre, at, yaw, pitch)
+        T_ego_cam = camera.T_ego_cam @ make_transform(rotation_z(np.radians(roll)), np.zeros(3))
+        cameras.append(replace(camera, T_ego_cam=T_ego_cam))
+    return cameras
+
+
 def _jittered(camera: Camera, rng: np.random.Generator, jitter: float) -> Camera:
     angle = rng.normal(0, np.radians(0.5) * jitter, 3)
     shift = rng.normal(0, 0.01 * jitter, 3)
@@ -108,4 +149,4 @@ def _jittered(camera: Camera, rng: np.random.Generator, jitter: float) -> Camera
     half = np.append(angle / norm * np.sin(norm / 2), np.cos(norm / 2))
     R = camera.T_ego_cam[:3, :3] @ quaternion_to_rotation(half)
     T_ego_cam = make_transform(R, camera.T_ego_cam[:3, 3] + shift)
-    return Camera(camera.name, camera.frame_id, camera.width, camera.height, camera.K, T_ego_cam)
+    return replace(camera, T_ego_cam=T_ego_cam)

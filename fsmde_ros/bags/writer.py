@@ -40,7 +40,7 @@ from fsmde_core.data.sample import (
 from fsmde_core.geometry import invert_transform, rotation_to_quaternion
 from fsmde_core.rig import Rig, save_rig
 from fsmde_ros.bags.topics import BagTopics
-from fsmde_ros.conversions import camera_info_msg, depth_msg, lidar_msg, ns_to_stamp
+from fsmde_ros.conversions import camera_info_msg, float_msg, lidar_msg, ns_to_stamp
 
 BAG_VERSION = 9  # rosbag2's metadata version since Iron
 RIG_FILE = "rig.yaml"
@@ -158,7 +158,7 @@ class _SceneWriter:
         depth = scatter_depth(points_cam, camera)
         header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=camera.frame_id)
         topic = self._topics.depth_gt_topic.format(camera=camera.name)
-        self._write(topic, depth_msg(depth, depth > 0, header), stamp_ns)
+        self._write(topic, float_msg(np.where(depth > 0, depth, np.nan), header), stamp_ns)
 
     def _write_pose(self, T_world_ego: np.ndarray, base_frame: str, stamp_ns: int) -> None:
         transform = _transform(T_world_ego, self._topics.world_frame, base_frame, stamp_ns)

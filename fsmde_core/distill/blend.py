@@ -1,0 +1,78 @@
+"""A student half way back to where it started: the mean of the weights before and after training.
+
+python -m fsmde_core.distill.blend START.json TRAINED.json --share 0.5 --out NEW.json
+
+A student that was trained on from START learns what is new and forgets some of what it knew; in
+between it often does better on cameras that it never saw than at either end (Wortsman et al.,
+"Robust fine-tuning of zero-shot models", 2022).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fsmde_core.card import ModelError, add_file, load_card
+from fsmde_core.checkpoint import load_student, save_student, student_config
+from fsmde_core.distill.rebin import carry_over
+from fsmde_core.export import export_onnx
+from fsmde_core.student import StudentDepthNet
+
+
+@torch.no_grad()
+def blended(start: StudentDepthNet, trained: StudentDepthNet, share: float) -> StudentDepthNet:
+    """A student with share of the trained weights and the rest of those of the start.
+
+    The start may have other bins, see rebin. Its surface output, if it never learnt one, counts for
+    nothing: the trained one's is taken whole.
+    """
+    old = {name: value.clone() for name, value in start.state_dict().items()}
+    new = {name: value.clone() for name, value in trained.state_dict().items()}
+    carry_over(start.head, trained.head)
+    old |= {f"head.{name}": value for name, value in trained.head.state_dict().items()}
+    mixed = {name: _mean(old[name], value, share) for name, value in new.items()}
+    if not start.surface.weight.any():
+        mixed |= {name: value for name, value in new.items() if name.startswith("surface.")}
+    trained.load_state_dict(mixed)
+    return trained.eval()
+
+
+def _mean(old: Tensor, new: Tensor, share: float) -> Tensor:
+    return old.lerp(new, share) if new.is_floating_point() else new
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write weights, card and ONNX; exit code 2 with one sentence for unreadable models."""
+    parser = argparse.ArgumentParser(prog="blend", description=__doc__.splitlines()[0])
+    parser.add_argument("start", type=Path, help="card of the student before")
+    parser.add_argument(
+        "trained", type=Path, help="card of the student that was trained on from it"
+    )
+    parser.add_argument("--share", type=float, default=0.5, help="of the trained weights, 0 to 1")
+    parser.add_argument("--out", type=Path, required=True, help="card to write, NAME.json")
+    arguments = parser.parse_args(argv)
+    try:
+        card, config = load_card(arguments.trained), student_config(load_card(arguments.trained))
+        student = blended(
+            load_student(arguments.start), load_student(arguments.trained), arguments.share
+        )
+    except (ModelError, RuntimeError) as error:
+        print(f"blend: {error}", file=sys.stderr)
+        return 2
+    about = f"{arguments.share:g} of its weights, the rest those of {arguments.start}."
+    save_student(
+        student, arguments.out, config=config, description=f"{card.description} Then {about}",
+        licence=card.licence, provisional=card.provisional,
+    )  # fmt: skip
+    export_onnx(student, config, arguments.out.with_suffix(".onnx"))
+    add_file(arguments.out, arguments.out.with_suffix(".onnx"))
+    print(f"wrote {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

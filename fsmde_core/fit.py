@@ -1,0 +1,155 @@
+"""How the image of a camera becomes the network's input, and its depth the camera's again.
+
+The network takes every shape whose sides are multiples of 32. Each camera is therefore seen as it
+is: with its own aspect and square pixels, at about as many pixels as it is given. What does not
+come out even is a few rows: cropped at the top, where the sky is, or repeated there. Nothing is
+stretched; only a model file of one fixed shape, as they were once, gets every image at that shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from fsmde_core.rig import Camera
+
+CELL = 32  # the network's coarsest stride
+MOST_PIXELS = 1.08  # of those asked for: time stays what it was
+ROW_WEIGHT = 2.0  # a share of rows cropped or repeated costs so many shares of pixels not used
+# Below this factor bilinear resizing is as near to averaging areas as halved JPEGs are, in a
+# seventh of the time (docs/performance.md).
+ALIAS_FREE = 2
+SAME_SURFACE = 1.1  # neighbouring depths further apart than this factor are not mixed
+ROUNDING = 1e-6  # pixels by which a product of floats may miss a whole number
+BODY_SHARE = 127  # of 255: from here on a pixel of the network's input is the vehicle's body
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One camera and the network's input for it; fit_camera makes it."""
+
+    source: Camera
+    """The pinhole camera whose images come in."""
+    camera: Camera
+    """The same as the network sees it: sides multiples of 32, fx = fy."""
+    top: int = 0
+    """Rows at the top of the input that repeat the image's first row."""
+    hidden: np.ndarray | None = None
+    """[h, w] bool, further pixels of the input that show nothing of the world; None: none do."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the network's input in pixels."""
+        return self.camera.width, self.camera.height
+
+    @property
+    def enough(self) -> tuple[int, int]:
+        """Width and height of the smallest whole image that loses nothing."""
+        exact = self.source.height * self._scale[1]
+        return self.camera.width, int(np.ceil(exact - ROUNDING))
+
+    def image(self, pixels: np.ndarray) -> np.ndarray:
+        """The network's input [h, w, 3] of an image [H, W, 3], of the source's size or reduced.
+
+        Also of a map [H, W]. Safe to call from any thread.
+        """
+        width, height = self.camera.width, self.camera.height - self.top
+        first = (self.top - self._shift[1]) / self._scale[1]  # row of the source
+        window = pixels[round(first * pixels.shape[0] / self.source.height) :]
+        shrink = max(window.shape[1] / width, window.shape[0] / height)
+        smooth = cv2.INTER_AREA if shrink >= ALIAS_FREE else cv2.INTER_LINEAR
+        window = cv2.resize(window, (width, height), interpolation=smooth)
+        if not self.top:
+            return window
+        return cv2.copyMakeBorder(window, self.top, 0, 0, 0, cv2.BORDER_REPLICATE)
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """[h, w] bool: the network's pixels that are of the image and not of the vehicle's body."""
+        seen = np.ones(self.size[::-1], bool)
+        seen[: self.top] = False
+        if self.hidden is not None:
+            seen &= ~self.hidden
+        if self.source.body is not None:
+            seen &= self.image(np.uint8(255) * self.source.body) <= BODY_SHARE
+        return seen
+
+    def to_source(self, depth: np.ndarray) -> np.ndarray:
+        """Depth [h, w] of the network's pixels at those of the source's image, [H, W] float32.
+
+        Between pixels of one surface it is interpolated; across an edge, and beside pixels without
+        a depth (NaN, inf), each takes the nearest. NaN where the network saw nothing.
+        """
+        scale, shift = self._scale, self._shift
+        # from the source's pixels to the network's; warpAffine has pixel centres at integers
+        to_input = np.hstack([np.diag(scale), (shift + scale / 2 - 0.5)[:, None]])
+        nearest, smooth = (
+            cv2.warpAffine(
+                maps,
+                to_input,
+                (self.source.width, self.source.height),
+                flags=how | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for maps, how in (
+                (np.dstack([depth, _mixable(depth)]), cv2.INTER_NEAREST),
+                (np.nan_to_num(depth, posinf=0), cv2.INTER_LINEAR),
+            )
+        )
+        result = np.where(nearest[..., 1] > 0, smooth, nearest[..., 0]).astype(np.float32)
+        rows = np.arange(self.source.height) + 0.5
+        result[rows * scale[1] + shift[1] < 0] = np.nan
+        return result
+
+    @property
+    def _scale(self) -> np.ndarray:
+        """Pixels of the input for each of the source, x and y."""
+        return np.diag(self.camera.K)[:2] / np.diag(self.source.K)[:2]
+
+    @property
+    def _shift(self) -> np.ndarray:
+        """Where the source's top left corner lies in the input, x and y."""
+        return self.camera.K[:2, 2] - self._scale * self.source.K[:2, 2]
+
+
+def fit_camera(camera: Camera, *, pixels: int, size: tuple[int, int] | None = None) -> Fit:
+    """The input for a camera, of about that many pixels, or as many as it has if those are fewer.
+
+    Its width is the whole image's. The height is that of the image, rounded to a multiple of 32.
+    size (width, height) is that of a model which takes no other: images are stretched to it.
+    """
+    if size is not None:
+        return Fit(camera, replace(camera.resized(*size), body=None))
+    aspect = camera.width / camera.height * camera.K[1, 1] / camera.K[0, 0]
+    pixels = min(pixels, camera.width * camera.width / aspect)
+    width, height = _best_size(aspect, pixels)
+    image_height = width / aspect
+    zoom = width / camera.width, image_height / camera.height
+    to_input = np.diag([*zoom, 1.0])
+    to_input[1, 2] = height - image_height  # the bottom row, where the road is, stays the bottom
+    seen = replace(camera, width=width, height=height, K=to_input @ camera.K, body=None)
+    return Fit(camera, seen, max(0, height - int(image_height + 1e-6)))
+
+
+def _best_size(aspect: float, pixels: float) -> tuple[int, int]:
+    """Width and height, multiples of 32, of the least loss for an image of that aspect."""
+    widths = CELL * np.arange(1, max(2, int(np.sqrt(pixels * aspect) * 1.5) // CELL + 2))
+    exact = widths / aspect
+    rows = np.stack([np.floor(exact / CELL), np.ceil(exact / CELL)]).clip(1)
+    heights = CELL * rows
+    share = widths * heights / pixels
+    loss = np.abs(np.log(share)) + ROW_WEIGHT * np.abs(np.log(heights / exact))
+    loss = np.where(share <= MOST_PIXELS, loss, loss + 1e3 * share)
+    row, column = np.unravel_index(loss.argmin(), loss.shape)
+    return int(widths[column]), int(heights[row, column])
+
+
+def _mixable(depth: np.ndarray) -> np.ndarray:
+    """1 where a pixel [h, w] and all eight around it are of one surface, else 0; float32."""
+    known = np.where(np.isfinite(depth), depth, np.float32(0))
+    window = np.ones((3, 3), np.uint8)
+    nearest, farthest = cv2.erode(known, window), cv2.dilate(known, window)
+    return ((nearest > 0) & (farthest < SAME_SURFACE * nearest)).astype(np.float32)

@@ -1,0 +1,57 @@
+"""Rig and model as the parameters name them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from fsmde_core.predictor import Predictor
+from fsmde_core.rig import Camera, Rig, load_rig
+from fsmde_ros.params import NodeParams
+from fsmde_ros.share import share_dir
+
+
+def load_rig_file(params: NodeParams) -> Rig | None:
+    """The rig of rig_file, a path or the name of a shipped one; None where there is none.
+
+    RigError names the file and what is wrong with it.
+    """
+    if not params.rig_file:
+        return None
+    shipped = share_dir() / "config" / f"rig_{params.rig_file}.yaml"
+    is_name = re.fullmatch(r"\w+", params.rig_file) and shipped.is_file()
+    return load_rig(shipped if is_name else params.rig_file)
+
+
+def load_model(params: NodeParams, *, cameras: int, make_predictor, logger) -> Predictor:
+    """The model in a session for so many cameras; the logger is told what it is and what runs it.
+
+    ModelError, ProviderError or FileNotFoundError if it cannot be had.
+    """
+    card = Path(params.model) if params.model else share_dir() / "models" / "student_s.json"
+    options = {**params.predictor_options(), "cameras": cameras}
+    predictor = make_predictor(card, say=logger.info, **options)
+    for provider, reason in predictor.refused.items():
+        logger.warning(f"provider {provider} is not used: {reason}")
+    precision = predictor.config.precision
+    logger.info(f"model {card} in {precision} on {predictor.provider}")
+    if predictor.card.provisional:
+        logger.warning(f"model {card} is provisional, see its description")
+    return predictor
+
+
+def warm_up(predictor: Predictor, rig: Rig | None, *, cameras: int) -> None:
+    """Run once: with the cameras of the rig, or so many of the shape that the model was made for.
+
+    What CameraInfo says of the cameras is not known yet; a shape that is new then is slow once.
+    """
+    if rig is not None:
+        expected = rig.cameras
+    else:
+        width, height = predictor.card.input_width, predictor.card.input_height
+        K = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
+        names = [f"camera {i}" for i in range(cameras)]  # no two of a rig may have the same
+        expected = [Camera(name, name, width, height, K, np.eye(4)) for name in names]
+    predictor.warm_up([predictor.fit(camera) for camera in expected])

@@ -1,0 +1,279 @@
+"""Find from a recorded drive where each camera sees its own vehicle, and put it into the rig file.
+
+fsmde-mask BAG --rig RIG.yaml            masks and a picture to judge them by
+fsmde-mask --rig RIG.yaml --accept       what lies there, edited or not, into the rig file
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rclpy.serialization import deserialize_message
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+from tqdm import tqdm
+
+from fsmde_core.body_mask import (
+    WORKING_WIDTH_PX,
+    FoundBody,
+    find_body,
+    moved_share,
+    overview,
+    working_grey,
+)
+from fsmde_core.files import write_bytes
+from fsmde_core.rig import (
+    Camera,
+    Rig,
+    RigError,
+    load_rig,
+    mask_name,
+    read_body,
+    save_rig,
+    write_body,
+)
+from fsmde_ros.bags.player import COMPRESSED_TYPE, BagError, message_class, open_bag
+from fsmde_ros.conversions import MessageError, decode_image
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", COMPRESSED_TYPE)
+MOMENTS = 80  # looked at, spread over the drive
+MIN_MOMENTS = 16  # on the move; with fewer, chance edges pass for still ones
+GAP_NS = (80_000_000, 1_000_000_000)  # from one frame of a moment to the next
+ON_THE_MOVE = 0.2  # share of all pixels that change; at walking pace it is twice that
+OVERVIEW = "mask_overview.png"
+FOLDER = "masks"
+
+
+class MaskError(ValueError):
+    """No masks can be found; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class DriveView:
+    """What one camera saw at the moments of a drive."""
+
+    camera: Camera
+    pairs: np.ndarray
+    """[P, 2, h, w] uint8 at working size, the same moments for all cameras."""
+    mean: np.ndarray
+    """[h, w, 3] uint8 RGB, the mean of its frames."""
+    frames: int
+
+
+def find_masks(views: Sequence[DriveView]) -> list[FoundBody]:
+    """The vehicle in every view; MaskError if the vehicle stood most of the time."""
+    moved = np.mean([moved_share(view.pairs) for view in views], axis=0) >= ON_THE_MOVE
+    if moved.sum() < MIN_MOMENTS:
+        raise MaskError(
+            f"the vehicle moves at {moved.sum()} of {len(moved)} moments only, {MIN_MOMENTS} are "
+            "needed: what does not move is found while the world does"
+        )
+    progress = tqdm(views, desc="masks", unit="camera", disable=None)
+    return [find_body(view.pairs[moved], view.camera) for view in progress]
+
+
+def read_views(bag: Path, rig: Rig) -> list[DriveView]:
+    """Every camera's frames at moments spread over a bag.
+
+    MaskError names the camera that has no topic of images or too few of them, or images of a size
+    that the rig file contradicts; BagError a bag that cannot be read.
+    """
+    with open_bag(bag) as reader:
+        topics = [_image_topic(reader, camera.name, bag) for camera in rig.cameras]
+        stamps = _stamps(reader, topics)
+        chosen = _moments([stamps[connection.id] for connection in topics])
+        for camera, pairs in zip(rig.cameras, chosen):
+            if len(pairs) < MIN_MOMENTS:
+                raise MaskError(
+                    f"bag {bag} has {len(pairs)} moments at which every camera has two frames "
+                    f"{GAP_NS[0] / 1e9:g} to {GAP_NS[1] / 1e9:g} s apart, {MIN_MOMENTS} are "
+                    f"needed; camera {camera.name} has {len(stamps[topics[0].id])} frames"
+                )
+        frames = [_Frames(*of) for of in zip(rig.cameras, topics, chosen)]
+        wanted = {of.connection.id: of for of in frames}
+        total = sum(connection.msgcount for connection in topics)
+        messages = reader.messages(topics)
+        for connection, _, data in tqdm(messages, desc=bag.name, total=total, disable=None):
+            wanted[connection.id].add(data)
+    complete = np.all([of.complete for of in frames], axis=0)
+    if complete.sum() < MIN_MOMENTS:
+        raise MaskError(f"bag {bag}: too many damaged images, {complete.sum()} moments are whole")
+    return [of.view(complete) for of in frames]
+
+
+class _Frames:
+    """The frames of one camera that belong to a moment, as they come out of the bag."""
+
+    def __init__(self, camera: Camera, connection: Connection, pairs: Sequence[tuple[int, int]]):
+        self.camera, self.connection, self._pairs = camera, connection, pairs
+        self._wanted = {index for pair in pairs for index in pair}
+        self._type = message_class(connection.msgtype)
+        self._grey: dict[int, np.ndarray] = {}
+        self._sum, self._count = 0.0, 0
+        scale = min(1.0, WORKING_WIDTH_PX / camera.width)
+        self._size = (round(camera.width * scale), round(camera.height * scale))
+
+    def add(self, data: bytes) -> None:
+        """The topic's next message."""
+        index, self._count = self._count, self._count + 1
+        if index not in self._wanted:
+            return
+        topic = self.connection.topic
+        try:
+            msg = deserialize_message(bytes(data), self._type)
+            image = decode_image(msg, topic, enough=self._size)
+        except MessageError as error:
+            print(f"fsmde-mask: skipped: {error}", file=sys.stderr)
+            return
+        if (image.width, image.height) != (self.camera.width, self.camera.height):
+            raise MaskError(
+                f"{topic}: images are {image.width}x{image.height}, the rig file says "
+                f"{self.camera.width}x{self.camera.height} for camera {self.camera.name}"
+            )
+        pixels = cv2.resize(image.pixels, self._size, interpolation=cv2.INTER_AREA)
+        self._grey[index] = working_grey(pixels)
+        self._sum = self._sum + pixels.astype(np.float32)
+
+    @property
+    def complete(self) -> list[bool]:
+        """For each moment, whether both frames are there."""
+        return [all(index in self._grey for index in pair) for pair in self._pairs]
+
+    def view(self, complete: np.ndarray) -> DriveView:
+        """What was seen at the moments that are complete for all cameras."""
+        pairs = [pair for pair, whole in zip(self._pairs, complete) if whole]
+        stacked = np.stack([[self._grey[index] for index in pair] for pair in pairs])
+        mean = (self._sum / len(self._grey)).astype(np.uint8)
+        return DriveView(self.camera, stacked, mean, len(self._grey))
+
+
+def _image_topic(reader: AnyReader, camera: str, bag: Path) -> Connection:
+    """The topic of a camera's images: one with its name as a part, compressed where both are."""
+    images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and "depth" not in c.topic]
+    own = [c for c in images if camera.strip("/") in c.topic]
+    exact = [c for c in own if f"/{camera.strip('/')}/" in f"/{c.topic.strip('/')}/"]
+    own = [c for c in exact or own if c.msgcount]
+    packed = [c for c in own if c.msgtype == COMPRESSED_TYPE and c.topic.endswith("/compressed")]
+    bare = {c.topic.removesuffix("/compressed") for c in packed}
+    own = [c for c in own if c.topic not in bare]
+    if not own:
+        known = ", ".join(sorted({c.topic for c in images})) or "none"
+        raise MaskError(f"bag {bag} has no images of camera {camera!r}; topics of images: {known}")
+    if len(own) > 1:
+        topics = ", ".join(sorted(c.topic for c in own))
+        raise MaskError(f"bag {bag} has several topics for camera {camera!r}: {topics}")
+    return own[0]
+
+
+def _stamps(reader: AnyReader, topics: Sequence[Connection]) -> dict[int, np.ndarray]:
+    """Times of a topic's messages in nanoseconds, by the id of its connection."""
+    stamps = {connection.id: [] for connection in topics}
+    for connection, stamp_ns, _ in reader.messages(topics):
+        stamps[connection.id].append(stamp_ns)
+    return {number: np.array(values) for number, values in stamps.items()}
+
+
+def _moments(stamps: Sequence[np.ndarray]) -> list[list[tuple[int, int]]]:
+    """For each camera the indices of its two frames at each moment, the same moments for all.
+
+    stamps: N x [frames], nanoseconds, ascending.
+    """
+    first = max(of[0] for of in stamps)
+    last = min(of[-1] for of in stamps)
+    count = min(MOMENTS, min(len(of) for of in stamps))
+    moments: dict[tuple, None] = {}
+    for moment in np.linspace(first, last, count).astype(np.int64) if last > first else ():
+        pairs = [_pair(of, int(moment)) for of in stamps]
+        if None not in pairs:
+            moments[tuple(pairs)] = None
+    return [[pairs[i] for pairs in moments] for i in range(len(stamps))]
+
+
+def _pair(stamps: np.ndarray, moment_ns: int) -> tuple[int, int] | None:
+    """The first frame from a moment on, and the next that is not too near to it or too far."""
+    index = int(np.searchsorted(stamps, moment_ns))
+    if index >= len(stamps):
+        return None
+    after = int(np.searchsorted(stamps, stamps[index] + GAP_NS[0]))
+    if after >= len(stamps) or stamps[after] - stamps[index] > GAP_NS[1]:
+        return None
+    return index, after
+
+
+def write_masks(views: Sequence[DriveView], found: Sequence[FoundBody], folder: Path) -> None:
+    """NAME_mask.png of every camera and the overview into a folder, and a table on stdout.
+
+    A camera of which the drive says nothing keeps the mask of the rig file.
+    """
+    bodies, captions = [], []
+    print(f"{'camera':<20}{'frames':>8}{'body':>9}")
+    for view, result in zip(views, found):
+        camera, body = view.camera, result.body
+        note = ""
+        if not result.sure:
+            body = np.zeros_like(body) if camera.body is None else camera.body
+            note = "  too little changes in its view: as before"
+        bodies.append(body)
+        captions.append(f"{camera.name}: {body.mean():.1%}{note}")
+        write_body(body, folder / mask_name(camera.name))
+        print(f"{camera.name:<20}{view.frames:>8}{body.mean():>9.1%}{note}")
+    picture = overview([view.mean for view in views], bodies, captions)
+    _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    write_bytes(folder / OVERVIEW, png.tobytes())
+
+
+def accept_masks(rig_file: Path, folder: Path) -> None:
+    """The masks of a folder beside a rig file, and into it; a camera without a body gets none.
+
+    The old rig file stays as RIG.yaml.bak. RigError names a mask that is missing or of another
+    size; the rig file is then as it was.
+    """
+    rig, cameras = load_rig(rig_file), []
+    for camera in rig.cameras:
+        body = read_body(folder / mask_name(camera.name))
+        cameras.append(replace(camera, body=body if body.any() else None))
+    shutil.copyfile(rig_file, rig_file.with_name(f"{rig_file.name}.bak"))
+    save_rig(replace(rig, cameras=tuple(cameras)), rig_file)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; exit code 1 with one sentence where no masks can be found or accepted."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add(
+        "bag", type=Path, nargs="?", help="rosbag2 folder of a drive; with --accept may be left out"
+    )
+    add("--rig", type=Path, required=True, help="rig file; its cameras' names are in the topics")
+    add("--out", type=Path, help=f"folder for masks and picture; {FOLDER} beside the rig file")
+    add("--accept", action="store_true", help="put the masks beside the rig file and into it")
+    arguments = parser.parse_args(argv)
+    if arguments.bag is None and not arguments.accept:
+        parser.error("give a bag to find masks in, or --accept to take those that were found")
+    folder = arguments.out or arguments.rig.parent / FOLDER
+    try:
+        if arguments.bag is not None:
+            views = read_views(arguments.bag, load_rig(arguments.rig))
+            write_masks(views, find_masks(views), folder)
+            print(f"\npicture to judge them by: {folder / OVERVIEW}")
+        if arguments.accept:
+            accept_masks(arguments.rig, folder)
+            print(f"{arguments.rig} has the masks now; before: {arguments.rig}.bak")
+        else:
+            out = f" --out {folder}" if arguments.out else ""
+            print(f"if they are right: fsmde-mask --rig {arguments.rig}{out} --accept")
+            print("(a mask is an image: paint black what is vehicle, white what is not)")
+    except (BagError, MaskError, RigError, OSError) as error:
+        print(f"fsmde-mask: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The node's publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import PointCloud2
+
+from fsmde_ros.answers import POINTS, camera_topics
+from fsmde_ros.params import NodeParams
+from fsmde_ros.pipeline import SetOutput
+
+# Reliable matches either request: RViz, recorders and depth_image_proc all connect.
+QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class Outputs:
+    """Everything that a node publishes for the cameras of these names."""
+
+    def __init__(self, node: Node, names: Sequence[str], params: NodeParams):
+        self._node, self._names = node, tuple(names)
+        self.publishers: dict[str, Publisher] = {}
+        """"points", "status", "diagnostics", and those of each camera as CAMERA/TOPIC."""
+        for name in self._names:
+            for topic, kind in camera_topics(params).items():
+                self._add(f"{name}/{topic}", kind, f"{name}/{topic}")
+        self._add("points", PointCloud2, POINTS)
+        self._add("status", DiagnosticStatus, "~/status")
+        self._add("diagnostics", DiagnosticArray, "/diagnostics")
+
+    def publish(self, output: SetOutput) -> None:
+        """Send what answers one set."""
+        for index, messages in output.cameras.items():
+            for topic, msg in messages.items():
+                self.publishers[f"{self._names[index]}/{topic}"].publish(msg)
+        self.publishers["points"].publish(output.cloud)
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self.publishers.values():
+            self._node.destroy_publisher(publisher)
+
+    def _add(self, name: str, kind: type, topic: str) -> None:
+        overridable = QoSOverridingOptions.with_default_policies()
+        self.publishers[name] = self._node.create_publisher(
+            kind, topic, QOS, qos_overriding_options=overridable
+        )
