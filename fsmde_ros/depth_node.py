@@ -106,9 +106,12 @@ class SurroundDepthNode(LifecycleNode):
         p = self.params
         self._statistics = NodeStatistics(time.monotonic())
         self._sync: RigSync = RigSync(
-            self._names, slop_ns=round(p.slop_s * 1e9), deadline_ns=round(p.deadline_s * 1e9)
+            self._names,
+            slop_ns=round(p.slop_s * 1e9),
+            deadline_ns=round(p.deadline_s * 1e9),
+            rate_hz=p.rate,
         )
-        self._sync_clock = self._deadline_clock()
+        self._sync_clock, self._handed_over = self._deadline_clock(), False
         self._checked: set[str] = set()
         self._pipeline = Pipeline(self._predictor, self._calibration, self._motion)
         self._slot = LatestSlot()
@@ -275,6 +278,7 @@ class SurroundDepthNode(LifecycleNode):
         stamp_ns = stamp_to_ns(msg.header.stamp)
         stamped = self._sync.add(index, stamp_ns, future, now_ns=self._sync_clock())
         if self._sync.resets > resets:
+            self._statistics.time_went_back(now_s)
             self._warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
         self._hand_over(stamped, now_s)
 
@@ -290,7 +294,9 @@ class SurroundDepthNode(LifecycleNode):
 
     def _on_poll(self) -> None:
         now_s = time.monotonic()
-        self._hand_over(self._sync.poll(now_ns=self._sync_clock()), now_s)
+        if not self._handed_over:  # else the next one would take the place of it in the slot
+            self._hand_over(self._sync.poll(now_ns=self._sync_clock()), now_s)
+        self._handed_over = False
         if now_s - self._reported_s >= REPORT_S:
             self._reported_s = now_s
             self._reporter.report()
@@ -298,8 +304,13 @@ class SurroundDepthNode(LifecycleNode):
     def _hand_over(self, stamped: StampedSet | None, now_s: float) -> None:
         if stamped is None:
             return
-        missing = len(self._names) - len(stamped.present)
-        self._statistics.set_formed(now_s, missing=missing, spread_s=stamped.spread_ns / 1e9)
+        self._handed_over = True
+        self._statistics.set_formed(
+            now_s,
+            missing=len(stamped.missing),
+            spread_s=stamped.spread_ns / 1e9,
+            provisional=stamped.provisional,
+        )
         if self._slot.put((now_s, stamped)):
             self._statistics.dropped("a newer set came in first", now_s)
 

@@ -105,16 +105,24 @@ class NodeParams:
     slop_s: float = _param(
         0.075,
         "Largest spread of the stamps of one set, seconds; nuScenes' cameras fire over 0.045 s. "
-        "Never more than nine tenths of the cameras' period is used.",
+        "Never more than nine tenths of the slowest cameras' period is used.",
         low=0.0,
         high=1.0,
     )
     deadline_s: float = _param(
         0.1,
-        "An image that waited this long for the rest goes out in a partial set, seconds; "
-        "0: only complete sets.",
+        "So long after most cameras' images the rest is waited for, seconds; then a partial set "
+        "goes out. 0: only complete sets.",
         low=0.0,
         high=10.0,
+    )
+    rate: float = _param(
+        0.0,
+        "Sets a second, Hz: those of the cameras of this rate, or of the next faster ones; a "
+        "slower camera is in a set when it is its turn. 0: as often as the slowest camera that is "
+        "alive.",
+        low=0.0,
+        high=1000.0,
     )
     odometry_topic: str = _param(
         "",

@@ -1,22 +1,27 @@
-"""Sets of stamps: which images of a rig belong together. Knows no ROS type."""
+"""Sets of stamps: which images of a rig belong together. Knows no ROS type.
+
+A rig fires again and again: each time is a trigger, and a set is the images of one trigger. Each
+camera has a rhythm (its period) and a phase (how long after the trigger it fires). A stamp less the
+phase tells its trigger, however far apart the cameras of one trigger and however close two triggers
+are; the nearest stamp does not. docs/synchronization.md explains it and measures it.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from fsmde_ros.phases import Phases
+from fsmde_ros import sync_report
+from fsmde_ros.attendance import Attendance
+from fsmde_ros.rig_clock import RigClock
+from fsmde_ros.triggers import Camera, Group, StampedImage, Trigger
 
 Item = TypeVar("Item")
 
-QUEUE = 8  # stamps kept a camera while the others lag; more than any rig's cameras drift apart
-PERIODS = 16  # recent periods kept a camera; the shortest counts, so that drops do not mislead
-JUMP_BACK_NS = 1_000_000_000  # a stamp this far in the past means a new clock, not a late message
-BEHIND = 4  # so do more than this many in a row that are behind: a short bag that loops
-SILENT_PERIODS = 4  # a camera this many of its periods without an image is no longer waited for
-SILENT_NS = 500_000_000  # and at least this long
+ORDER = 3 / 4  # of a period, after the longest wait of late: only then an image is given up
+ALONE = 4  # times the slop: so long nothing else may come, for a set before periods are known
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,21 @@ class StampedSet(Generic[Item]):
 
     stamps_ns: tuple[int | None, ...]
     items: tuple[Item | None, ...]
+    provisional: bool = False
+    """Formed before the cameras' periods were known, by what the stamps alone can tell."""
+    not_due: tuple[int, ...] = ()
+    """Cameras slower than the rate asked for, whose turn it was not."""
 
     @property
     def present(self) -> tuple[int, ...]:
         """Indices of the cameras that are in the set."""
         return tuple(i for i, stamp_ns in enumerate(self.stamps_ns) if stamp_ns is not None)
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Indices of the cameras that should be in the set and are not."""
+        there = {*self.present, *self.not_due}
+        return tuple(i for i in range(len(self.stamps_ns)) if i not in there)
 
     @property
     def newest_ns(self) -> int:
@@ -40,215 +55,261 @@ class StampedSet(Generic[Item]):
         return self.newest_ns - min(stamp for stamp in self.stamps_ns if stamp is not None)
 
 
-class RigSync(Generic[Item]):
-    """Forms sets whose stamps lie within slop_ns of each other, the newest that are complete.
+@dataclass
+class _Draft:
+    """What a set would be made of now."""
 
-    Cameras that fire one after another leave little room between the spread of a true set and that
-    of one mixed from two periods, so a set is held back while the cameras' periods promise a
-    clearly tighter one; slop is cut to the shortest period. An image that has waited deadline_ns
-    for the rest goes out in a partial set (0: never). A camera that fell silent is not waited for
-    until it comes back. Every stamp is used at most once and sets go forward in time. Duplicates,
-    late messages and zero stamps are dropped and counted; when time goes back by over a second, or
-    for good (a bag that loops, a clock that was set), everything is forgotten.
+    trigger: Trigger
+    wanted: tuple[int, ...]
+    images: dict[int, StampedImage]
+    parts: list[tuple[Group, Trigger]] = field(default_factory=list)
+    """Triggers of the groups of another pace."""
+    missing: list[int] = field(default_factory=list)
+    not_due: list[int] = field(default_factory=list)
+
+
+def _stamp(image: StampedImage) -> int:
+    return image.stamp_ns
+
+
+class RigSync(Generic[Item]):
+    """Forms sets of the images of one trigger, in order.
+
+    A set goes out when all cameras are in, or deadline_ns after most cameras have come as far (0:
+    only complete sets). Its spread is at most slop_ns and nine tenths of the period. Sets come at
+    the pace of the slowest camera that is alive, or at rate_hz where that is given and faster; of a
+    faster camera the image nearest to the trigger is taken, a slower one is waited for when due.
+
+    Nothing goes out before the periods are known, unless no period could make a difference: then
+    the set says that it is provisional. A camera that fell silent, or whose clock is not that of
+    the majority, is not waited for. Where nothing that comes fits any more (a bag that loops, a
+    clock that was set), time starts afresh, and `resets` counts if it went back.
 
     now_ns is the time of arrival on any clock that only goes forward.
     """
 
-    def __init__(self, names: Sequence[str], *, slop_ns: int, deadline_ns: int = 0):
+    def __init__(
+        self, names: Sequence[str], *, slop_ns: int, deadline_ns: int = 0, rate_hz: float = 0.0
+    ):
         self.names = tuple(names)
-        self.slop_ns = slop_ns
-        self.deadline_ns = deadline_ns
-        self.dropped: Counter[str] = Counter()
-        self.resets = 0
-        self._zero_stamps = [False] * len(self.names)
-        self._arrived: list[int | None] = [None] * len(self.names)
-        self._started: int | None = None
-        self._clear()
+        self.slop_ns, self.deadline_ns = slop_ns, deadline_ns
+        self._rate_is_asked = rate_hz > 0
+        asked_ns = 1e9 / rate_hz if rate_hz else 0.0
+        self.clock: RigClock[Item] = RigClock(
+            len(self.names), slop_ns=slop_ns, deadline_ns=deadline_ns, asked_ns=asked_ns
+        )
+        self.attendance = Attendance(len(self.names))
+        self.too_wide: tuple[int, int, int] | None = None
+        """Spread, first and last camera of the latest set, if it was wider than allowed."""
+
+    @property
+    def cameras(self) -> Sequence[Camera]:
+        """What is known of each camera."""
+        return self.clock.cameras
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Images without a set, by cause."""
+        return self.clock.dropped
+
+    @property
+    def resets(self) -> int:
+        """How often time went back."""
+        return self.clock.resets
+
+    @property
+    def slop_in_use_ns(self) -> int:
+        """slop_ns, or nine tenths of the slowest cameras' period if that is less."""
+        period_ns = int(self.clock.slowest_ns)
+        return min(self.slop_ns, period_ns * 9 // 10) if period_ns else self.slop_ns
 
     def add(
         self, camera: int, stamp_ns: int, item: Item, *, now_ns: int
     ) -> StampedSet[Item] | None:
-        """Take one camera's item; returns the set that it completes, if it does."""
-        self._zero_stamps[camera] = stamp_ns <= 0
-        if stamp_ns <= 0:
-            self.dropped["zero stamp"] += 1
-            return None
-        newest = self._newest[camera]
-        if newest is not None and self._is_new_clock(camera, newest - stamp_ns):
-            self._clear()
-            self.resets += 1
-        elif stamp_ns <= max(newest or 0, self._used[camera]):
-            self.dropped["late or duplicate"] += 1
-            return None
-        elif newest is not None:
-            self._periods[camera].append(stamp_ns - newest)
-        self._note_arrival(camera, now_ns)
-        self._newest[camera] = stamp_ns
-        if len(self._queues[camera]) == QUEUE:
-            self.dropped["without a set"] += 1
-        self._queues[camera].append((stamp_ns, item, now_ns))
-        return self._take(self._complete(now_ns))
+        """Take one camera's item; returns a set that is ready, if there is one."""
+        self.attendance.pass_over_pause(now_ns, self.clock.periods_ns)
+        self.attendance.note(camera, now_ns)
+        image = StampedImage(stamp_ns, item, now_ns)
+        self.clock.receive(camera, image)
+        return self._next(now_ns) if self.clock.groups else None
 
     def poll(self, *, now_ns: int) -> StampedSet[Item] | None:
-        """The partial set whose first image has waited for its deadline, if there is one."""
-        if not self.deadline_ns:
-            return None
-        waiting = [queue[0] for queue in self._queues if queue]
-        if all(now_ns - arrived < self.deadline_ns for _, _, arrived in waiting):
-            return None
-        window_ns = self.slop_in_use_ns
-        if self._usual_spread is not None:  # beyond it lies the next frame
-            window_ns = min(window_ns, self._usual_spread + self._shortest_period() // 8)
-        return self._take(next(self._candidates(range(len(self.names)), window_ns)))
-
-    @property
-    def slop_in_use_ns(self) -> int:
-        """slop_ns, or nine tenths of the shortest period if that is less: more would mix frames."""
-        period = self._shortest_period()
-        return min(self.slop_ns, period * 9 // 10) if period else self.slop_ns
+        """A set that the time makes ready, if there is one."""
+        return self._next(now_ns) if self.clock.groups else self._provisional(now_ns)
 
     def silent(self, now_ns: int) -> tuple[int, ...]:
-        """Cameras that sent nothing for a while, or never did."""
-        return tuple(i for i in range(len(self.names)) if self._is_silent(i, now_ns))
+        """Cameras that sent nothing for a while, or never did; of use or not."""
+        return tuple(
+            i
+            for i, camera in enumerate(self.cameras)
+            if self.attendance.silent(i, now_ns, camera.rhythm.period_ns)
+        )
+
+    def rates_hz(self) -> dict[str, float]:
+        """Each camera's rate, by its stamps; 0 where it is not known."""
+        periods = [camera.rhythm.period_ns for camera in self.cameras]
+        return {name: 1e9 / ns if ns else 0.0 for name, ns in zip(self.names, periods)}
 
     def summary(self, now_ns: int) -> dict[str, str | int]:
         """Counts and states, by the names that stand in the diagnostics."""
-        silent = [self.names[i] for i in self.silent(now_ns)]
-        values = {f"image dropped: {cause}": n for cause, n in sorted(self.dropped.items())}
-        expected = self._phases.expected_ns()
-        if expected is not None:
-            phases = [f"{name} {ns / 1e6:.0f}" for name, ns in zip(self.names, expected)]
-            values["camera phases [ms]"] = ", ".join(phases)
-        return values | {
-            "missing cameras": ", ".join(silent) or "none",
-            "time resets": self.resets,
-        }
+        return sync_report.summary(self, now_ns)
 
-    def drifts(self) -> list[str]:
-        """A sentence for each camera that has left its learned place in the set."""
-        drifts_ns = self._phases.drifts_ns(self._shortest_period() // 8)
-        return [
-            f"camera {self.names[i]} fires {abs(ns) / 1e6:.0f} ms "
-            f"{'later' if ns > 0 else 'earlier'} in the set than it did"
-            for i, ns in drifts_ns.items()
-        ]
+    def problems(self, now_ns: int) -> list[str]:
+        """What is wrong with stamps and arrivals, one sentence each."""
+        return sync_report.problems(self, now_ns)
 
     def why_no_set(self, now_ns: int) -> str:
         """One sentence on what keeps a complete set from forming, as far as the stamps tell."""
-        for name, zero in zip(self.names, self._zero_stamps):
-            if zero:
-                return f"stamps of {name} are zero"
-        never = [name for name, at in zip(self.names, self._arrived) if at is None]
-        if never:
-            return f"no image yet from {', '.join(never)}"
-        silent = [
-            f"{self.names[i]} silent for {(now_ns - self._arrived[i]) / 1e9:.1f} s"
-            for i in self.silent(now_ns)
+        return sync_report.why_no_set(self, now_ns)
+
+    def _next(self, now_ns: int) -> StampedSet[Item] | None:
+        """The oldest set that is ready; none while an older one may still become complete."""
+        wanted = self._wanted(now_ns)
+        pending = self.clock.pace.pending
+        for trigger in pending:
+            self._note_due(trigger, wanted, now_ns)
+        for n, trigger in enumerate(pending):
+            draft = self._draft(trigger, wanted)
+            if draft.missing and not self._is_late(trigger, now_ns):
+                later = pending[n + 1 :]
+                if not (later and self._is_lost(trigger, draft.missing, now_ns)):
+                    return None
+                if all(self._draft(t, wanted).missing for t in later):
+                    return None
+            if formed := self._form(draft):
+                return formed
+        return None
+
+    def _wanted(self, now_ns: int) -> tuple[int, ...]:
+        """The cameras that sets wait for."""
+        useful = self.clock.useful
+        return tuple(
+            i
+            for i, camera in enumerate(self.cameras)
+            if not self.deadline_ns
+            or i not in self.clock.foreign
+            and not useful.silent(i, now_ns, camera.rhythm.period_ns)
+        )
+
+    def _draft(self, trigger: Trigger, wanted: tuple[int, ...]) -> _Draft:
+        """A trigger of the pace and what goes with it of the other groups."""
+        pace = self.clock.pace
+        draft = _Draft(trigger, wanted, dict(trigger.images))
+        for group in self.clock.groups:
+            mine = [i for i in wanted if self.cameras[i].group is group]
+            part = trigger if group is pace else self._part(group, trigger, pace.period_ns)
+            if part is None:  # nothing comes nearer, and nothing is near
+                draft.not_due += mine
+                continue
+            if part is not trigger and not part.over:
+                draft.parts.append((group, part))
+                draft.images |= part.images
+            draft.missing += [i for i in mine if i not in part.images]
+        draft.missing += [
+            i for i in wanted if self.cameras[i].group is None and i not in trigger.images
         ]
-        if len(silent) == len(self.names):
-            return "no new images from any camera"
-        if silent:
-            return f"camera {', '.join(silent)}"
-        heads = {name: n for name, n in zip(self.names, self._newest) if n is not None}
-        first, last = min(heads, key=heads.get), max(heads, key=heads.get)
-        spread_ms, slop_ms = (heads[last] - heads[first]) / 1e6, self.slop_in_use_ns / 1e6
-        if spread_ms > slop_ms:
-            return f"spread {spread_ms:.0f} ms > slop {slop_ms:.0f} ms, from {first} to {last}"
-        return "images arrive but do not come together"
+        return draft
 
-    def _complete(self, now_ns: int) -> StampedSet[Item] | None:
-        """The newest set of all cameras that are not silent; None if it is not there yet."""
-        wanted = [i for i in range(len(self.names)) if not self._left_out(i, now_ns)]
-        candidates = [
-            c
-            for c in self._candidates(wanted, self.slop_in_use_ns)
-            if len(c.present) == len(wanted)
-        ]
-        if not candidates:
+    def _part(self, group: Group, trigger: Trigger, pace_ns: float) -> Trigger | None:
+        """The trigger of another group nearest to one of the pace, or an empty one to wait for.
+
+        None where a slower group has its turn at another time.
+        """
+        awaited = Trigger(trigger.at_ns, trigger.arrived_ns)
+        near = group.nearest(trigger.at_ns)
+        if near is None:
+            return awaited
+        newest_ns, period_ns = group.newest_ns, group.period_ns
+        if newest_ns + period_ns <= trigger.at_ns + min(period_ns, pace_ns) / 2:
+            return awaited  # the next one will be nearer
+        if period_ns > pace_ns and abs(near.at_ns - trigger.at_ns) > pace_ns / 2:
+            return None if self._rate_is_asked else awaited
+        return near
+
+    def _note_due(self, trigger: Trigger, wanted: Sequence[int], now_ns: int) -> None:
+        """A set is due once most of its cameras have come as far."""
+        if trigger.due_ns is None:
+            from_ns = trigger.at_ns - self.clock.pace.period_ns / 2
+            newest = (self.cameras[i].newest_ns for i in wanted)
+            if 2 * sum(ns is not None and ns > from_ns for ns in newest) > len(wanted):
+                trigger.due_ns = now_ns
+
+    def _is_late(self, trigger: Trigger, now_ns: int) -> bool:
+        """Whether a set was waited for as long as may be."""
+        if trigger.at_ns < self.clock.now_ns() - self.clock.hold_ns:
+            return True
+        due_ns = trigger.due_ns
+        return bool(self.deadline_ns and due_ns and now_ns - due_ns >= self.deadline_ns)
+
+    def _is_lost(self, trigger: Trigger, missing: Sequence[int], now_ns: int) -> bool:
+        """Whether what is missing has never come that late: it is not just out of order."""
+        waited_ns = now_ns - trigger.arrived_ns - ORDER * self.clock.pace.period_ns
+        waits = [self.cameras[i].waits_ns for i in missing]
+        return all(recent and waited_ns > max(recent) for recent in waits)
+
+    def _form(self, draft: _Draft) -> StampedSet[Item] | None:
+        """End a trigger; returns its set, if it makes one."""
+        trigger = draft.trigger
+        trigger.images = {}
+        self.clock.pace.end(trigger, wanted=draft.wanted)
+        for group, part in draft.parts:
+            part.images = {}
+            for passed in [t for t in group.pending if t.at_ns < part.at_ns]:
+                group.end(passed)
+            group.end(part, wanted=draft.wanted)
+        newer = {i: im for i, im in draft.images.items() if im.stamp_ns > self.cameras[i].used_ns}
+        kept = self._within_slop(newer)
+        whole = not draft.missing and len(kept) == len(draft.images)
+        if not kept or not (whole or self.deadline_ns and 2 * len(kept) >= len(draft.wanted)):
+            self.dropped["without a set"] += len(draft.images)
             return None
-        clearly = self._shortest_period() // 8  # a tighter set wins only if it is clearly so
-        tightest = min(candidate.spread_ns for candidate in candidates)
-        newest = [c for c in candidates if c.spread_ns <= tightest + clearly][-1]
-        if self._tighter_is_coming(newest, clearly):
+        self.dropped["without a set"] += len(draft.images) - len(kept)
+        lags = {i: image.arrived_ns - image.stamp_ns for i, image in kept.items()}
+        trigger.lag_ns = sorted(lags.values())[len(lags) // 2]  # of two, the one that is not ahead
+        for i, lag_ns in lags.items():
+            self.cameras[i].ahead_ns.append(trigger.lag_ns - lag_ns)
+        return self._set(kept, not_due=tuple(draft.not_due))
+
+    def _within_slop(self, images: dict[int, StampedImage]) -> dict[int, StampedImage]:
+        """Most of the images whose stamps are within slop of each other."""
+        slop_ns = self.slop_in_use_ns
+        stamps = sorted((image.stamp_ns, i) for i, image in images.items())
+        if not stamps or stamps[-1][0] - stamps[0][0] <= slop_ns:
+            self.too_wide = None
+            return images
+        self.too_wide = (stamps[-1][0] - stamps[0][0], stamps[0][1], stamps[-1][1])
+        groups = [[i for ns, i in stamps if 0 <= ns - start <= slop_ns] for start, _ in stamps]
+        return {i: images[i] for i in max(groups, key=len)}
+
+    def _set(self, images: dict[int, StampedImage], **fields) -> StampedSet[Item]:
+        for i, image in images.items():
+            self.cameras[i].used_ns = image.stamp_ns
+        row = [images.get(i) for i in range(len(self.names))]
+        stamps_ns = tuple(image and image.stamp_ns for image in row)
+        return StampedSet(stamps_ns, tuple(image and image.item for image in row), **fields)
+
+    def _provisional(self, now_ns: int) -> StampedSet[Item] | None:
+        """A set before periods are known, where slop is too small to mix two frames.
+
+        The images of a camera are over twice the slop apart then, as far as they came; and a camera
+        of which only one came had time for the next.
+        """
+        fresh = [[im for im in camera.waiting if not im.cause] for camera in self.cameras]
+        oldest = {i: min(images, key=_stamp) for i, images in enumerate(fresh) if images}
+        waiting = [(image.stamp_ns, i) for i, image in oldest.items()]
+        if not waiting or any(c.rhythm.shortest_ns < 2 * self.slop_ns for c in self.cameras):
             return None
-        if len(wanted) == len(self.names):
-            self._usual_spread = newest.spread_ns
-            self._phases.note(newest.stamps_ns)
-        return newest
-
-    def _candidates(self, wanted: Sequence[int], window_ns: int) -> Iterator[StampedSet[Item]]:
-        """For every waiting image what follows it within window_ns, the oldest first."""
-        for start_ns in sorted(entry[0] for i in wanted for entry in self._queues[i]):
-            stamps_ns: list[int | None] = [None] * len(self.names)
-            items: list[Item | None] = [None] * len(self.names)
-            for i in wanted:
-                for stamp_ns, item, _ in self._queues[i]:
-                    if start_ns <= stamp_ns <= start_ns + window_ns:
-                        stamps_ns[i], items[i] = stamp_ns, item
-                        break
-            yield StampedSet(tuple(stamps_ns), tuple(items))
-
-    def _take(self, chosen: StampedSet[Item] | None) -> StampedSet[Item] | None:
-        """Remove a set, and all that is older than it, from the queues."""
-        if chosen is None:
+        end_ns = min(waiting)[0] + self.slop_ns
+        images = {i: oldest[i] for ns, i in waiting if ns <= end_ns}
+        waited_ns = now_ns - min(image.arrived_ns for image in images.values())
+        complete = len(images) == len(self.names)
+        if waited_ns < max(ALONE * self.slop_ns, 0 if complete else self.deadline_ns):
             return None
-        oldest_ns = chosen.newest_ns - chosen.spread_ns
-        for i, queue in enumerate(self._queues):
-            used_ns = chosen.stamps_ns[i] if chosen.stamps_ns[i] is not None else oldest_ns - 1
-            self._used[i] = max(self._used[i], used_ns)
-            while queue and queue[0][0] <= used_ns:
-                stamp_ns, _, _ = queue.popleft()
-                if stamp_ns != chosen.stamps_ns[i]:
-                    self.dropped["without a set"] += 1
-        return chosen
-
-    def _tighter_is_coming(self, candidate: StampedSet[Item], clearly: int) -> bool:
-        """Whether the oldest members' next images would make a clearly smaller spread."""
-        present = candidate.present
-        if not all(self._periods[i] for i in present):
-            return False
-        ahead = [candidate.stamps_ns[i] for i in present]
-        enough = candidate.spread_ns - clearly
-        for _ in ahead[1:]:
-            oldest = ahead.index(min(ahead))
-            ahead[oldest] += min(self._periods[present[oldest]])
-            if max(ahead) - min(ahead) < enough:
-                return True
-        return False
-
-    def _is_new_clock(self, camera: int, behind_ns: int) -> bool:
-        """Whether a stamp so far behind the camera's newest one is no late message."""
-        self._behind[camera] = self._behind[camera] + (behind_ns > 0) if behind_ns >= 0 else 0
-        return behind_ns > JUMP_BACK_NS or self._behind[camera] > BEHIND
-
-    def _note_arrival(self, camera: int, now_ns: int) -> None:
-        """Keep the time of arrival; a pause of the whole rig makes no camera silent."""
-        pause = now_ns - max((at for at in self._arrived if at is not None), default=now_ns)
-        if pause > SILENT_NS // 2:
-            self._arrived = [None if at is None else at + pause for at in self._arrived]
-            self._started += pause
-        self._arrived[camera] = now_ns
-        self._started = now_ns if self._started is None else self._started
-
-    def _is_silent(self, camera: int, now_ns: int) -> bool:
-        arrived = self._arrived[camera]
-        if arrived is None:
-            return self._started is not None and now_ns - self._started > SILENT_NS
-        patience = SILENT_PERIODS * min(self._periods[camera], default=0)
-        return now_ns - arrived > max(patience, SILENT_NS)
-
-    def _left_out(self, camera: int, now_ns: int) -> bool:
-        """Partial sets wait neither for a silent camera nor for one that never came."""
-        return bool(self.deadline_ns) and self._is_silent(camera, now_ns)
-
-    def _shortest_period(self) -> int:
-        return min((period for recent in self._periods for period in recent), default=0)
-
-    def _clear(self) -> None:
-        self._periods = [deque(maxlen=PERIODS) for _ in self.names]
-        self._queues = [deque(maxlen=QUEUE) for _ in self.names]
-        self._newest: list[int | None] = [None] * len(self.names)
-        self._behind = [0] * len(self.names)
-        self._used = [0] * len(self.names)
-        self._usual_spread: int | None = None
-        self._phases = Phases(len(self.names))
+        if not complete and not self.deadline_ns:
+            return None
+        for i, image in images.items():
+            self.cameras[i].waiting.remove(image)
+        if 2 * len(images) < len(self._wanted(now_ns)):
+            self.dropped["without a set"] += len(images)
+            return None
+        return self._set(images, provisional=True)

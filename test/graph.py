@@ -25,6 +25,7 @@ from fsmde_ros.conversions import camera_info_msg, ns_to_stamp, stamp_to_ns
 
 START_NS = 1_700_000_000_000_000_000
 TIMEOUT_S = 60.0
+NODE = (sys.executable, "-m", "fsmde_ros.depth_node")
 
 
 def stamp_of(msg) -> int:
@@ -47,7 +48,9 @@ class Graph:
     Each graph has a namespace of its own, so that two of them do not hear each other.
     """
 
-    def __init__(self, rig: Rig, folder, *parameters: str, compressed=False, wait=True):
+    def __init__(
+        self, rig: Rig, folder, *parameters: str, compressed=False, wait=True, program=NODE
+    ):
         self.folder = folder
         self.rig, self.compressed = rig, compressed
         self.next_ns, self.period_ns = START_NS, 500_000_000
@@ -56,7 +59,7 @@ class Graph:
         self.log = open(folder / "log.txt", "w+")
         parameters = (f"rig_file:={folder / 'rig.yaml'}", f"compressed:={compressed}", *parameters)
         self.process = subprocess.Popen(
-            [*node_command(*parameters), "-r", f"__ns:={self.namespace}"],
+            [*node_command(*parameters, program=program), "-r", f"__ns:={self.namespace}"],
             cwd=ROOT,
             stderr=self.log,
             stdout=self.log,
@@ -215,6 +218,6 @@ class Graph:
             self.log.close()
 
 
-def node_command(*parameters):
+def node_command(*parameters, program=NODE):
     arguments = [a for parameter in parameters for a in ("-p", parameter)]
-    return [sys.executable, "-m", "fsmde_ros.depth_node", "--ros-args", *arguments]
+    return [*program, "--ros-args", *arguments]

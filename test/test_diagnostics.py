@@ -51,6 +51,62 @@ def test_problems_are_those_of_the_last_five_seconds():
     assert statistics.without_full_set_s(4.0) == 3.0
 
 
+def fed(statistics, *, until_s, out_s=None, hz=12, start_s=0.0):
+    """Sets at 12 Hz, one of which comes out every out_s; the others are replaced."""
+    out_at = start_s
+    for frame in range(round(start_s * hz), round(until_s * hz)):
+        now_s = frame / hz
+        statistics.set_formed(now_s, missing=0, spread_s=0.0)
+        if out_s is not None and now_s >= out_at + out_s:
+            statistics.set_published(now_s, dict.fromkeys(STAGES, out_s))
+            out_at = now_s
+        elif frame:
+            statistics.dropped("a newer set came in first", now_s)
+
+
+def test_sets_that_form_and_never_come_out():
+    statistics = NodeStatistics(0.0)
+    fed(statistics, until_s=4.0)
+    assert statistics.problems(4.0) == ["no set came out for 4 s, although 48 were formed"]
+    assert statistics.stalled_s(4.0) == 4.0
+    statistics.set_published(4.1, dict.fromkeys(STAGES, 4.0))
+    assert statistics.stalled_s(4.1) == 0.0
+    assert statistics.stalled_s(60.0) == 0.0  # no new sets either
+
+
+def test_a_slow_rig_is_not_stalled_after_two_of_its_periods():
+    statistics = NodeStatistics(0.0)
+    fed(statistics, until_s=4.0, hz=1)
+    assert statistics.stalled_s(4.0) == 0.0
+    fed(statistics, start_s=4.0, until_s=8.0, hz=1)
+    assert statistics.stalled_s(8.0) == 8.0
+
+
+def test_many_sets_that_are_dropped_are_a_problem():
+    statistics = NodeStatistics(0.0)
+    fed(statistics, until_s=10.0, out_s=0.5)
+    assert statistics.stalled_s(10.0) == 0.0
+    assert statistics.problems(10.0) == ["50 of 60 sets were dropped: a newer set came in first"]
+    statistics = NodeStatistics(0.0)
+    fed(statistics, until_s=10.0, out_s=0.0)
+    statistics.dropped("a newer set came in first", 9.9)  # one is no problem
+    assert statistics.problems(10.0) == []
+
+
+def test_time_that_went_back_is_a_problem_for_a_while():
+    statistics = NodeStatistics(0.0)
+    for now_s in (1.0, 2.0):
+        statistics.time_went_back(now_s)
+    assert statistics.problems(3.0) == ["time went back 2 time(s) in the last 5 s"]
+    assert statistics.problems(8.0) == []
+
+
+def test_provisional_sets_are_counted():
+    statistics = NodeStatistics(0.0)
+    statistics.set_formed(1.0, missing=0, spread_s=0.0, provisional=True)
+    assert statistics.summary(1.0)["provisional sets [Hz]"] == 0.2
+
+
 def test_levels():
     def level(problems, sets_out):
         return status_msg(

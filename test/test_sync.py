@@ -86,19 +86,21 @@ def test_a_camera_that_stops_is_named():
     assert sync.why_no_set(START + 30 * 83 * MS) == "camera d silent for 2.1 s"
 
 
-def test_zero_stamps_are_refused_and_named():
+@pytest.mark.parametrize(("stamp_ns", "word"), [(0, "zero"), (-5 * MS, "negative")])
+def test_stamps_of_no_time_are_refused_and_named(stamp_ns, word):
     sync = RigSync(NAMES, slop_ns=75 * MS)
-    assert sync.add(0, 0, "item", now_ns=START) is None
-    assert sync.why_no_set(START) == "stamps of a are zero"
+    assert sync.add(0, stamp_ns, "item", now_ns=START) is None
+    assert sync.why_no_set(START) == f"stamps of a are {word}"
+    assert sync.dropped == {f"{word} stamp": 1}
 
 
 def test_duplicates_and_late_messages_are_dropped_and_counted():
-    sync = RigSync(("a", "b"), slop_ns=10 * MS)
-    stamps = [START, START, START - 5 * MS]
-    assert feed(sync, [(0, stamp) for stamp in stamps]) == []
-    assert sync.dropped["late or duplicate"] == 2
-    assert len(feed(sync, [(1, START)])) == 1
-    assert feed(sync, [(1, START)]) == []  # the set is not formed a second time
+    sync = RigSync(NAMES, slop_ns=75 * MS)
+    once = drive(20)
+    late = [*once, once[6 * 12 + 2], once[6 * 13]]  # long after the sets they are of
+    twice = [arrival for arrival in late for _ in range(2)]
+    assert len(feed(sync, twice)) == 20
+    assert sync.dropped["late or duplicate"] == len(once) + 4
 
 
 def test_a_bag_that_loops_starts_afresh_once():
@@ -150,8 +152,8 @@ def test_a_camera_that_never_came_is_waited_for_half_a_second():
 
 def test_slop_is_cut_to_the_period():
     sync = RigSync(("a", "b"), slop_ns=500 * MS)
-    arrivals = [(camera, START + frame * 100 * MS) for frame in range(5) for camera in (0, 1)]
-    assert len(feed(sync, arrivals)) == 5
+    arrivals = [(camera, START + frame * 100 * MS) for frame in range(9) for camera in (0, 1)]
+    assert len(feed(sync, arrivals)) == 9
     assert sync.slop_in_use_ns == 90 * MS
 
 
@@ -166,13 +168,15 @@ def test_phases_are_learned_and_a_camera_that_drifts_is_named():
     sync = RigSync(NAMES, slop_ns=75 * MS)
     feed(sync, drive(30))
     assert sync.summary(0)["camera phases [ms]"] == "a 0, b 8, c 16, d 24, e 33, f 43"
-    assert sync.drifts() == []
+    assert sync.problems(START + 30 * 83 * MS) == []
     later = [  # camera c fires 15 ms later from now on
         (camera, stamp_ns + 30 * 83 * MS + (15 * MS if camera == 2 else 0))
         for camera, stamp_ns in drive(30)
     ]
     assert len(feed(sync, sorted(later, key=lambda arrival: arrival[1]))) == 30
-    assert sync.drifts() == ["camera c fires 15 ms later in the set than it did"]
+    end_ns = START + 60 * 83 * MS
+    assert sync.problems(end_ns) == ["camera c fires 15 ms later in the set than it did"]
+    assert sync.problems(end_ns + 5000 * MS) == ["no new images from any camera"]  # it ends
 
 
 def test_the_slower_clock_of_a_replay():
@@ -190,6 +194,21 @@ def test_the_slower_clock_of_a_replay():
     assert after(-3000, 20) == 10  # the bag loops
     assert after(500, 100) == 110  # five times the pace
     assert after(0, 100) == 210  # within what the wall allows
+
+
+def test_a_clock_that_never_came_and_one_that_stands():
+    times = {"ros": 0, "wall": 0}
+    clock = SlowerClock(lambda: times["ros"], lambda: times["wall"])
+    times["wall"] += 3000 * MS
+    assert clock() == 3000 * MS  # deadlines run all the same
+    assert clock.problem(images=True).startswith("use_sim_time is true, but nothing came on /clock")
+    times["ros"] = START
+    clock()
+    assert clock.problem(images=True) == ""
+    times["wall"] += 5000 * MS
+    assert clock() == 3000 * MS
+    assert clock.problem(images=False) == ""  # a replay that is paused
+    assert clock.problem(images=True).startswith("/clock has stood still for 5 s while images come")
 
 
 def test_one_camera_is_a_set_of_its_own():
