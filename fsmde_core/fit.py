@@ -18,6 +18,7 @@ from fsmde_core.rig import Camera
 
 CELL = 32  # the network's coarsest stride
 MOST_PIXELS = 1.08  # of those asked for: time stays what it was
+MOST_CROPPED = 0.08  # of the rows, whatever it costs
 ROW_WEIGHT = 2.0  # a share of rows cropped or repeated costs so many shares of pixels not used
 # Below this factor bilinear resizing is as near to averaging areas as halved JPEGs are, in a
 # seventh of the time (docs/performance.md).
@@ -86,7 +87,7 @@ class Fit:
         scale, shift = self._scale, self._shift
         # from the source's pixels to the network's; warpAffine has pixel centres at integers
         to_input = np.hstack([np.diag(scale), (shift + scale / 2 - 0.5)[:, None]])
-        nearest, smooth = (
+        nearest, mixable, smooth = (
             cv2.warpAffine(
                 maps,
                 to_input,
@@ -95,13 +96,17 @@ class Fit:
                 borderMode=cv2.BORDER_REPLICATE,
             )
             for maps, how in (
-                (np.dstack([depth, _mixable(depth)]), cv2.INTER_NEAREST),
+                (depth, cv2.INTER_NEAREST),
+                (_mixable(depth), cv2.INTER_NEAREST),
                 (np.nan_to_num(depth, posinf=0), cv2.INTER_LINEAR),
             )
         )
-        result = np.where(nearest[..., 1] > 0, smooth, nearest[..., 0]).astype(np.float32)
+        result = nearest
+        np.copyto(result, smooth, where=mixable.view(bool))
         rows = np.arange(self.source.height) + 0.5
         result[rows * scale[1] + shift[1] < 0] = np.nan
+        if self.source.body is not None:  # also what is too thin for the network's pixels
+            result[self.source.body] = np.nan
         return result
 
     @property
@@ -124,32 +129,37 @@ def fit_camera(camera: Camera, *, pixels: int, size: tuple[int, int] | None = No
     if size is not None:
         return Fit(camera, replace(camera.resized(*size), body=None))
     aspect = camera.width / camera.height * camera.K[1, 1] / camera.K[0, 0]
-    pixels = min(pixels, camera.width * camera.width / aspect)
-    width, height = _best_size(aspect, pixels)
+    width, height = _best_size(aspect, pixels, least=camera.width * camera.width / aspect)
     image_height = width / aspect
     zoom = width / camera.width, image_height / camera.height
     to_input = np.diag([*zoom, 1.0])
     to_input[1, 2] = height - image_height  # the bottom row, where the road is, stays the bottom
     seen = replace(camera, width=width, height=height, K=to_input @ camera.K, body=None)
-    return Fit(camera, seen, max(0, height - int(image_height + 1e-6)))
+    rows = max(1, int(image_height + ROUNDING))
+    return Fit(camera, seen, max(0, height - rows))
 
 
-def _best_size(aspect: float, pixels: float) -> tuple[int, int]:
-    """Width and height, multiples of 32, of the least loss for an image of that aspect."""
-    widths = CELL * np.arange(1, max(2, int(np.sqrt(pixels * aspect) * 1.5) // CELL + 2))
+def _best_size(aspect: float, pixels: float, *, least: float) -> tuple[int, int]:
+    """Width and height, multiples of 32, of the smallest loss for an image of that aspect.
+
+    An image of fewer pixels, `least`, is not enlarged but to come out even.
+    """
+    aim = min(pixels, least)
+    widths = CELL * np.arange(1, max(2, int(np.sqrt(aim * aspect) * 1.5) // CELL + 2))
     exact = widths / aspect
     rows = np.stack([np.floor(exact / CELL), np.ceil(exact / CELL)]).clip(1)
     heights = CELL * rows
+    loss = np.abs(np.log(widths * heights / aim)) + ROW_WEIGHT * np.abs(np.log(heights / exact))
     share = widths * heights / pixels
-    loss = np.abs(np.log(share)) + ROW_WEIGHT * np.abs(np.log(heights / exact))
     loss = np.where(share <= MOST_PIXELS, loss, loss + 1e3 * share)
+    loss = np.where(heights >= (1 - MOST_CROPPED) * exact, loss, loss + 1e6)
     row, column = np.unravel_index(loss.argmin(), loss.shape)
     return int(widths[column]), int(heights[row, column])
 
 
 def _mixable(depth: np.ndarray) -> np.ndarray:
-    """1 where a pixel [h, w] and all eight around it are of one surface, else 0; float32."""
+    """1 where a pixel [h, w] and all eight around it are of one surface, else 0; uint8."""
     known = np.where(np.isfinite(depth), depth, np.float32(0))
     window = np.ones((3, 3), np.uint8)
     nearest, farthest = cv2.erode(known, window), cv2.dilate(known, window)
-    return ((nearest > 0) & (farthest < SAME_SURFACE * nearest)).astype(np.float32)
+    return ((nearest > 0) & (farthest < SAME_SURFACE * nearest)).astype(np.uint8)

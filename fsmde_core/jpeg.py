@@ -17,7 +17,7 @@ def decode_jpeg(data, enough: tuple[int, int] | None = None) -> tuple[np.ndarray
     """Pixels [h, w, 3] uint8 RGB, and the (width, height) that the file has.
 
     data: bytes, or any buffer of them. enough (width, height) allows to decode at 1/2, 1/4 or 1/8,
-    see reduction(); sides are rounded up. ValueError says what is wrong with the data.
+    see reduction(); sides are rounded. ValueError says what is wrong with the data.
     """
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     factor = reduction((width, height), enough)
@@ -30,7 +30,9 @@ def decode_jpeg(data, enough: tuple[int, int] | None = None) -> tuple[np.ndarray
         min_width=width // factor,
         min_factor=factor,
     )
-    return pixels, (width, height)
+    # the last column and row may be of less than half a cell: they would stretch all the others
+    rows, columns = (max(1, round(side / factor)) for side in (height, width))
+    return pixels[:rows, :columns], (width, height)
 
 
 def reduction(size: tuple[int, int], enough: tuple[int, int] | None) -> int:

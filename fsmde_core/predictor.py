@@ -29,7 +29,7 @@ from fsmde_core.session import (
 
 # Probability of a surface from which on a depth is given, unless told otherwise: below a half, for
 # to miss an obstacle costs more than a point too many in the sky (docs/results.md).
-LIKELY = 0.2
+LIKELY = 0.15
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Predictor:
     is used and stands in `provider`, the reasons against those before it in `refused`;
     ProviderError if none works. A provider that is not in the list is never used instead of one
     that is; what TensorRT does not know of a graph runs on the same GPU through CUDA. With
-    precision="auto" a CPU takes int8 where the card lists it, less than 5 % worse in Abs Rel and
+    precision="auto" a CPU takes int8 where the card lists it, about 5 % worse in Abs Rel and
     almost twice as fast, all else fp32; `config` says what came of it.
     input_pixels is about how many pixels of an image the network sees, 0 for as many as the model
     was made for; see fit_camera. say is told, in a sentence, of work that takes minutes and of what
@@ -96,6 +96,8 @@ class Predictor:
         **options,
     ):
         self.card = load_card(card_path)
+        if input_pixels < 0:
+            raise ModelError(f"input_pixels is {input_pixels}, not a number of pixels, nor 0")
         self.input_pixels = input_pixels or self.card.input_width * self.card.input_height
         self._say = say
         if options.get("precision") == AUTO:

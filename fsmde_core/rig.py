@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,6 @@ RING_GAP_DEG = 10.0  # two views this far from touching still count as neighbour
 RIG_KEYS = ("base_frame", "cameras")
 CAMERA_KEYS = ("name", "frame_id", "width", "height", "K", "translation_m", "quaternion_xyzw")
 MASK_KEY = "mask"  # of a camera, optional
-BODY_BELOW = 128  # levels of a mask image: 0 is the vehicle's own body, 255 is the world
 
 
 class RigError(ValueError):
@@ -204,13 +204,7 @@ def load_rig(path: Path | str) -> Rig:
     missing, no image, not of the camera's size, or outside the rig file's folder.
     """
     path = Path(path)
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RigError(f"rig file {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise RigError(f"rig file {path} is not YAML: {reason}") from error
+    document = _read_yaml(path)
     try:
         _check_keys(document, RIG_KEYS, "the rig")
         if not isinstance(document["cameras"], list):
@@ -220,6 +214,27 @@ def load_rig(path: Path | str) -> Rig:
         return Rig(cameras, base_frame=str(document["base_frame"]))
     except RigError as error:
         raise RigError(f"rig file {path}: {error}") from error
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RigError(f"rig file {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise RigError(f"rig file {path} is not YAML: {reason}") from error
+
+
+def mask_files(path: Path | str) -> tuple[Path, ...]:
+    """The mask images that a rig file names, in the order of their cameras.
+
+    RigError as of load_rig.
+    """
+    path = Path(path)
+    load_rig(path)
+    names = (entry.get(MASK_KEY) for entry in _read_yaml(path)["cameras"])
+    return tuple(path.parent / name for name in names if name)
 
 
 def save_rig(rig: Rig, path: Path | str) -> None:
@@ -245,17 +260,24 @@ def mask_name(camera: str) -> str:
 def read_body(path: Path) -> np.ndarray:
     """[H, W] bool of a mask image, True where it is dark: the vehicle.
 
-    Any bit depth and number of channels. RigError names a file that is missing or no image.
+    8 or 16 bits, any number of channels. RigError names a file that is missing or no image, that
+    has transparent pixels, as they could mean either, or nothing bright, as one of levels 0 and 1.
     """
     if not path.is_file():
         raise RigError(f"mask {path} is missing")
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise RigError(f"mask {path} does not decode as an image")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise RigError(f"mask {path} has pixels of {image.dtype}, not of 8 or 16 bits")
+    white = np.iinfo(image.dtype).max
+    if image.ndim == 3 and image.shape[2] == 4 and image[..., 3].min() < white:
+        raise RigError(f"mask {path} has transparent pixels: save it without transparency")
     level = image if image.ndim == 2 else image[..., :3].min(axis=2)
-    if level.dtype == np.uint16:
-        level = level >> 8
-    return level < BODY_BELOW
+    bright = level > white // 2
+    if not bright.any():
+        raise RigError(f"mask {path} has no bright pixel: 0 is the vehicle, {white} the world")
+    return ~bright
 
 
 def write_body(body: np.ndarray, path: Path) -> None:

@@ -46,7 +46,8 @@ class CloudBuilder:
 
     def __init__(self, rig: Rig, options: CloudOptions):
         self.rig, self.options = rig, options
-        self._every = slice(options.stride // 2, None, options.stride)
+        smallest = min(side for c in rig.cameras for side in (c.width, c.height))
+        self._every = slice(min(options.stride, smallest) // 2, None, options.stride)
         self._owned = [self._owns(i) for i in range(len(rig.cameras))]
         self._rays_cam = [self._directions(camera, np.eye(3)) for camera in rig.cameras]
         self._rays_ego = [self._directions(c, c.T_ego_cam[:3, :3]) for c in rig.cameras]

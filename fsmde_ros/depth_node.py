@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import rclpy
 from nav_msgs.msg import Odometry
-from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fsmde_core.card import ModelError
 from fsmde_core.predictor import Predictor
-from fsmde_core.rig import Rig, RigError
-from fsmde_core.session import ProviderError
+from fsmde_core.rig import Rig
 from fsmde_ros.approximate import approximate_time
 from fsmde_ros.calibration import (
     Calibration,
@@ -32,76 +23,64 @@ from fsmde_ros.calibration import (
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.diagnostics import NodeStatistics, Reporter
 from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
+from fsmde_ros.faults import sentence
 from fsmde_ros.intake import Intake, IntakeGroup
-from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.latency import tune_process
-from fsmde_ros.loading import load_model, load_rig_file, warm_up
+from fsmde_ros.loading import FinitePredictor, load_model, load_rig_file, warm_up
+from fsmde_ros.managed import ManagedNode, run_managed
+from fsmde_ros.names import check_names
 from fsmde_ros.outputs import Outputs
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
-from fsmde_ros.pipeline import Pipeline
-from fsmde_ros.slot import LatestSlot
+from fsmde_ros.pipeline import Pipeline, SetOutput
+from fsmde_ros.qos import subscribe
 from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync, StampedSet
+from fsmde_ros.worker import Worker
 
-CONFIGURE_ERRORS = (RigError, ModelError, ProviderError, FileNotFoundError, ImportError)
-WARNING_PERIOD_S = 5.0  # one warning a topic in this time
 POLL_S = 0.02  # how often deadlines are checked where no image comes in
 REPORT_S = 1.0  # between two reports
-EXECUTOR_S = 0.5  # how long services and parameters may leave the executor asleep
-
-# Best effort matches either offer; depth 1, since only the newest image is of use.
-INPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-ODOMETRY_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+ODOMETRY_DEPTH = 10  # of images and CameraInfos only the newest is of use
 
 OnSet = Callable[[int, Mapping[str, float]], None]
 
 
-class SurroundDepthNode(LifecycleNode):
+class SurroundDepthNode(ManagedNode):
     """Wires synchronization, pipeline and publishers; a managed (lifecycle) node.
 
-    configure loads rig and model and creates the outputs, activate subscribes and starts two
-    threads: the intake files messages as they come, the worker processes the newest set. A set that
-    cannot be used is skipped with a throttled warning. make_predictor and on_set, called with the
-    number of cameras and the seconds by stage of every set published, are for measuring.
+    set_up loads rig and model and creates the outputs, start subscribes and starts two threads:
+    the intake files messages as they come, the worker processes the newest set. A set that cannot
+    be used is skipped with a throttled warning. make_predictor and on_set, called with the number
+    of cameras and the seconds by stage of every set published, are for measuring.
     """
 
     def __init__(self, *, make_predictor=Predictor, on_set: OnSet | None = None):
-        super().__init__("surround_depth", automatically_declare_parameters_from_overrides=True)
+        super().__init__("surround_depth")
         self._make_predictor, self._on_set = make_predictor, on_set
         self.params = declare_params(self)
+        check_names(self, self.params, () if self.params.rig_file else self.params.cameras)
         self.add_on_set_parameters_callback(self._on_parameters)
-        self.failure: Exception | None = None
-        """Why configure failed."""
-        self._rig: Rig | None = None
-        self._outputs: Outputs | None = None
-        self._inputs: list = []
         self._intake: Intake | None = None
-        self._worker: threading.Thread | None = None
-        self._warned_at: dict[str, float] = {}
+        self._worker: Worker | None = None
 
     # Life cycle
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load rig and model and create the publishers; fails with one sentence."""
-        self.failure = None
-        try:
-            p = self.params
-            self._rig = load_rig_file(p)
-            names = self._rig.names if self._rig is not None else tuple(p.cameras)
-            self._predictor = load_model(
-                p, cameras=len(names), make_predictor=self._make_predictor, logger=self.get_logger()
-            )
-            self._set_up_calibration(names)
-        except CONFIGURE_ERRORS as error:
-            self.failure = error
-            self.get_logger().error(f"cannot be configured: {error}")
-            return TransitionCallbackReturn.FAILURE
-        warm_up(self._predictor, self._rig, cameras=len(names))
-        self._names = names
-        self._outputs = Outputs(self, names, self.params)
-        return super().on_configure(state)
+    def set_up(self) -> None:
+        """Load rig and model and create the publishers."""
+        p = self.params
+        self._rig: Rig | None = load_rig_file(p)
+        self._names = self._rig.names if self._rig is not None else tuple(p.cameras)
+        check_names(self, p, self._names)
+        self._predictor = load_model(
+            p,
+            cameras=len(self._names),
+            make_predictor=self._make_predictor,
+            logger=self.get_logger(),
+        )
+        self._set_up_calibration(self._names)
+        warm_up(self._predictor, self._rig, cameras=len(self._names))
+        self._outputs = Outputs(self, self._names, p)
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def start(self) -> None:
         """Subscribe and start the threads."""
         p = self.params
         self._statistics = NodeStatistics(time.monotonic())
@@ -113,22 +92,39 @@ class SurroundDepthNode(LifecycleNode):
         )
         self._sync_clock, self._handed_over = self._deadline_clock(), False
         self._checked: set[str] = set()
-        self._pipeline = Pipeline(self._predictor, self._calibration, self._motion)
-        self._slot = LatestSlot()
-        self._worker = threading.Thread(target=self._work, name="surround_depth_worker")
-        self._worker.start()
-        self._subscribe()
-        ours = [s for s in self._inputs if isinstance(s.callback_group, IntakeGroup)]
-        self._reporter, self._reported_s = self._make_reporter(ours), time.monotonic()
+        inputs = self._subscribe()
+        self._reporter, self._reported_s = self._make_reporter(inputs), time.monotonic()
+        predictor = FinitePredictor(self._predictor)
+        self._pipeline = Pipeline(predictor, self._calibration, self._motion)
+        self._worker = Worker(
+            partial(self._process, self._pipeline),
+            self._publish,
+            on_error=self._skipped,
+            on_end=self._pipeline.close,
+        )
         self._intake = Intake(
             self.context,
-            ours,
+            inputs,
             poll=self._on_poll,
             poll_s=POLL_S,
-            on_error=lambda error: self._warn("intake", f"{type(error).__name__}: {error}"),
+            on_error=lambda error: self.warn("intake", sentence(error)),
         )
         self.get_logger().info(f"ready: waiting for {', '.join(self._image_topics)}")
-        return super().on_activate(state)
+
+    def stop(self) -> None:
+        """Stop listening; the set in work is finished first."""
+        intake, self._intake = self._intake, None
+        worker, self._worker = self._worker, None
+        try:
+            if intake is not None:
+                intake.close()
+        finally:
+            if worker is not None:
+                worker.close()
+
+    def tear_down(self) -> None:
+        """Forget rig and model, so that the next configure reads them anew."""
+        self._outputs = self._predictor = self._calibration = self._motion = self._rig = None
 
     def _make_reporter(self, inputs: list[Subscription]) -> Reporter:
         p = self.params
@@ -144,39 +140,9 @@ class SurroundDepthNode(LifecycleNode):
                 "precision": self._predictor.config.precision,
             },
             motion=self._motion.source if self._motion else "not compensated",
-            warn=self._warn,
+            warn=self.warn,
             sync_clock=self._sync_clock,
         )
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; the set in work is finished first."""
-        self.close()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget rig and model, so that the next configure reads them anew."""
-        self._outputs.close()
-        self._outputs = None
-        self._predictor = self._calibration = self._rig = None
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.close()
-        return super().on_shutdown(state)
-
-    def close(self) -> None:
-        """Stop threads and subscriptions, whatever the state."""
-        if self._intake is not None:
-            self._intake.close()
-            self._intake = None
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
-        if self._worker is not None:
-            self._slot.close()
-            self._worker.join()
-            self._pipeline.close()
-            self._worker = None
 
     # Set-up
 
@@ -214,43 +180,26 @@ class SurroundDepthNode(LifecycleNode):
             return time.monotonic_ns
         return SlowerClock(lambda: self.get_clock().now().nanoseconds, time.monotonic_ns)
 
-    def _subscribe(self) -> None:
+    def _subscribe(self) -> list[Subscription]:
         p = self.params
-        image_type = CompressedImage if p.compressed else Image
-        suffix = "/compressed" if p.compressed else ""
-        self._intake_group = IntakeGroup()
+        kind, suffix = (CompressedImage, "/compressed") if p.compressed else (Image, "")
+        listen = partial(subscribe, self, group=IntakeGroup())
+        image_topics = [p.image_topic.replace("{camera}", name) + suffix for name in self._names]
+        self._image_topics = [self.resolve_topic_name(topic) for topic in image_topics]
+        on_image = [partial(self._on_image, i) for i in range(len(self._names))]
+        if p.sync_policy == "approximate_time":
+            on_image = approximate_time(len(self._names), p.slop_s, self._on_approximate_set)
+        inputs = []
         # Before the images: of what is ready, the intake takes first what was subscribed first.
         for i, name in enumerate(self._names):
             topic = p.camera_info_topic.replace("{camera}", name)
             callback = partial(self._on_info, i, self.resolve_topic_name(topic))
-            self._inputs.append(self._input(CameraInfo, topic, callback))
-        image_topics = [p.image_topic.replace("{camera}", name) + suffix for name in self._names]
-        if p.sync_policy == "approximate_time":
-            self._inputs += approximate_time(
-                self, image_type, image_topics, INPUT_QOS, p.slop_s, self._on_approximate_set
-            )
-        else:
-            self._inputs += [
-                self._input(image_type, topic, partial(self._on_image, i))
-                for i, topic in enumerate(image_topics)
-            ]
-        self._image_topics = [self.resolve_topic_name(topic) for topic in image_topics]
+            inputs.append(listen(CameraInfo, topic, callback))
+        inputs += [listen(kind, topic, callback) for topic, callback in zip(image_topics, on_image)]
         if isinstance(self._motion, OdometryMotion):
-            self._inputs.append(
-                self._input(Odometry, p.odometry_topic, self._on_odometry, ODOMETRY_QOS)
-            )
-
-    def _input(self, kind, topic: str, callback, qos=INPUT_QOS):
-        overridable = QoSOverridingOptions.with_default_policies()
-        return self.create_subscription(
-            kind,
-            topic,
-            callback,
-            qos,
-            callback_group=self._intake_group,
-            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-            qos_overriding_options=overridable,
-        )
+            depth = ODOMETRY_DEPTH
+            inputs.append(listen(Odometry, p.odometry_topic, self._on_odometry, depth=depth))
+        return inputs
 
     # Callbacks
 
@@ -268,7 +217,7 @@ class SurroundDepthNode(LifecycleNode):
         try:
             self._motion.update(msg)
         except MessageError as error:
-            self._warn("odometry", str(error))
+            self.warn("odometry", str(error))
 
     def _on_image(self, index: int, msg: Image | CompressedImage) -> None:
         now_s = time.monotonic()
@@ -279,7 +228,7 @@ class SurroundDepthNode(LifecycleNode):
         stamped = self._sync.add(index, stamp_ns, future, now_ns=self._sync_clock())
         if self._sync.resets > resets:
             self._statistics.time_went_back(now_s)
-            self._warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
+            self.warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
         self._hand_over(stamped, now_s)
 
     def _on_approximate_set(self, *messages) -> None:
@@ -311,28 +260,24 @@ class SurroundDepthNode(LifecycleNode):
             spread_s=stamped.spread_ns / 1e9,
             provisional=stamped.provisional,
         )
-        if self._slot.put((now_s, stamped)):
+        if self._worker.put((now_s, stamped)):
             self._statistics.dropped("a newer set came in first", now_s)
 
     # Worker
 
-    def _work(self) -> None:
-        while (item := self._slot.take()) is not None:
-            try:
-                self._process(*item)
-            except MessageError as error:
-                self._skipped("a message could not be used", str(error).split(":")[0], str(error))
-            except Exception as error:  # whatever it is, the next set may work
-                if not rclpy.ok():
-                    return
-                self._skipped("failure", "failure", f"{type(error).__name__}: {error}")
-
-    def _skipped(self, cause: str, about: str, reason: str) -> None:
+    def _skipped(self, error: Exception) -> None:
+        reason = sentence(error)
+        cause, about = "failure", "failure"
+        if isinstance(error, MessageError):
+            cause, about = "a message could not be used", reason.split(":")[0]
         self._statistics.dropped(cause, time.monotonic(), reason)
-        self._warn(about, f"set skipped: {reason}")
+        self.warn(about, f"set skipped: {reason}")
 
-    def _process(self, arrived_s: float, stamped: StampedSet) -> None:
-        output = self._pipeline.process(stamped, self.params)
+    def _process(self, pipeline: Pipeline, item: tuple[float, StampedSet]) -> SetOutput:
+        return pipeline.process(item[1], self.params)
+
+    def _publish(self, item: tuple[float, StampedSet], output: SetOutput) -> None:
+        arrived_s, stamped = item
         started = time.monotonic()
         self._outputs.publish(output)
         finished = time.monotonic()
@@ -345,7 +290,7 @@ class SurroundDepthNode(LifecycleNode):
             self._on_set(len(stamped.present), seconds)
         self._statistics.motion(output.motion_unknown, finished)
         if output.motion_unknown:
-            self._warn("motion", f"ego motion is not compensated: {output.motion_unknown}")
+            self.warn("motion", f"ego motion is not compensated: {output.motion_unknown}")
         self._check_calibration(stamped)
 
     def _check_calibration(self, stamped: StampedSet) -> None:
@@ -358,12 +303,6 @@ class SurroundDepthNode(LifecycleNode):
                 if text:
                     self.get_logger().warning(text)
 
-    def _warn(self, about: str, text: str) -> None:
-        now = time.monotonic()
-        if now - self._warned_at.get(about, -WARNING_PERIOD_S) >= WARNING_PERIOD_S:
-            self._warned_at[about] = now
-            self.get_logger().warning(text)
-
 
 def main(args: list[str] | None = None, **injected) -> int:
     """Run the node until it is told to stop; exit code 1 with one sentence if it cannot start.
@@ -371,25 +310,7 @@ def main(args: list[str] | None = None, **injected) -> int:
     injected is as for SurroundDepthNode.
     """
     tune_process()
-    try:
-        with ros_process(args):
-            executor = SingleThreadedExecutor()
-            node = SurroundDepthNode(**injected)
-            executor.add_node(node)
-            try:
-                if node.params.auto_start:
-                    node.trigger_configure()
-                    if node.failure is not None:
-                        raise StartUpError(str(node.failure))
-                    node.trigger_activate()
-                while rclpy.ok():  # spin() sleeps on if an interrupt comes while it wakes up
-                    executor.spin_once(timeout_sec=EXECUTOR_S)
-            finally:
-                node.close()
-    except (StartUpError, ParameterError) as error:
-        print(f"surround_depth: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_managed(partial(SurroundDepthNode, **injected), args, name="surround_depth")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 
 from fsmde_ros.gpu import gpu_memory
-from fsmde_ros.qos import mismatches
+from fsmde_ros.qos import unheard
 from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync
 
@@ -111,6 +111,7 @@ class NodeStatistics:
         since_s = now_s - WINDOW_S
         with self._lock:
             formed = [(at, missing) for at, missing, *_ in self._sets if at >= since_s]
+            out = any(at >= since_s for at, _ in self._outputs)
             dropped = [(at, cause) for at, cause in self._dropped if at >= since_s]
             resets = sum(at >= since_s for at in self._resets)
             unanswered, first_out_s = self._unanswered, self._first_out_s
@@ -134,6 +135,8 @@ class NodeStatistics:
             found.append(f"{partial} of {len(formed)} sets lack a camera")
         if motion_unknown and motion_at >= since_s:
             found.append(f"ego motion is not compensated: {motion_unknown}")
+        if formed and unanswered and not out and not found:
+            found.append(f"no set has come out yet, {unanswered} were formed")
         return found
 
     def summary(self, now_s: float) -> dict[str, float | int]:
@@ -250,6 +253,7 @@ class Reporter:
             found += self._sync_problems(self._sync, silence_s)
         elif silence_s > SILENCE_S:
             found.append("no set forms (sync_policy: rig would say why)")
+            found += unheard(self._node, self._inputs)
         if silence_s > SILENCE_S:
             self._warn("silence", f"no full set for {silence_s:.0f} s: {'; '.join(found)}")
         else:
@@ -262,7 +266,7 @@ class Reporter:
         found = sync.problems(now_ns)
         if silence_s > SILENCE_S or sync.silent(now_ns):
             found = found or [sync.why_no_set(now_ns)]
-            found += mismatches(self._node, self._inputs)
+            found += unheard(self._node, self._inputs)
         return found
 
     def _rivals(self) -> list[str]:

@@ -16,6 +16,8 @@ from rclpy.context import Context
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.subscription import Subscription
 
+from fsmde_ros.faults import join
+
 
 class IntakeGroup(MutuallyExclusiveCallbackGroup):
     """The callback group of subscriptions that an Intake serves.
@@ -48,21 +50,25 @@ class Intake:
         self._context, self._subscriptions = context, tuple(subscriptions)
         self._poll, self._poll_ns, self._on_error = poll, round(poll_s * 1e9), on_error
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="intake")
+        with ExitStack() as in_use:  # what fails here is the caller's, not the thread's
+            for subscription in self._subscriptions:
+                in_use.enter_context(subscription.handle)
+            in_use.enter_context(context.handle)
+            count = len(self._subscriptions)
+            wait_set = _rclpy.WaitSet(count, 0, 0, 0, 0, 0, context.handle)
+            self._in_use = in_use.pop_all()
+        self._thread = threading.Thread(
+            target=self._run, args=(wait_set,), name="intake", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
-        """Return after the round in progress."""
+        """Return after the round in progress; StuckError if that does not end."""
         self._closed = True
-        self._thread.join()
+        join(self._thread)
 
-    def _run(self) -> None:
-        with ExitStack() as in_use:
-            for subscription in self._subscriptions:
-                in_use.enter_context(subscription.handle)
-            in_use.enter_context(self._context.handle)
-            count = len(self._subscriptions)
-            wait_set = _rclpy.WaitSet(count, 0, 0, 0, 0, 0, self._context.handle)
+    def _run(self, wait_set) -> None:
+        with self._in_use:
             while not self._closed and self._context.ok():
                 try:
                     self._round(wait_set)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fsmde_core.predictor import Predictor
+from fsmde_core.fit import Fit
+from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, Rig, load_rig
-from fsmde_ros.params import NodeParams
+from fsmde_core.session import TENSORRT
+from fsmde_ros.params import NodeParams, ParameterError
 from fsmde_ros.share import share_dir
 
 
@@ -28,8 +32,10 @@ def load_rig_file(params: NodeParams) -> Rig | None:
 def load_model(params: NodeParams, *, cameras: int, make_predictor, logger) -> Predictor:
     """The model in a session for so many cameras; the logger is told what it is and what runs it.
 
-    ModelError, ProviderError or FileNotFoundError if it cannot be had.
+    ModelError, ProviderError, ParameterError or OSError if it cannot be had.
     """
+    if TENSORRT in params.providers and params.engine_cache:
+        _check_writable(Path(params.engine_cache).expanduser())
     card = Path(params.model) if params.model else share_dir() / "models" / "student_s.json"
     options = {**params.predictor_options(), "cameras": cameras}
     predictor = make_predictor(card, say=logger.info, **options)
@@ -40,6 +46,39 @@ def load_model(params: NodeParams, *, cameras: int, make_predictor, logger) -> P
     if predictor.card.provisional:
         logger.warning(f"model {card} is provisional, see its description")
     return predictor
+
+
+def _check_writable(folder: Path) -> None:
+    """TensorRT itself builds for minutes and then says nothing where it cannot store the engine."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(f"parameter engine_cache: {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ParameterError(f"parameter engine_cache: {folder} cannot be written to")
+
+
+class NotFiniteError(ValueError):
+    """A network answered with numbers that are none."""
+
+
+class FinitePredictor:
+    """A predictor whose answers are of finite numbers."""
+
+    def __init__(self, predictor: Predictor):
+        self._predictor = predictor
+
+    def predict(self, images: Sequence[np.ndarray], fits: Sequence[Fit]) -> Prediction:
+        """As Predictor.predict; NotFiniteError names the camera, NaN would pass for unseen."""
+        prediction = self._predictor.predict(images, fits)
+        maps = zip(fits, prediction.depth, prediction.confidence, prediction.surface)
+        for fit, *answers in maps:
+            for name, values in zip(("depth", "confidence", "surface"), answers):
+                # min and max hand a NaN on, and make no array as isfinite does
+                if not np.isfinite(values.min()) or not np.isfinite(values.max()):
+                    camera = fit.camera.name
+                    raise NotFiniteError(f"the network's {name} of camera {camera} is not finite")
+        return prediction
 
 
 def warm_up(predictor: Predictor, rig: Rig | None, *, cameras: int) -> None:

@@ -7,6 +7,7 @@ fsmde-mask --rig RIG.yaml --accept       what lies there, edited or not, into th
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from fsmde_core.rig import (
     Rig,
     RigError,
     load_rig,
+    mask_files,
     mask_name,
     read_body,
     save_rig,
@@ -47,6 +49,9 @@ MOMENTS = 80  # looked at, spread over the drive
 MIN_MOMENTS = 16  # on the move; with fewer, chance edges pass for still ones
 GAP_NS = (80_000_000, 1_000_000_000)  # from one frame of a moment to the next
 ON_THE_MOVE = 0.2  # share of all pixels that change; at walking pace it is twice that
+COMPRESSED = "/compressed"
+RAW = "/image_raw"  # as the camera sends it, which is what a mask is drawn in
+OUTPUTS = r"/(depth|confidence|color)/image(_rect|_raw)?$"  # the node's, and depth cameras'
 OVERVIEW = "mask_overview.png"
 FOLDER = "masks"
 
@@ -79,23 +84,24 @@ def find_masks(views: Sequence[DriveView]) -> list[FoundBody]:
     return [find_body(view.pairs[moved], view.camera) for view in progress]
 
 
-def read_views(bag: Path, rig: Rig) -> list[DriveView]:
+def read_views(bag: Path, rig: Rig, *, image_topic: str = "") -> list[DriveView]:
     """Every camera's frames at moments spread over a bag.
 
+    image_topic is a template such as {camera}/image_raw; empty: found by the cameras' names.
     MaskError names the camera that has no topic of images or too few of them, or images of a size
     that the rig file contradicts; BagError a bag that cannot be read.
     """
     with open_bag(bag) as reader:
-        topics = [_image_topic(reader, camera.name, bag) for camera in rig.cameras]
+        topics = [_image_topic(reader, camera.name, bag, image_topic) for camera in rig.cameras]
         stamps = _stamps(reader, topics)
-        chosen = _moments([stamps[connection.id] for connection in topics])
-        for camera, pairs in zip(rig.cameras, chosen):
-            if len(pairs) < MIN_MOMENTS:
-                raise MaskError(
-                    f"bag {bag} has {len(pairs)} moments at which every camera has two frames "
-                    f"{GAP_NS[0] / 1e9:g} to {GAP_NS[1] / 1e9:g} s apart, {MIN_MOMENTS} are "
-                    f"needed; camera {camera.name} has {len(stamps[topics[0].id])} frames"
-                )
+        chosen = _moments(stamps)
+        if len(chosen[0]) < MIN_MOMENTS:
+            fewest = min(range(len(stamps)), key=lambda i: len(stamps[i]))
+            raise MaskError(
+                f"bag {bag} has {len(chosen[0])} moments at which every camera has two frames "
+                f"{GAP_NS[0] / 1e9:g} to {GAP_NS[1] / 1e9:g} s apart, {MIN_MOMENTS} are needed; "
+                f"camera {rig.names[fewest]} has the fewest frames, {len(stamps[fewest])}"
+            )
         frames = [_Frames(*of) for of in zip(rig.cameras, topics, chosen)]
         wanted = {of.connection.id: of for of in frames}
         total = sum(connection.msgcount for connection in topics)
@@ -154,30 +160,46 @@ class _Frames:
         return DriveView(self.camera, stacked, mean, len(self._grey))
 
 
-def _image_topic(reader: AnyReader, camera: str, bag: Path) -> Connection:
-    """The topic of a camera's images: one with its name as a part, compressed where both are."""
-    images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and "depth" not in c.topic]
-    own = [c for c in images if camera.strip("/") in c.topic]
-    exact = [c for c in own if f"/{camera.strip('/')}/" in f"/{c.topic.strip('/')}/"]
-    own = [c for c in exact or own if c.msgcount]
-    packed = [c for c in own if c.msgtype == COMPRESSED_TYPE and c.topic.endswith("/compressed")]
-    bare = {c.topic.removesuffix("/compressed") for c in packed}
-    own = [c for c in own if c.topic not in bare]
+def _image_topic(reader: AnyReader, camera: str, bag: Path, template: str) -> Connection:
+    """The topic of a camera's images, compressed where both are.
+
+    template names it; without one, it has the camera's name as a part, is none of the node's
+    outputs, and of several the one that comes straight from the camera.
+    """
+    images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and c.msgcount]
+    if template:
+        named = template.replace("{camera}", camera)
+        own = [c for c in images if _bare(c) == named.removesuffix(COMPRESSED)]
+    else:
+        images = [c for c in images if not re.search(OUTPUTS, _bare(c))]
+        own = [c for c in images if camera.strip("/") in c.topic]
+        exact = [c for c in own if f"/{camera.strip('/')}/" in f"/{c.topic.strip('/')}/"]
+        own = exact or own
+        own = [c for c in own if _bare(c).endswith(RAW)] or own
+    packed = {_bare(c) for c in own if c.msgtype == COMPRESSED_TYPE}
+    own = [c for c in own if c.msgtype == COMPRESSED_TYPE or c.topic not in packed]
     if not own:
         known = ", ".join(sorted({c.topic for c in images})) or "none"
         raise MaskError(f"bag {bag} has no images of camera {camera!r}; topics of images: {known}")
     if len(own) > 1:
         topics = ", ".join(sorted(c.topic for c in own))
-        raise MaskError(f"bag {bag} has several topics for camera {camera!r}: {topics}")
+        raise MaskError(
+            f"bag {bag} has several topics for camera {camera!r}: {topics}; choose by --image-topic"
+        )
     return own[0]
 
 
-def _stamps(reader: AnyReader, topics: Sequence[Connection]) -> dict[int, np.ndarray]:
-    """Times of a topic's messages in nanoseconds, by the id of its connection."""
+def _bare(connection: Connection) -> str:
+    """The topic without the name of its transport."""
+    return connection.topic.removesuffix(COMPRESSED)
+
+
+def _stamps(reader: AnyReader, topics: Sequence[Connection]) -> list[np.ndarray]:
+    """Times of each topic's messages in nanoseconds."""
     stamps = {connection.id: [] for connection in topics}
     for connection, stamp_ns, _ in reader.messages(topics):
         stamps[connection.id].append(stamp_ns)
-    return {number: np.array(values) for number, values in stamps.items()}
+    return [np.array(stamps[connection.id]) for connection in topics]
 
 
 def _moments(stamps: Sequence[np.ndarray]) -> list[list[tuple[int, int]]]:
@@ -229,18 +251,40 @@ def write_masks(views: Sequence[DriveView], found: Sequence[FoundBody], folder: 
     write_bytes(folder / OVERVIEW, png.tobytes())
 
 
-def accept_masks(rig_file: Path, folder: Path) -> None:
+def accept_masks(rig_file: Path, folder: Path) -> list[Path]:
     """The masks of a folder beside a rig file, and into it; a camera without a body gets none.
 
-    The old rig file stays as RIG.yaml.bak. RigError names a mask that is missing or of another
-    size; the rig file is then as it was.
+    The old rig file and masks in the way of new ones stay, as FILE.bak, FILE.bak2 and so on, which
+    are returned. RigError names a mask that is missing or of another size; the rig file is then as
+    it was.
     """
     rig, cameras = load_rig(rig_file), []
     for camera in rig.cameras:
         body = read_body(folder / mask_name(camera.name))
-        cameras.append(replace(camera, body=body if body.any() else None))
-    shutil.copyfile(rig_file, rig_file.with_name(f"{rig_file.name}.bak"))
+        camera = replace(camera, body=body)  # of the right size
+        cameras.append(camera if body.any() else replace(camera, body=None))
+    beside = [rig_file.with_name(mask_name(c.name)) for c in cameras if c.body is not None]
+    kept = [_kept(file) for file in (rig_file, *beside) if file.exists()]
     save_rig(replace(rig, cameras=tuple(cameras)), rig_file)
+    return kept
+
+
+def _kept(file: Path) -> Path:
+    """A copy of a file under a name that is free."""
+    names = (f"{file.name}.bak{number}" for number in ("", *range(2, 1000)))
+    copy = next(path for path in map(file.with_name, names) if not path.exists())
+    return Path(shutil.copyfile(file, copy))
+
+
+def _check_free(rig_file: Path, rig: Rig, folder: Path) -> None:
+    """MaskError if masks that are found would take the place of those in use."""
+    used = {file.resolve() for file in mask_files(rig_file)}
+    for camera in rig.cameras:
+        if (folder / mask_name(camera.name)).resolve() in used:
+            raise MaskError(
+                f"folder {folder} has the mask of camera {camera.name} that {rig_file} uses: "
+                "choose another with --out"
+            )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -251,6 +295,10 @@ def main(argv: list[str] | None = None) -> int:
         "bag", type=Path, nargs="?", help="rosbag2 folder of a drive; with --accept may be left out"
     )
     add("--rig", type=Path, required=True, help="rig file; its cameras' names are in the topics")
+    add(
+        "--image-topic", default="", metavar="TEMPLATE", help="such as {camera}/image_raw; "
+        "without it the topic that has the camera's name in it"
+    )  # fmt: skip
     add("--out", type=Path, help=f"folder for masks and picture; {FOLDER} beside the rig file")
     add("--accept", action="store_true", help="put the masks beside the rig file and into it")
     arguments = parser.parse_args(argv)
@@ -259,12 +307,14 @@ def main(argv: list[str] | None = None) -> int:
     folder = arguments.out or arguments.rig.parent / FOLDER
     try:
         if arguments.bag is not None:
-            views = read_views(arguments.bag, load_rig(arguments.rig))
+            rig = load_rig(arguments.rig)
+            _check_free(arguments.rig, rig, folder)
+            views = read_views(arguments.bag, rig, image_topic=arguments.image_topic)
             write_masks(views, find_masks(views), folder)
             print(f"\npicture to judge them by: {folder / OVERVIEW}")
         if arguments.accept:
-            accept_masks(arguments.rig, folder)
-            print(f"{arguments.rig} has the masks now; before: {arguments.rig}.bak")
+            kept = accept_masks(arguments.rig, folder)
+            print(f"{arguments.rig} has the masks now; before: {', '.join(map(str, kept))}")
         else:
             out = f" --out {folder}" if arguments.out else ""
             print(f"if they are right: fsmde-mask --rig {arguments.rig}{out} --accept")

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import PointCloud2
 
 from fsmde_ros.answers import POINTS, camera_topics
+from fsmde_ros.managed import ManagedNode
 from fsmde_ros.params import NodeParams
 from fsmde_ros.pipeline import SetOutput
-
-# Reliable matches either request: RViz, recorders and depth_image_proc all connect.
-QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+from fsmde_ros.qos import advertise
 
 
 class Outputs:
-    """Everything that a node publishes for the cameras of these names."""
+    """Everything that a node publishes for the cameras of these names.
 
-    def __init__(self, node: Node, names: Sequence[str], params: NodeParams):
+    The node destroys the publishers, as it does with all that its set_up makes.
+    """
+
+    def __init__(self, node: ManagedNode, names: Sequence[str], params: NodeParams):
         self._node, self._names = node, tuple(names)
         self.publishers: dict[str, Publisher] = {}
         """"points", "status", "diagnostics", and those of each camera as CAMERA/TOPIC."""
@@ -40,13 +39,5 @@ class Outputs:
                 self.publishers[f"{self._names[index]}/{topic}"].publish(msg)
         self.publishers["points"].publish(output.cloud)
 
-    def close(self) -> None:
-        """Destroy the publishers."""
-        for publisher in self.publishers.values():
-            self._node.destroy_publisher(publisher)
-
     def _add(self, name: str, kind: type, topic: str) -> None:
-        overridable = QoSOverridingOptions.with_default_policies()
-        self.publishers[name] = self._node.create_publisher(
-            kind, topic, QOS, qos_overriding_options=overridable
-        )
+        self.publishers[name] = advertise(self._node, kind, topic)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -20,6 +22,7 @@ from rclpy.parameter import Parameter
 from fsmde_core.predictor import LIKELY
 from fsmde_core.session import AUTO, PRECISIONS, SessionConfig
 from fsmde_ros.cloud import COLOURS, CloudOptions
+from fsmde_ros.managed import ManagedNode
 
 NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
@@ -75,7 +78,10 @@ class NodeParams:
         low=0,
     )
     threads: int = _param(
-        SessionConfig.threads, "CPU threads for inference; 0: one for each core.", low=0
+        SessionConfig.threads,
+        "CPU threads for inference; 0: one for each core.",
+        low=0,
+        high=1024,
     )
     cuda_graph: bool = _param(
         SessionConfig.cuda_graph,
@@ -226,24 +232,23 @@ PARAMETER_TYPES = {
 }
 
 
-def declare_params(node: Node) -> NodeParams:
-    """Declare all parameters on a node made with automatically_declare_parameters_from_overrides.
+def declare_params(node: ManagedNode) -> NodeParams:
+    """Declare all parameters on a node and return their values.
 
-    Returns their values. ParameterError for an override that is unknown, of a wrong type or out of
-    range: rclpy alone ignores unknown ones.
+    ParameterError for an override of a wrong type or out of range. One that is unknown is warned
+    about: a launch file may set a parameter for every node that it starts.
     """
-    overrides = node.get_parameters_by_prefix("")
-    known = {f.name for f in fields(NodeParams)}
-    for name in overrides:
-        if name not in known and not name.startswith(NOT_OURS):
-            raise ParameterError(
-                f"unknown parameter {name!r} of node {node.get_name()}; known: {sorted(known)}"
-            )
+    overrides = {name: p.value for name, p in node.get_parameters_by_prefix("").items()}
+    _warn_of_unknown(node, [*overrides, *node.empty_overrides])
+    if type(overrides.get("use_sim_time", False)) is not bool:
+        raise ParameterError(f"parameter use_sim_time: {overrides['use_sim_time']!r} is not a bool")
     values = {}
     for f in fields(NodeParams):
+        if f.name in node.empty_overrides:
+            raise ParameterError(f"parameter {f.name} is an empty list")
         value = _default(f)
         if f.name in overrides:
-            value = overrides[f.name].value
+            value = overrides[f.name]
             node.undeclare_parameter(f.name)  # declared without descriptor; declare it in full
         values[f.name] = value = _typed(f, value)
         try:
@@ -253,6 +258,16 @@ def declare_params(node: Node) -> NodeParams:
     params = NodeParams(**values)
     _check(params)
     return params
+
+
+def _warn_of_unknown(node: Node, names: Sequence[str]) -> None:
+    known = [f.name for f in fields(NodeParams)]
+    for name in names:
+        if name not in known and not name.startswith(NOT_OURS):
+            text = f"unknown parameter {name!r} of node {node.get_name()} is ignored"
+            if near := difflib.get_close_matches(name, known, 1):
+                text += f": is {near[0]} meant?"
+            node.get_logger().warning(text)
 
 
 def with_changes(params: NodeParams, changes: Sequence[Parameter]) -> NodeParams:
@@ -306,6 +321,8 @@ def _typed(f, value: Any) -> Any:
         fits = type(value).__name__ == f.type
     if not fits:
         raise ParameterError(f"parameter {f.name}: {value!r} is not of type {f.type}")
+    if f.type == "float" and not math.isfinite(value):
+        raise ParameterError(f"parameter {f.name}: {value} is not a finite number")
     return value
 
 
@@ -328,8 +345,12 @@ def _check(params: NodeParams) -> None:
             f"parameter min_depth_m: {params.min_depth_m} is not below "
             f"max_depth_m {params.max_depth_m}"
         )
+    if not any(params.providers):
+        raise ParameterError("parameter providers names none")
     if not params.rig_file and not any(params.cameras):
         raise ParameterError("parameter rig_file is empty and so is cameras: which rig is it?")
+    if not params.rig_file and not params.base_frame:
+        raise ParameterError("parameter base_frame is empty, and so is rig_file")
 
 
 def parameters_table() -> str:

@@ -1,23 +1,129 @@
-"""Why a publisher and a subscription do not hear each other: quality of service that differs."""
+"""Quality of service: of the node's own endpoints, and why a topic is not heard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, qos_check_compatible
+import rclpy.qos
+from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.publisher import Publisher
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+from fsmde_ros.faults import sentence
+from fsmde_ros.managed import ManagedNode
+from fsmde_ros.params import ParameterError
 
-def mismatches(node: Node, subscriptions: Sequence[Subscription]) -> list[str]:
-    """A sentence for each publisher whose offer is less than a subscription asks for.
+OVERRIDABLE = {
+    "history": QoSPolicyKind.HISTORY,
+    "depth": QoSPolicyKind.DEPTH,
+    "reliability": QoSPolicyKind.RELIABILITY,
+    "durability": QoSPolicyKind.DURABILITY,
+}
 
-    Only overrides can make it so: by themselves the node's inputs take any offer.
+
+class EndpointError(RuntimeError):
+    """A publisher or subscription that ROS refuses to make; the message names its topic."""
+
+
+def subscribe(
+    node: ManagedNode,
+    kind: type,
+    topic: str,
+    callback: Callable,
+    *,
+    depth: int = 1,
+    group: CallbackGroup,
+) -> Subscription:
+    """A subscription that takes any offer, unless qos_overrides say otherwise.
+
+    ParameterError names an override that is none, EndpointError a topic that ROS refuses.
     """
+    # Of its own: rclpy writes the overrides of the topic into it.
+    qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+    with _named(node, topic, "subscription"):
+        return node.create_subscription(
+            kind,
+            topic,
+            callback,
+            qos,
+            callback_group=group,
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            qos_overriding_options=_overriding(node, topic, "subscription"),
+        )
+
+
+def advertise(node: ManagedNode, kind: type, topic: str) -> Publisher:
+    """A publisher that meets any request, unless qos_overrides say otherwise.
+
+    Reliable, so that RViz, recorders and depth_image_proc all connect. Errors as of subscribe.
+    """
+    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # of its own, as above
+    with _named(node, topic, "publisher"):
+        return node.create_publisher(
+            kind, topic, qos, qos_overriding_options=_overriding(node, topic, "publisher")
+        )
+
+
+@contextmanager
+def _named(node: ManagedNode, topic: str, side: str) -> Iterator[None]:
+    """What rclpy says of an endpoint names neither the topic nor, often, the reason."""
+    try:
+        yield
+    except ParameterError:
+        raise
+    except Exception as error:
+        full = node.resolve_topic_name(topic)
+        raise EndpointError(
+            f"{full} gets no {side}, is it of two types in this node? {sentence(error)}"
+        ) from error
+
+
+def _overriding(node: ManagedNode, topic: str, side: str) -> QoSOverridingOptions:
+    prefix = f"qos_overrides.{node.resolve_topic_name(topic)}.{side}."
+    given = {name: p.value for name, p in node.get_parameters_by_prefix(prefix[:-1]).items()}
+    given |= {n.removeprefix(prefix): [] for n in node.empty_overrides if n.startswith(prefix)}
+    for policy, value in given.items():
+        if policy not in OVERRIDABLE:
+            known = ", ".join(OVERRIDABLE)
+            node.get_logger().warning(f"parameter {prefix}{policy} is ignored: not one of {known}")
+        elif reason := _why_not(policy, value):
+            raise ParameterError(f"parameter {prefix}{policy}: {reason}")
+    return QoSOverridingOptions(policy_kinds=tuple(OVERRIDABLE.values()))
+
+
+def _why_not(policy: str, value: Any) -> str:
+    """Why a QoS policy cannot have a value; empty if it can."""
+    if policy == "depth":
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return "" if whole and value > 0 else f"{value!r} is not a number of messages"
+    policies = getattr(rclpy.qos, f"{policy.capitalize()}Policy")
+    known = [p.name.lower() for p in policies if p.name != "UNKNOWN"]
+    return "" if value in known else f"{value!r} is not one of {', '.join(known)}"
+
+
+def unheard(node: ManagedNode, subscriptions: Sequence[Subscription]) -> list[str]:
+    """A sentence for each subscription that cannot hear: who is there, what is in the way."""
     found = []
     for subscription in subscriptions:
-        topic = subscription.topic_name
-        for publisher in node.get_publishers_info_by_topic(topic):
+        topic, kind = subscription.topic_name, _type_name(subscription.msg_type)
+        publishers = node.get_publishers_info_by_topic(topic)
+        if not publishers and (others := _other_transports(node, topic)):
+            found.append(f"{topic} has no publisher, {' and '.join(others)} has")
+        for publisher in publishers:
+            if publisher.topic_type != kind:
+                found.append(f"{topic} carries {publisher.topic_type}, not {kind}")
+                continue
             compatibility, reason = qos_check_compatible(
                 publisher.qos_profile, subscription.qos_profile
             )
@@ -25,3 +131,23 @@ def mismatches(node: Node, subscriptions: Sequence[Subscription]) -> list[str]:
                 reason = reason.removeprefix("ERROR: ").rstrip(";")
                 found.append(f"{topic} is not heard, see qos_overrides: {reason}")
     return found
+
+
+def _other_transports(node: ManagedNode, topic: str) -> list[str]:
+    """Topics with a publisher that carry the same images in another way, as image_transport does.
+
+    CAMERA/image_raw/compressed, .../theora and so on beside CAMERA/image_raw.
+    """
+    plain = topic.removesuffix("/compressed")
+    return [
+        other
+        for other, _ in node.get_topic_names_and_types()
+        if other != topic
+        and (other == plain or other.rpartition("/")[0] == plain)
+        and node.count_publishers(other)
+    ]
+
+
+def _type_name(kind: type) -> str:
+    """As the graph writes it: sensor_msgs/msg/Image."""
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"

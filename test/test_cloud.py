@@ -7,7 +7,7 @@ from blocks import render_blocks
 from fsmde_core.fit import Fit
 from fsmde_core.geometry import transform_points
 from fsmde_core.predictor import Prediction
-from fsmde_core.rig import Rig
+from fsmde_core.rig import Camera, Rig
 from fsmde_ros.cloud import COLOURS, CloudBuilder, CloudOptions, flying_pixels, rgb_of, xyz_of
 
 
@@ -131,6 +131,15 @@ def test_cameras_of_different_sizes_make_one_cloud(mixed, options):
     assert near.sum() > 500 and np.abs(xyz[near, 2]).max() < 0.01
     for colour in COLOURS:
         assert len(fused_cloud(mixed, depths, stride=1, colour=colour, **options)[1]) == len(xyz)
+
+
+def test_a_stride_larger_than_an_image_still_leaves_each_camera_a_point():
+    camera = Camera("a", "a", 64, 32, [[40.0, 0, 32], [0, 40, 16], [0, 0, 1]], np.eye(4))
+    small = exact(
+        Rig((camera,)), [(np.zeros((32, 64, 3), np.uint8), np.full((32, 64), 5.0, np.float32))]
+    )
+    for colour in COLOURS:
+        assert len(fused_cloud(small, surfaces(small), stride=64, colour=colour)[0]) == 1
 
 
 def test_a_cameras_own_points_are_the_clouds_in_its_optical_frame(mixed):

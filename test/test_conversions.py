@@ -175,7 +175,7 @@ def test_jpegs_are_decoded_at_reduced_scale_only_where_that_is_enough():
     full = decode_image(msg, "/front")
     assert full.pixels.shape == (361, 641, 3)
     half = decode_image(msg, "/front", enough=(320, 180))
-    assert half.pixels.shape == (181, 321, 3)
+    assert half.pixels.shape == (180, 320, 3)
     assert (half.width, half.height) == (full.width, full.height) == (641, 361)
     assert decode_image(msg, "/front", enough=(322, 180)).pixels.shape == (361, 641, 3)
     small = [cv2.resize(i.pixels, (64, 36), interpolation=cv2.INTER_AREA) for i in (full, half)]

@@ -74,6 +74,18 @@ def test_sets_that_form_and_never_come_out():
     assert statistics.stalled_s(60.0) == 0.0  # no new sets either
 
 
+def test_sets_that_have_not_come_out_yet_are_not_said_to_be():
+    statistics = NodeStatistics(0.0)
+    fed(statistics, until_s=1 / 12)
+    assert statistics.problems(0.1) == ["no set has come out yet, 1 were formed"]
+    statistics.set_published(0.2, dict.fromkeys(STAGES, 0.1))
+    assert statistics.problems(0.2) == []
+    statistics = NodeStatistics(0.0)
+    fed(statistics, until_s=1 / 12)
+    statistics.dropped("failure", 0.1, "broken")
+    assert statistics.problems(0.2) == ["set skipped: broken"]
+
+
 def test_a_slow_rig_is_not_stalled_after_two_of_its_periods():
     statistics = NodeStatistics(0.0)
     fed(statistics, until_s=4.0, hz=1)

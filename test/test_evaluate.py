@@ -89,6 +89,28 @@ def test_truth_beyond_the_range_does_not_count_and_predictions_are_clipped(world
     assert document["metric"]["mean"]["abs_rel"] == pytest.approx((9 - 5) / 5)
 
 
+def test_no_surface_is_the_end_of_the_range(world):
+    def half_sky(images, rig, sample):
+        return [np.full((4, 8), 8.0, np.float32), np.full((4, 8), np.inf, np.float32)]
+
+    evaluation, faults = world(1, half_sky)
+    document = report(evaluation, faults, ABOUT)
+    assert not faults
+    assert document["metric"]["cameras"]["back"]["abs_rel"] == pytest.approx((80 - 5) / 5)
+    assert document["median_scaled"]["cameras"]["back"]["abs_rel"] == pytest.approx(0)
+    assert document["median_scale"]["back"] == pytest.approx(5 / 80)
+
+
+def test_no_surface_does_not_spoil_its_neighbours(world):
+    def edge(images, rig, sample):
+        depth = np.full((3, 6), 8.0, np.float32)
+        depth[:1] = np.inf
+        return [depth, depth]
+
+    evaluation, faults = world(1, edge)
+    assert not faults and np.isfinite(evaluation.abs_rel)
+
+
 def test_one_sample_at_a_time_is_in_memory(world):
     seen, alive = [], []
 
@@ -221,6 +243,11 @@ def test_what_a_rig_files_masks_cover_is_not_counted(nuscenes_root, tmp_path, ca
         pixels[name] = [counts[camera]["pixels"] for camera in sample.rig.names]
     assert 0 < pixels["half"][0] < 0.8 * pixels["whole"][0]
     assert pixels["half"][1:] == pixels["whole"][1:]
+    plain = [a for a in arguments if a not in ("--protocol", "vfdepth")]
+    assert main([*plain, "--masks", str(rig_file)]) == 2
+    assert (
+        "surrounddepth counts the own vehicle, --masks changes nothing" in capsys.readouterr().err
+    )
     save_rig(Rig(sample.rig.cameras[1:]), rig_file)
     assert main([*arguments, "--masks", str(rig_file), "--strict"]) != 0
     said = capsys.readouterr()

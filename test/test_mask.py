@@ -1,6 +1,7 @@
 """fsmde-mask on a short rendered drive through the real bag writer, and on drives that fail."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from fsmde_core.data.sample import Sample
 from fsmde_core.geometry import make_transform
 from fsmde_core.rig import Camera, Rig, load_rig, read_body, save_rig
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
-from fsmde_ros.mask import main
+from fsmde_ros.mask import COMPRESSED_TYPE, IMAGE_TYPES, MaskError, _image_topic, main
 
 SIZE = 240, 136
 FRAMES = 20
@@ -88,6 +89,51 @@ def test_the_bonnet_is_found_and_accepted(drive, street, tmp_path, capsys):
     assert (tmp_path / "front_mask.png").is_file() and "front_mask.png" in rig_file.read_text()
     assert (tmp_path / "rig.yaml.bak").read_text() == before
 
+    drawn = cv2.imread(str(tmp_path / "front_mask.png"), cv2.IMREAD_GRAYSCALE)
+    drawn[:40] = 0
+    cv2.imwrite(str(tmp_path / "front_mask.png"), drawn)
+    assert main(["--rig", str(rig_file), "--accept"]) == 0
+    assert (tmp_path / "rig.yaml.bak").read_text() == before  # and the second one beside it
+    assert "front_mask.png" in (tmp_path / "rig.yaml.bak2").read_text()
+    assert read_body(tmp_path / "front_mask.png.bak")[:40].all()
+
+    assert main([str(drive), "--rig", str(rig_file), "--out", str(tmp_path)]) == 1
+    assert "front that" in capsys.readouterr().err
+    assert np.array_equal(read_body(tmp_path / "front_mask.png"), found)
+
+
+class Bag:
+    """What of a bag tells the topics."""
+
+    def __init__(self, *topics):
+        kinds = [COMPRESSED_TYPE if t.endswith("/compressed") else IMAGE_TYPES[0] for t in topics]
+        self.connections = [
+            SimpleNamespace(topic=t, msgtype=kind, msgcount=20) for t, kind in zip(topics, kinds)
+        ]
+
+
+RAW, RECT = "/front/image_raw/compressed", "/front/image_rect_color"
+OURS = [f"/front/{kind}/image_rect" for kind in ("depth", "color", "confidence")]
+
+
+@pytest.mark.parametrize(
+    ("topics", "template", "chosen"),
+    [
+        (["/front/image_raw", RAW], "", RAW),
+        ([RAW, f"{RECT}/compressed"], "", RAW),
+        ([RECT, *OURS], "", RECT),
+        (["/oak_depth/front/image_raw"], "", "/oak_depth/front/image_raw"),
+        (["/front/left", "/front/right"], "/{camera}/right", "/front/right"),
+    ],
+)
+def test_the_topic_straight_from_the_camera_is_taken(topics, template, chosen):
+    assert _image_topic(Bag(*topics), "front", "bag", template).topic == chosen
+
+
+def test_of_two_topics_alike_one_has_to_be_named():
+    with pytest.raises(MaskError, match="/front/left, /front/right; choose by --image-topic"):
+        _image_topic(Bag("/front/left", "/front/right"), "front", "bag", "")
+
 
 def test_a_mask_painted_by_hand_is_what_is_accepted(drive, street, tmp_path):
     rig_file, folder = tmp_path / "rig.yaml", tmp_path / "elsewhere"
@@ -127,7 +173,7 @@ def test_a_vehicle_that_stands_is_refused(street, tmp_path, capsys):
 def test_a_drive_of_few_frames_is_refused(street, tmp_path, capsys):
     write_bag(street[0][:9], tmp_path / "bag")
     sentence = refused(capsys, tmp_path / "bag", "--rig", tmp_path / "bag" / RIG_FILE)
-    assert "16 are needed" in sentence and "camera front has 9 frames" in sentence
+    assert "16 are needed" in sentence and "camera front has the fewest frames, 9" in sentence
 
 
 def test_a_bag_that_does_not_fit_the_rig_is_refused(drive, tmp_path, capsys):
@@ -150,7 +196,7 @@ def test_nothing_is_accepted_where_a_mask_is_missing_or_of_another_size(tmp_path
     assert "front_mask.png is missing" in refused(capsys, "--rig", rig_file, "--accept")
     (tmp_path / "masks").mkdir()
     for name in VIEWS:
-        cv2.imwrite(str(tmp_path / "masks" / f"{name}_mask.png"), np.zeros((4, 4), np.uint8))
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}_mask.png"), np.full((4, 4), 255, np.uint8))
     sentence = refused(capsys, "--rig", rig_file, "--accept")
     assert "camera front: the mask of its vehicle is 4x4, its images are 240x136" in sentence
     assert rig_file.read_text() == before and not (tmp_path / "front_mask.png").exists()

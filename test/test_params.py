@@ -3,9 +3,9 @@ from dataclasses import fields
 import pytest
 import rclpy
 from conftest import ROOT
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from fsmde_ros.managed import ManagedNode
 from fsmde_ros.params import (
     NodeParams,
     ParameterError,
@@ -23,7 +23,7 @@ def declare():
     def run(*overrides):
         arguments = [a for override in overrides for a in ("-p", override)]
         rclpy.init(args=["--ros-args", *arguments])
-        node = Node("probe", automatically_declare_parameters_from_overrides=True)
+        node = ManagedNode("probe")
         nodes.append(node)
         return node, declare_params(node)
 
@@ -51,8 +51,26 @@ def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        (["rig_file:=a", "slop:=0.1"], "unknown parameter 'slop' of node probe"),
-        (["rig_file:=a", "slop_s:=fast"], "slop_s"),
+        (["rig_file:=a", "slop_s:=fast"], "slop_s: 'fast' is not of type float"),
+        (["rig_file:=a", "slop_s:=[0.1]"], "slop_s: [0.1] is not of type float"),
+        (["rig_file:=a", "slop_s:=.nan"], "slop_s: nan is not a finite number"),
+        (["rig_file:=a", "max_depth_m:=.inf"], "max_depth_m: inf is not a finite number"),
+        (["rig_file:=a", "rate:=[]"], "rate is an empty list"),
+        (["rig_file:=a", "compressed:=1"], "compressed: 1 is not of type bool"),
+        (["rig_file:=a", "compressed:='true'"], "compressed: 'true' is not of type bool"),
+        (["rig_file:=a", "threads:=2.5"], "threads: 2.5 is not of type int"),
+        (["rig_file:=a", "threads:=true"], "threads: True is not of type int"),
+        (["rig_file:=7"], "rig_file: 7 is not of type str"),
+        (["rig_file:=a", "model:=true"], "model: True is not of type str"),
+        (["rig_file:=a", "providers:=CPUExecutionProvider"], "is not of type list[str]"),
+        (["rig_file:=a", "providers:=[1, 2]"], "is not of type list[str]"),
+        (["rig_file:=a", "providers:=[]"], "providers is an empty list"),
+        (["rig_file:=a", "providers:=['']"], "providers names none"),
+        (["cameras:=[]"], "cameras is an empty list"),
+        (["cameras:=['']"], "rig_file is empty and so is cameras"),
+        (["cameras:=[front]", "base_frame:=''"], "base_frame is empty"),
+        (["rig_file:=a", "image_topic:=''"], "image_topic: '' lacks {camera}"),
+        (["rig_file:=a", "use_sim_time:=5"], "use_sim_time: 5 is not a bool"),
         (["rig_file:=a", "slop_s:=-0.1"], "slop_s"),
         (["rig_file:=a", "cloud_stride:=0"], "cloud_stride"),
         (["rig_file:=a", "depth_size:=huge"], "depth_size: 'huge'"),
@@ -62,6 +80,7 @@ def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
             "min_depth_m: 300.0 is not below max_depth_m 200.0",
         ),
         (["rig_file:=a", "input_pixels:=-1"], "input_pixels"),
+        (["rig_file:=a", "threads:=100000"], "threads"),
         (["rig_file:=a", "min_surface_probability:=1.5"], "min_surface_probability"),
         ([], "rig_file is empty and so is cameras"),
     ],
@@ -71,6 +90,21 @@ def test_a_bad_parameter_is_refused_by_name(declare, overrides, reason):
         declare(*overrides)
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "warning"),
+    [
+        ("slop:=0.1", "unknown parameter 'slop' of node probe is ignored: is slop_s meant?"),
+        ("cloud_strid:=3", "is cloud_stride meant?"),
+        ("vehicle_width:=2.0", "unknown parameter 'vehicle_width' of node probe is ignored\n"),
+        ("wheels:=[]", "unknown parameter 'wheels' of node probe is ignored\n"),
+    ],
+)
+def test_an_unknown_parameter_is_warned_about(declare, override, warning, capfd):
+    _, params = declare("rig_file:=a.yaml", override)
+    assert params == NodeParams(rig_file="a.yaml")
+    assert warning in capfd.readouterr().err
 
 
 def test_live_parameters_change_and_the_others_refuse(declare):

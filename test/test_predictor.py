@@ -156,3 +156,8 @@ def test_a_model_of_one_shape_says_that_it_cannot_take_more_pixels(stub_model):
     assert "stub.onnx takes images of" in sentence and "input_pixels 200000" in sentence
     Predictor(stub_model, say=said.append)
     assert len(said) == 1
+
+
+def test_pixels_are_not_negative(stub_model):
+    with pytest.raises(ModelError, match="input_pixels is -5"):
+        Predictor(stub_model, input_pixels=-5)

@@ -5,7 +5,16 @@ import yaml
 from blocks import blocks_rig
 
 from fsmde_core.geometry import make_transform
-from fsmde_core.rig import Camera, K_to_opencv, Rig, RigError, load_rig, opencv_to_K, save_rig
+from fsmde_core.rig import (
+    Camera,
+    K_to_opencv,
+    Rig,
+    RigError,
+    load_rig,
+    opencv_to_K,
+    read_body,
+    save_rig,
+)
 
 
 def camera(**changes) -> Camera:
@@ -190,6 +199,27 @@ def test_any_kind_of_mask_image_is_read(tmp_path, image):
     assert np.array_equal(load_rig(tmp_path / "rig.yaml").cameras[0].body, with_body().body)
 
 
+PAINTED = np.dstack([np.zeros_like(BODY)] * 3 + [255 - BODY])
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (PAINTED, "has transparent pixels"),
+        (np.dstack([np.full_like(BODY, 255)] * 3 + [BODY]), "has transparent pixels"),
+        (BODY // 128, "has no bright pixel: 0 is the vehicle, 255 the world"),
+        (BODY.astype(np.uint16), "has no bright pixel: 0 is the vehicle, 65535 the world"),
+        (np.float32(BODY) / 255, "has pixels of float32"),
+    ],
+    ids=["on a transparent layer", "cut out", "0 and 1", "8 bits as 16", "floats"],
+)
+def test_a_mask_that_can_be_misread_is_refused(tmp_path, image, reason):
+    file = tmp_path / "own.tiff"
+    assert cv2.imwrite(str(file), image)
+    with pytest.raises(RigError, match=f"own.tiff {reason}"):
+        read_body(file)
+
+
 def name_mask(folder, name):
     document = yaml.safe_load((folder / "rig.yaml").read_text())
     document["cameras"][0]["mask"] = name
@@ -217,7 +247,7 @@ def name_mask(folder, name):
 def test_a_bad_mask_is_refused_by_name(tmp_path, name, reason):
     folder = tmp_path / "rig"
     save_rig(Rig((with_body(),)), folder / "rig.yaml")
-    cv2.imwrite(str(folder / "small.png"), np.zeros((24, 32), np.uint8))
+    cv2.imwrite(str(folder / "small.png"), np.full((24, 32), 255, np.uint8))
     noise = np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8)
     cut = cv2.imencode(".png", noise)[1].tobytes()
     (folder / "cut.png").write_bytes(cut[: len(cut) // 2])

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fsmde_core.card import ModelError, add_file, load_card
+from fsmde_core.card import ModelCard, ModelError, add_file, load_card
 from fsmde_core.checkpoint import load_student, save_student, student_config
 from fsmde_core.distill.rebin import carry_over
 from fsmde_core.export import export_onnx
@@ -45,6 +46,29 @@ def _mean(old: Tensor, new: Tensor, share: float) -> Tensor:
     return old.lerp(new, share) if new.is_floating_point() else new
 
 
+def _check_alike(start: Path, trained: Path) -> None:
+    """ModelError if the two cards are of networks whose weights have no mean."""
+    a, b = (student_config(load_card(path)) for path in (start, trained))
+    for name in ("encoder", "decoder_channels", "canonical_focal_px"):
+        of_a, of_b = getattr(a, name), getattr(b, name)
+        if of_a != of_b:
+            raise ModelError(f"{name} of {start} is {of_a}, that of {trained} {of_b}: no mean")
+
+
+def _save(student: StudentDepthNet, cards: Sequence[ModelCard], arguments) -> None:
+    """Card, weights and ONNX; what either card forbids, the new one forbids."""
+    start, trained = cards
+    config, out = student_config(trained), arguments.out
+    about = f"{arguments.share:g} of its weights, the rest those of {arguments.start}."
+    licences = dict.fromkeys([trained.licence, start.licence])
+    save_student(
+        student, out, config=config, description=f"{trained.description} Then {about}",
+        licence=" and ".join(licences), provisional=trained.provisional or start.provisional,
+    )  # fmt: skip
+    export_onnx(student, config, out.with_suffix(".onnx"))
+    add_file(out, out.with_suffix(".onnx"))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Write weights, card and ONNX; exit code 2 with one sentence for unreadable models."""
     parser = argparse.ArgumentParser(prog="blend", description=__doc__.splitlines()[0])
@@ -56,20 +80,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="card to write, NAME.json")
     arguments = parser.parse_args(argv)
     try:
-        card, config = load_card(arguments.trained), student_config(load_card(arguments.trained))
+        if not 0 <= arguments.share <= 1:
+            raise ModelError(f"--share {arguments.share} is not from 0 to 1")
+        cards = load_card(arguments.start), load_card(arguments.trained)
+        _check_alike(arguments.start, arguments.trained)
         student = blended(
             load_student(arguments.start), load_student(arguments.trained), arguments.share
         )
-    except (ModelError, RuntimeError) as error:
+        _save(student, cards, arguments)
+    except (ModelError, OSError) as error:
         print(f"blend: {error}", file=sys.stderr)
         return 2
-    about = f"{arguments.share:g} of its weights, the rest those of {arguments.start}."
-    save_student(
-        student, arguments.out, config=config, description=f"{card.description} Then {about}",
-        licence=card.licence, provisional=card.provisional,
-    )  # fmt: skip
-    export_onnx(student, config, arguments.out.with_suffix(".onnx"))
-    add_file(arguments.out, arguments.out.with_suffix(".onnx"))
     print(f"wrote {arguments.out}")
     return 0
 

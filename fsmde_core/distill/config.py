@@ -191,6 +191,13 @@ class DistillConfig:
         return [self.data, self.also] if self.also.train else [self.data]
 
 
+COUNTS = (
+    "steps", "rigs_per_step", "also_every", "validate_steps", "val_samples", "log_steps",
+    "student.n_bins", "student.decoder_channels",
+)  # fmt: skip
+SHARES = ("learning_rate", "encoder_rate_share", "last_rate_share", "augment.keep_cameras")
+
+
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfig:
     """The config of a YAML file with overrides like losses.kd=0.5 on top.
 
@@ -306,13 +313,29 @@ def _check(config: DistillConfig) -> None:
         least, most = getattr(config.augment, key)
         if not 0 < least <= most and (key, least, most) != ("aspects", 0, 0):
             raise ConfigError(f"augment.{key} is {[least, most]}, not a range of positive numbers")
-    for key in (
-        "steps",
-        "rigs_per_step",
-        "also_every",
-        "validate_steps",
-        "val_samples",
-        "log_steps",
-    ):
-        if getattr(config, key) < 1:
-            raise ConfigError(f"{key} is {getattr(config, key)}, not positive")
+    _check_ranges(config)
+
+
+def _check_ranges(config: DistillConfig) -> None:
+    """Numbers that have no meaning."""
+    for key in COUNTS:
+        value = _value(config, key)
+        if value < 1:
+            raise ConfigError(f"{key} is {value}, not positive")
+    for key in (*SHARES, *(f"losses.{f.name}" for f in fields(LossConfig))):
+        value = _value(config, key)
+        if not value >= 0:
+            raise ConfigError(f"{key} is {value}, which is negative")
+    least, most = config.student.min_depth_m, config.student.max_depth_m
+    if not 0 < least < most:
+        raise ConfigError(f"student.min_depth_m is {least}, max_depth_m {most}: not a range")
+    if not config.student.reach_m > 0:
+        raise ConfigError(f"student.reach_m is {config.student.reach_m}, not positive")
+    if not 0 < config.augment.smallest_crop <= 1:
+        raise ConfigError(f"augment.smallest_crop is {config.augment.smallest_crop}, not in (0, 1]")
+
+
+def _value(config: DistillConfig, key: str) -> float:
+    for name in key.split("."):
+        config = getattr(config, name)
+    return config

@@ -88,7 +88,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="YAML of the training")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of the training stream")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
+    if arguments.samples < 1:
+        parser.error(f"--samples {arguments.samples} is not positive")
     try:
         config = load_config(arguments.config, arguments.overrides)
         card, student = load_card(arguments.card), load_student(arguments.card)
@@ -107,6 +109,9 @@ def main(argv: list[str] | None = None) -> int:
     export_onnx(student, student_config(card), arguments.card.with_suffix(".onnx"))
     add_file(arguments.card, arguments.card.with_suffix(".onnx"))
     print(f"cross entropy of the surface: {left:.3f} nats a pixel; wrote {arguments.card}")
+    old = sorted(set(card.sha256) - set(load_card(arguments.card).sha256))
+    if old:
+        print(f"of other weights now, and no longer in the card: {', '.join(old)}")
     return 0
 
 

@@ -60,7 +60,10 @@ def score_sample(
     latency_s = time.perf_counter() - started
     height, width = item.depth_gt.shape[1:]
     predictions = np.stack(
-        [cv2.resize(d, (width, height), interpolation=cv2.INTER_LINEAR) for d in depths]
+        [
+            cv2.resize(_in_range(d, max_depth_m), (width, height), interpolation=cv2.INTER_LINEAR)
+            for d in depths
+        ]
     )
     counted = item.valid & (item.depth_gt > protocol.min_depth_m) & (item.depth_gt < max_depth_m)
     if protocol.body_masks:
@@ -75,6 +78,11 @@ def score_sample(
                 f"{int(pixels.sum())} pixels"
             )
     return Scored(item, predictions, counted, latency_s)
+
+
+def _in_range(depth: np.ndarray, max_depth_m: float) -> np.ndarray:
+    """Depth [H, W] with the end of the range for +inf, which no mean and no resizing survives."""
+    return np.where(np.isposinf(depth), np.float32(max_depth_m), depth)
 
 
 @dataclass

@@ -133,6 +133,8 @@ def _data(arguments: argparse.Namespace, protocol: Protocol) -> tuple[Samples, R
     if arguments.dataset == "street":
         from fsmde_core.street.evaluation import StreetTruth  # needs numba, and nothing else does
 
+        if arguments.masks is not None:
+            raise DatasetError("--masks is for recorded data: rendered samples have their own")
         truth = StreetTruth(arguments.data, arguments.split)
         return _spread(truth.samples, arguments.limit), truth
     samples = _spread(_recorded(arguments), arguments.limit)
@@ -160,6 +162,12 @@ def _spread(samples: Samples, limit: int | None) -> Samples:
 
 def _masks(arguments: argparse.Namespace, protocol: Protocol) -> BodyMasks | None:
     if not protocol.body_masks:
+        if arguments.masks is not None:
+            others = ", ".join(name for name, other in PROTOCOLS.items() if other.body_masks)
+            raise DatasetError(
+                f"protocol {protocol.name} counts the own vehicle, --masks changes nothing: "
+                f"leave it out, or take --protocol {others}"
+            )
         return None
     if arguments.masks is None:
         raise DatasetError(f"protocol {protocol.name} leaves out the own vehicle: give --masks")

@@ -164,13 +164,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out/reliability"))
     arguments = parser.parse_args(argv)
     try:
+        arguments.out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
         samples, there = open_cache(arguments.data)
         predictor = Predictor(arguments.model, input_pixels=arguments.input_pixels)
         document = measure(predictor, [samples[i] for i in there])
     except (ModelError, DatasetError, OSError) as error:
         print(f"reliability: {error}", file=sys.stderr)
         return 2
-    arguments.out.mkdir(parents=True, exist_ok=True)
     write_json(arguments.out / "reliability.json", document, indent=2)
     _, png = cv2.imencode(".png", diagram(document)[..., ::-1])
     write_bytes(arguments.out / "reliability.png", png.tobytes())

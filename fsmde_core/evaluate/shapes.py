@@ -74,7 +74,7 @@ def _add_lenses(ratios: dict, predictor: Predictor, sample: RigBatch) -> None:
     for i, camera in enumerate(rig.cameras):
         depth, truth = prediction.at_source(i, min_surface_probability=0.0), sample.depth_gt[i]
         view = np.rad2deg(camera.horizontal_fov_rad)
-        lens = next(j for j, most in enumerate(LENSES_DEG[1:]) if view <= most + 1)
+        lens = int(np.searchsorted(LENSES_DEG[1:-1], view - 1))
         for low, high in zip(BANDS_M, BANDS_M[1:]):
             counted = (truth >= low) & (truth < high) & ~np.isnan(depth)
             if counted.sum() > 50:
@@ -120,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out/shapes.json"))
     arguments = parser.parse_args(argv)
     try:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after it
         samples, there = open_cache(arguments.data)
         document = measure(Predictor(arguments.model), [samples[i] for i in there])
     except (ModelError, DatasetError, OSError) as error:
