@@ -14,7 +14,9 @@ MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 """ROS names of the distortion models that can be removed; OpenCV's pinhole and fisheye models."""
 FISHEYE = "equidistant"
 TANGENTIAL = slice(2, 4)  # where p1 and p2 stand among OpenCV's coefficients
+PRISM_AND_TILT = slice(8, None)  # neither turns an image back
 OUTSIDE = np.float32(-9)  # a position outside of every image, of reduced ones too
+WIDEST = 20.0  # from the axis, at depth 1: 87 degrees, beyond which no pinhole image shows a thing
 RADII = 4096  # at which a model is looked at
 
 
@@ -22,8 +24,8 @@ class Rectifier:
     """Maps distorted images of one camera to the pinhole camera `target`.
 
     K_distorted [3, 3] has pixel centres at integer + 0.5; D are the model's coefficients in
-    OpenCV's order; size (width, height) is that of the distorted images. ValueError for a model
-    that is not in MODELS.
+    OpenCV's order; size (width, height) is that of the distorted images; R [3, 3] turns rays of the
+    distorted camera to those of the target. ValueError for a model that is not in MODELS.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Rectifier:
         D: Sequence[float],
         model: str,
         size: tuple[int, int],
+        R: np.ndarray | None = None,
     ):
+        R = np.eye(3) if R is None else R
         if model not in MODELS:
             raise ValueError(f"distortion model {model!r} is not one of {', '.join(MODELS)}")
         fisheye = model == FISHEYE
@@ -42,13 +46,21 @@ class Rectifier:
         K_from, K_to = K_to_opencv(K_distorted), K_to_opencv(target.K)
         coefficients = np.array(D[:4] if fisheye else D, np.float64)
         shape = (target.width, target.height)
-        columns, rows = build(K_from, coefficients, np.eye(3), K_to, shape, cv2.CV_32FC1)
-        rays = pixel_rays(target.K, pixel_centres(*shape))
-        radius = np.hypot(rays[..., 0], rays[..., 1])
-        self.seen = radius < _first_fold(coefficients, model, farthest=radius.max())
+        columns, rows = build(K_from, coefficients, R, K_to, shape, cv2.CV_32FC1)
+        rays = pixel_rays(target.K, pixel_centres(*shape)) @ R  # of the distorted camera
+        ahead = rays[..., 2] > 0  # behind it, a model shows a ghost of what is ahead
+        radius = np.hypot(rays[..., 0], rays[..., 1]) / np.where(ahead, rays[..., 2], 1e-9)
+        farthest = min(radius.max(), WIDEST)
+        fold = _first_fold(coefficients, model, farthest=farthest)
+        self.seen = ahead & (radius < fold) & (radius < WIDEST)
         """[h, w] bool, the target's pixels that lie inside the distorted image."""
         for positions, length in ((columns, size[0]), (rows, size[1])):
             self.seen &= (positions >= -0.5) & (positions <= length - 0.5)
+        self.shown = tuple(
+            float(np.ptp(positions[self.seen])) / length if self.seen.any() else 0.0
+            for positions, length in ((columns, size[0]), (rows, size[1]))
+        )
+        """The shares of the distorted image's width and height that the target shows."""
         self._columns, self._rows = (np.where(self.seen, m, OUTSIDE) for m in (columns, rows))
 
     def __call__(self, pixels: np.ndarray, *, scale: float = 1.0) -> np.ndarray:
@@ -76,6 +88,7 @@ def _first_fold(coefficients: np.ndarray, model: str, *, farthest: float) -> flo
     else:
         radial = coefficients.copy()
         radial[TANGENTIAL] = 0
+        radial[PRISM_AND_TILT] = 0
         rays, zero = np.insert(points, 2, 1.0, axis=-1), np.zeros(3)
         distorted, _ = cv2.projectPoints(rays, zero, zero, np.eye(3), radial)
     turns = np.flatnonzero(np.diff(distorted[:, 0, 0]) <= 0)

@@ -140,11 +140,9 @@ class Rig:
     def __post_init__(self):
         if not self.cameras:
             raise RigError("a rig needs at least one camera")
-        for field in ("name", "frame_id"):
-            values = [getattr(camera, field) for camera in self.cameras]
-            double = next((v for v in values if values.count(v) > 1), None)
-            if double is not None:
-                raise RigError(f"two cameras of the rig have the {field} {double!r}")
+        double = next((n for n in self.names if self.names.count(n) > 1), None)
+        if double is not None:
+            raise RigError(f"two cameras of the rig have the name {double!r}")
 
     @property
     def names(self) -> tuple[str, ...]:

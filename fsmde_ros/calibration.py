@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+import cv2
 import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
@@ -15,18 +16,12 @@ from sensor_msgs.msg import CameraInfo
 from fsmde_core.fit import BODY_SHARE, ROUNDING, Fit
 from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, Rig
-from fsmde_ros.conversions import (
-    MessageError,
-    camera_from_info,
-    is_distorted,
-    rectifier_from_info,
-    transform_from_msg,
-)
+from fsmde_ros.camera_info import ImageGeometry, read_camera_info
+from fsmde_ros.conversions import MessageError, transform_from_msg
+from fsmde_ros.doubts import disagreement, frame_note, image_doubts, image_notes, pose_doubts
 
 Extrinsics = Callable[[str, str], np.ndarray]
 """(camera name, optical frame) -> T_ego_cam [4, 4]; MessageError if it is not known (yet)."""
-
-FOCAL_TOLERANCE = 0.02  # relative difference of file and CameraInfo that is worth a warning
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,12 @@ class View:
     """What rectifies them, to the network's input at once; None where they come rectified."""
     enough: tuple[int, int]
     """Width and height of the smallest whole image that loses nothing."""
+    geometry: ImageGeometry
+    """What the CameraInfo says of the images."""
+    doubts: tuple[str, ...] = ()
+    """What of it is probably wrong, a sentence each."""
+    notes: tuple[str, ...] = ()
+    """What of it should be known, a sentence each."""
 
     @property
     def camera(self) -> Camera:
@@ -56,8 +57,9 @@ class Calibration:
     """Collects the CameraInfo of every camera and makes a View of the latest one.
 
     fit chooses the network's input for a camera. bodies are masks [H, W] by camera name, True where
-    its images as they come show the own vehicle. update() may be called from one thread while
-    others read.
+    its images show the own vehicle: as they come, or whole, before a CameraInfo's ROI and binning.
+    expected is the rig file, which views are compared with. update() may be called from one thread
+    while others read.
     """
 
     def __init__(
@@ -69,21 +71,25 @@ class Calibration:
         rectified: bool,
         fit: Callable[[Camera], Fit],
         bodies: Mapping[str, np.ndarray] = MappingProxyType({}),
+        expected: Rig | None = None,
     ):
         self.names, self.base_frame = tuple(names), base_frame
         self._extrinsics = extrinsics
         self._rectified = rectified
         self._fit, self._bodies = fit, bodies
+        cameras = expected.cameras if expected is not None else ()
+        self._expected = {camera.name: camera for camera in cameras}
         self._lock = threading.Lock()
         self._infos: list[tuple[CameraInfo, str] | None] = [None] * len(self.names)
+        self._contents: list[tuple | None] = [None] * len(self.names)
         self._views: list[View | None] = [None] * len(self.names)
 
     def update(self, index: int, msg: CameraInfo, topic: str) -> None:
         """Take the CameraInfo of one camera; nothing is worked out anew unless it changed."""
-        known = self._infos[index]
-        if known is None or not _same(known[0], msg):
+        content = _content(msg)
+        if content != self._contents[index]:
             with self._lock:
-                self._infos[index] = (msg, topic)
+                self._infos[index], self._contents[index] = (msg, topic), content
                 self._views[index] = None
 
     def view(self, index: int) -> View:
@@ -91,42 +97,74 @@ class Calibration:
 
         MessageError names what is missing or cannot be used.
         """
+        (view,) = self.views([index])
+        return view
+
+    def views(self, indices: Sequence[int]) -> list[View]:
+        """The calibration of several cameras at one moment."""
         with self._lock:
-            if self._views[index] is None:
-                self._views[index] = self._make_view(index)
-            return self._views[index]
+            for index in indices:
+                if self._views[index] is None:
+                    self._views[index] = self._make_view(index)
+            return [self._views[index] for index in indices]
 
     def _make_view(self, index: int) -> View:
         name = self.names[index]
         if self._infos[index] is None:
             raise MessageError(f"no CameraInfo yet from {name}")
         msg, topic = self._infos[index]
-        T_ego_cam = self._extrinsics(name, msg.header.frame_id)
-        camera = camera_from_info(
-            msg, topic, name=name, T_ego_cam=T_ego_cam, rectified=self._rectified
-        )
+        geometry = read_camera_info(msg, topic, rectified=self._rectified)
+        camera = geometry.camera(name, self._extrinsics(name, geometry.frame_id), topic)
+        expected = self._expected.get(name)
+        if expected is not None and not camera.frame_id:
+            camera = replace(camera, frame_id=expected.frame_id)
+        body = self._body(name, geometry, topic)
+        if geometry.K_raw is None:
+            fit = self._fit(replace(camera, body=body))
+            view = View(fit, None, fit.enough, geometry)
+        else:
+            view = _rectified_view(self._fit(camera), geometry, body)
+            if not view.rectifier.seen.any():
+                raise MessageError(f"{topic}: by K, D, R and P the rectified image shows nothing")
+        return self._judged(view, expected)
+
+    def _judged(self, view: View, expected: Camera | None) -> View:
+        name, about = view.camera.name, (view.geometry, view.rectifier)
+        doubts = pose_doubts(view.camera, self.base_frame) + image_doubts(name, *about)
+        notes = image_notes(name, *about)
+        if expected is not None:
+            doubts.append(disagreement(view.geometry, expected))
+            notes.append(frame_note(view.geometry.frame_id, expected))
+        doubts, notes = (tuple(filter(None, found)) for found in (doubts, notes))
+        return replace(view, doubts=doubts, notes=notes)
+
+    def _body(self, name: str, geometry: ImageGeometry, topic: str) -> np.ndarray | None:
+        """The mask of a camera at the size of its images as they come."""
         body = self._bodies.get(name)
-        if body is not None and body.shape != (msg.height, msg.width):
+        size = geometry.width, geometry.height
+        if body is None or body.shape[::-1] == size:
+            return body
+        if body.shape[::-1] != geometry.whole:
             raise MessageError(
                 f"{topic}: camera {name}: its mask is {body.shape[1]}x{body.shape[0]}, "
-                f"its images are {msg.width}x{msg.height}"
+                f"its images are {size[0]}x{size[1]}"
             )
-        if self._rectified or not is_distorted(msg):
-            fit = self._fit(replace(camera, body=body))
-            return View(fit, None, fit.enough)
-        fit = self._fit(camera)
-        return _rectified_view(fit, rectifier_from_info(msg, topic, fit.camera), msg, body)
+        left, top, width, height = geometry.window
+        window = body[top : top + height, left : left + width].astype(np.uint8)
+        return cv2.resize(window, size, interpolation=cv2.INTER_NEAREST).astype(bool)
 
 
-def _rectified_view(fit: Fit, rectifier: Rectifier, msg: CameraInfo, body) -> View:
+def _rectified_view(fit: Fit, geometry: ImageGeometry, body: np.ndarray | None) -> View:
     """The view of a camera whose images the rectifier brings to fit.camera; body may be None."""
+    rectifier = geometry.rectifier(fit.camera)
     hidden = ~rectifier.seen
     if body is not None:
         hidden |= rectifier(np.uint8(255) * body) > BODY_SHARE
     # in the middle of the image, where the lens bends nothing, the network sees it at this scale
-    shrink = np.diag(fit.camera.K)[:2] / (msg.k[0], msg.k[4])
-    width, height = np.ceil(shrink * (msg.width, msg.height) - ROUNDING).astype(int).tolist()
-    return View(replace(fit, top=0, hidden=hidden), rectifier, (width, height))
+    shrink = np.diag(fit.camera.K)[:2] / np.diag(geometry.K_raw)[:2]
+    exact = shrink * (geometry.width, geometry.height) - ROUNDING
+    width, height = np.ceil(exact).astype(int).tolist()
+    return View(replace(fit, top=0, hidden=hidden), rectifier, (width, height), geometry)
 
 
 def extrinsics_from_rig(rig: Rig) -> Extrinsics:
@@ -149,8 +187,16 @@ def extrinsics_from_tf(node: Node, base_frame: str) -> Extrinsics:
         ) from error
     buffer = Buffer()
     listener = TransformListener(buffer, node)
+    frames: dict[str, str] = {}
 
     def lookup(name: str, frame_id: str, _listener=listener) -> np.ndarray:
+        frames[name] = frame_id
+        twin = next((n for n, f in frames.items() if f == frame_id and n != name), None)
+        if twin is not None:
+            raise MessageError(
+                f"/tf: {twin} and {name} have the same frame_id {frame_id!r} in CameraInfo: give "
+                f"each its own, or give a rig file"
+            )
         try:
             found = buffer.lookup_transform(base_frame, frame_id, Time())
             return transform_from_msg(found.transform)
@@ -160,25 +206,10 @@ def extrinsics_from_tf(node: Node, base_frame: str) -> Extrinsics:
     return lookup
 
 
-def disagreement(view: View, camera: Camera) -> str | None:
-    """One sentence if a rig file's camera contradicts the CameraInfo, which then counts."""
-    ours = camera.resized(view.camera.width, view.camera.height).K[0, 0]
-    theirs = view.camera.K[0, 0]
-    if abs(ours / theirs - 1) > FOCAL_TOLERANCE:
-        return (
-            f"camera {camera.name}: focal length {theirs:.0f} px in CameraInfo, {ours:.0f} px in "
-            f"the rig file; CameraInfo counts"
-        )
-    if view.camera.frame_id != camera.frame_id:
-        return (
-            f"camera {camera.name}: frame {view.camera.frame_id!r} in CameraInfo, "
-            f"{camera.frame_id!r} in the rig file; the message's counts"
-        )
-    return None
-
-
-def _same(a: CameraInfo, b: CameraInfo) -> bool:
-    fields = ("width", "height", "distortion_model", "d", "k", "p")
-    return a.header.frame_id == b.header.frame_id and all(
-        np.array_equal(getattr(a, field), getattr(b, field)) for field in fields
-    )
+def _content(msg: CameraInfo) -> tuple:
+    """All that counts of a CameraInfo, to be compared: not a number is equal to itself here."""
+    roi = msg.roi
+    window = roi.x_offset, roi.y_offset, roi.width, roi.height
+    size = msg.width, msg.height, msg.binning_x, msg.binning_y
+    numbers = (np.asarray(values).tobytes() for values in (msg.d, msg.k, msg.r, msg.p))
+    return msg.header.frame_id, msg.distortion_model, size, window, *numbers

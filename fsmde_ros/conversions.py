@@ -1,10 +1,9 @@
-"""ROS messages to numpy and Rig, and back: the only file that knows encodings and NaN."""
+"""ROS messages to numpy and Rig, and back; images that come in are decode.py's."""
 
 from __future__ import annotations
 
 import array
 import struct
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,27 +13,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from std_msgs.msg import Header
 
 from fsmde_core.geometry import make_transform, quaternion_to_rotation
-from fsmde_core.jpeg import START, decode_jpeg, reduction
-from fsmde_core.rectify import Rectifier
-from fsmde_core.rig import Camera, K_to_opencv, RigError, opencv_to_K
+from fsmde_core.rig import Camera, K_to_opencv
 from fsmde_ros.cloud import POINT
-
-# encoding -> (bytes a pixel, OpenCV conversion to RGB or None)
-ENCODINGS = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-    "bayer_rggb8": (1, cv2.COLOR_BayerRGGB2RGB),
-    "bayer_bggr8": (1, cv2.COLOR_BayerBGGR2RGB),
-    "bayer_gbrg8": (1, cv2.COLOR_BayerGBRG2RGB),
-    "bayer_grbg8": (1, cv2.COLOR_BayerGRBG2RGB),
-    "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
-    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
-    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
-    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
-}
 
 
 class MessageError(ValueError):
@@ -49,132 +29,6 @@ def stamp_to_ns(stamp: Time) -> int:
 def ns_to_stamp(stamp_ns: int) -> Time:
     """ROS time of nanoseconds."""
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
-
-
-@dataclass(frozen=True)
-class SourceImage:
-    """A decoded image; pixels may be smaller than the source where that is enough."""
-
-    pixels: np.ndarray
-    """[h, w, 3] uint8 RGB."""
-    width: int
-    """Of the source."""
-    height: int
-    """Of the source."""
-
-
-def decode_image(
-    msg: Image | CompressedImage, topic: str, *, enough: tuple[int, int] | None = None
-) -> SourceImage:
-    """RGB pixels of an Image or CompressedImage.
-
-    enough (width, height) allows a reduction to 1/2, 1/4 or 1/8 as long as both sides stay at least
-    that long; JPEGs are then decoded at that size. MessageError names the topic for an encoding
-    that neither we nor cv_bridge know, a row step that contradicts the width, missing bytes, or
-    compressed data that is truncated or does not decode.
-    """
-    if isinstance(msg, CompressedImage):
-        return _decompress(msg, topic, enough)
-    if msg.encoding not in ENCODINGS:
-        return SourceImage(_through_cv_bridge(msg, topic), msg.width, msg.height)
-    pixel_bytes, conversion = ENCODINGS[msg.encoding]
-    row_bytes = msg.width * pixel_bytes
-    if msg.step < row_bytes or len(msg.data) < msg.step * msg.height or not msg.height:
-        raise MessageError(
-            f"{topic}: {msg.width}x{msg.height} {msg.encoding} with step {msg.step} "
-            f"does not fit its {len(msg.data)} bytes"
-        )
-    rows = np.frombuffer(msg.data, np.uint8)[: msg.step * msg.height].reshape(msg.height, msg.step)
-    pixels = rows[:, :row_bytes].reshape(msg.height, msg.width, pixel_bytes)
-    pixels = pixels if conversion is None else cv2.cvtColor(pixels, conversion)
-    return SourceImage(_reduced(pixels, enough), msg.width, msg.height)
-
-
-def _reduced(pixels: np.ndarray, enough: tuple[int, int] | None) -> np.ndarray:
-    """The mean of 2x2, 4x4 or 8x8 pixels, as JPEG decoding at reduced scale gives it."""
-    height, width, _ = pixels.shape
-    factor = reduction((width, height), enough)
-    if factor == 1:
-        return pixels
-    return cv2.resize(pixels, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-
-
-def _through_cv_bridge(msg: Image, topic: str) -> np.ndarray:
-    try:
-        from cv_bridge import CvBridge, CvBridgeError
-    except ImportError:
-        raise MessageError(
-            f"{topic}: encoding {msg.encoding!r} is not supported without cv_bridge; "
-            f"known: {', '.join(ENCODINGS)}"
-        ) from None
-    try:
-        return CvBridge().imgmsg_to_cv2(msg, "rgb8")
-    except CvBridgeError as error:
-        raise MessageError(f"{topic}: encoding {msg.encoding!r}: {error}") from error
-
-
-def _decompress(msg: CompressedImage, topic: str, enough: tuple[int, int] | None) -> SourceImage:
-    encoded = np.frombuffer(msg.data, np.uint8)
-    what = f"{topic}: {encoded.size} bytes of format {msg.format!r} do not decode as an image"
-    if encoded[:2].tobytes() == START:
-        try:
-            pixels, size = decode_jpeg(encoded, enough)
-        except ValueError as error:
-            raise MessageError(f"{what}: {error}") from error
-        return SourceImage(pixels, *size)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    if image is None:
-        raise MessageError(what)
-    return SourceImage(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), image.shape[1], image.shape[0])
-
-
-def camera_from_info(
-    msg: CameraInfo, topic: str, *, name: str, T_ego_cam: np.ndarray, rectified: bool
-) -> Camera:
-    """The pinhole Camera of a CameraInfo: that of the images once their distortion is removed.
-
-    K comes from P where the images are rectified, or will be; from K where D is zero. MessageError
-    names the topic if the camera is uncalibrated or K is singular.
-    """
-    use_P = rectified or (is_distorted(msg) and msg.p[0] != 0)
-    matrix = np.reshape(msg.p, (3, 4))[:, :3] if use_P else np.reshape(msg.k, (3, 3))
-    if matrix[0, 0] == 0:
-        raise MessageError(f"{topic}: {'P' if use_P else 'K'} is zero: not calibrated")
-    try:
-        return Camera(
-            name=name,
-            frame_id=msg.header.frame_id,
-            width=msg.width,
-            height=msg.height,
-            K=opencv_to_K(matrix),
-            T_ego_cam=T_ego_cam,
-        )
-    except RigError as error:
-        raise MessageError(f"{topic}: {error}") from error
-
-
-def is_distorted(msg: CameraInfo) -> bool:
-    """Whether a CameraInfo describes a lens with distortion."""
-    return any(msg.d)
-
-
-def rectifier_from_info(msg: CameraInfo, topic: str, target: Camera) -> Rectifier:
-    """What brings the distorted images of a CameraInfo to the camera `target`.
-
-    MessageError names the topic for a distortion model that is not known, or a K of nothing.
-    """
-    if not (msg.k[0] > 0 and msg.k[4] > 0):
-        raise MessageError(f"{topic}: K is zero: not calibrated")
-    try:
-        return Rectifier(
-            target,
-            K_distorted=opencv_to_K(np.reshape(msg.k, (3, 3))),
-            D=msg.d,
-            model=msg.distortion_model,
-            size=(msg.width, msg.height),
-        )
-    except ValueError as error:
-        raise MessageError(f"{topic}: {error}: rectify the images, set rectified: true") from error
 
 
 def camera_info_msg(camera: Camera, header: Header) -> CameraInfo:

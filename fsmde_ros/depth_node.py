@@ -14,12 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
 from fsmde_ros.approximate import approximate_time
-from fsmde_ros.calibration import (
-    Calibration,
-    disagreement,
-    extrinsics_from_rig,
-    extrinsics_from_tf,
-)
+from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.diagnostics import NodeStatistics, Reporter
 from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
@@ -91,7 +86,6 @@ class SurroundDepthNode(ManagedNode):
             rate_hz=p.rate,
         )
         self._sync_clock, self._handed_over = self._deadline_clock(), False
-        self._checked: set[str] = set()
         inputs = self._subscribe()
         self._reporter, self._reported_s = self._make_reporter(inputs), time.monotonic()
         predictor = FinitePredictor(self._predictor)
@@ -161,6 +155,7 @@ class SurroundDepthNode(ManagedNode):
             rectified=p.rectified,
             fit=self._predictor.fit,
             bodies=bodies,
+            expected=self._rig,
         )
         self._motion = self._choose_motion(base_frame)
 
@@ -291,17 +286,9 @@ class SurroundDepthNode(ManagedNode):
         self._statistics.motion(output.motion_unknown, finished)
         if output.motion_unknown:
             self.warn("motion", f"ego motion is not compensated: {output.motion_unknown}")
-        self._check_calibration(stamped)
-
-    def _check_calibration(self, stamped: StampedSet) -> None:
-        """Warn once a camera where the rig file and the messages disagree."""
-        for i in stamped.present if self._rig is not None else ():
-            name = self._names[i]
-            if name not in self._checked:
-                self._checked.add(name)
-                text = disagreement(self._calibration.view(i), self._rig.cameras[i])
-                if text:
-                    self.get_logger().warning(text)
+        self._statistics.calibration(output.doubts)
+        for text in output.news:
+            self.get_logger().warning(text)
 
 
 def main(args: list[str] | None = None, **injected) -> int:

@@ -48,6 +48,7 @@ class NodeStatistics:
         self._last_reason = (-WINDOW_S, "")
         self._last_full_s = now_s
         self._motion_unknown: tuple[float, str | None] = (now_s, None)
+        self._doubts: tuple[str, ...] = ()
 
     def image_arrived(self, now_s: float) -> None:
         """An image of any camera came in."""
@@ -92,6 +93,11 @@ class NodeStatistics:
         with self._lock:
             self._motion_unknown = (now_s, reason)
 
+    def calibration(self, doubts: Sequence[str]) -> None:
+        """What is odd about the cameras' calibrations now, a sentence each."""
+        with self._lock:
+            self._doubts = tuple(doubts)
+
     def without_full_set_s(self, now_s: float) -> float:
         """Seconds since the last set of all cameras."""
         return now_s - self._last_full_s
@@ -122,6 +128,7 @@ class NodeStatistics:
             found.append(
                 f"no set came out for {stalled_s:.0f} s, although {unanswered} were formed"
             )
+        found += self._doubts
         if at >= since_s:
             found.append(f"set skipped: {reason}")
         if resets:

@@ -14,7 +14,7 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.time import Time
 
-from fsmde_core.geometry import invert_transform
+from fsmde_core.geometry import invert_transform, make_transform
 from fsmde_ros.conversions import (
     MessageError,
     stamp_to_ns,
@@ -22,8 +22,15 @@ from fsmde_ros.conversions import (
     transform_from_pose,
 )
 
-POSES = 200  # kept of the odometry: two seconds at 100 Hz
+HISTORY_NS = 2_000_000_000  # kept of the odometry
+BACK_NS = (
+    1_000_000_000  # stamps that go back by more are of another drive, by less of a late message
+)
 LATEST_NS = 100_000_000  # an image may be this much newer than the newest pose
+STALE = 5  # so many messages in a row that are not newer are no duplicates
+GAP_NS = 500_000_000  # between poses further apart than this nobody knows how the vehicle moved
+FIT_NS, FIT_POSES = 100_000_000, 3  # what the motion after the last pose is fitted to, and at least
+FASTEST_M_S, SLACK_M = 150.0, 0.5  # what moves farther has jumped: a relocalization, a bad message
 
 
 class EgoMotion(Protocol):
@@ -39,46 +46,79 @@ class EgoMotion(Protocol):
 class OdometryMotion:
     """Motion from nav_msgs/Odometry: poses between two messages, or shortly after the last.
 
-    Both are interpolated at constant velocity. update() may be called from one thread while another
-    asks. MessageError for a message whose child frame is not base_frame.
+    Between two poses the vehicle moves at a constant twist, after the last one at that which fits
+    the latest poses best: their noise is not carried on. update() may be called from one thread
+    while another asks.
     """
 
     def __init__(self, topic: str, *, base_frame: str):
         self.source = topic
         self._base_frame = base_frame
         self._lock = threading.Lock()
-        self._poses: deque[tuple[int, np.ndarray]] = deque(maxlen=POSES)
+        self._frame = ""
+        self._poses: deque[tuple[int, np.ndarray]] = deque()
+        self._refused = ""  # why the last message was not taken
+        self._stale = 0  # messages in a row that were not newer
 
     def update(self, msg: Odometry) -> None:
-        """Take a message; when its time goes back, those before it are forgotten."""
+        """Take a message. One that is not newer than the last is left out.
+
+        When the stamps go back by more than BACK_NS, or the poses come in another frame, what was
+        before is forgotten. MessageError for a message whose child frame is not base_frame, whose
+        pose is not finite or whose quaternion is no rotation.
+        """
+        try:
+            pose = stamp_to_ns(msg.header.stamp), self._checked(msg)
+        except MessageError as error:
+            with self._lock:
+                self._refused = str(error)
+            raise
+        with self._lock:
+            newest_ns = self._poses[-1][0] if self._poses else pose[0] - 1
+            if pose[0] < newest_ns - BACK_NS or msg.header.frame_id != self._frame:
+                self._poses.clear()
+            elif pose[0] <= newest_ns:
+                self._stale += 1
+                if self._stale >= STALE:
+                    self._refused = f"{self.source}: odometry whose stamps do not go forward"
+                return
+            self._frame, self._refused, self._stale = msg.header.frame_id, "", 0
+            self._poses.append(pose)
+            while self._poses[0][0] < pose[0] - HISTORY_NS:
+                self._poses.popleft()
+
+    def _checked(self, msg: Odometry) -> np.ndarray:
         if msg.child_frame_id != self._base_frame:
             raise MessageError(
                 f"{self.source}: odometry of frame {msg.child_frame_id!r}, not {self._base_frame!r}"
             )
         try:
-            pose = stamp_to_ns(msg.header.stamp), transform_from_pose(msg.pose.pose)
+            return _finite(transform_from_pose(msg.pose.pose))
         except ValueError as error:
             raise MessageError(f"{self.source}: {error}") from error
-        with self._lock:
-            if self._poses and pose[0] <= self._poses[-1][0]:
-                self._poses.clear()
-            self._poses.append(pose)
 
     def between(self, earlier_ns: Sequence[int], now_ns: int) -> np.ndarray:
         """As EgoMotion.between."""
         with self._lock:
-            poses = list(self._poses)
+            poses, refused = list(self._poses), self._refused
+        first_ns, last_ns = (poses[0][0], poses[-1][0]) if poses else (0, 0)
+        uncovered = min(earlier_ns) < first_ns or now_ns > last_ns + LATEST_NS
+        if refused and (uncovered or len(poses) < 2):
+            raise MessageError(refused)
         if len(poses) < 2:
             raise MessageError(f"{self.source}: no odometry yet")
-        first_ns, last_ns = poses[0][0], poses[-1][0]
-        if min(earlier_ns) < first_ns or now_ns > last_ns + LATEST_NS:
+        if uncovered:
             newest_ms, oldest_ms = ((now_ns - ns) / 1e6 for ns in (last_ns, first_ns))
             raise MessageError(
                 f"{self.source}: poses {newest_ms:.0f} to {oldest_ms:.0f} ms before the newest "
                 f"image do not cover the set"
             )
-        T_now_odom = invert_transform(_pose_at(poses, now_ns))
-        return np.stack([T_now_odom @ _pose_at(poses, ns) for ns in earlier_ns])
+        try:
+            T_now_odom = invert_transform(_pose_at(poses, now_ns))
+            found = [T_now_odom @ _pose_at(poses, ns) for ns in earlier_ns]
+            return _possible(np.stack(found), earlier_ns, now_ns)
+        except ValueError as error:
+            raise MessageError(f"{self.source}: {error}") from error
 
 
 class TfMotion:
@@ -109,18 +149,78 @@ class TfMotion:
                 self._buffer.lookup_transform_full(base, now, base, Time(nanoseconds=ns), fixed)
                 for ns in earlier_ns
             ]
-            return np.stack([transform_from_msg(stamped.transform) for stamped in found])
+            moved = np.stack([transform_from_msg(stamped.transform) for stamped in found])
+            return _possible(_finite(moved), earlier_ns, now_ns)
         except (self._failure, ValueError) as error:
             raise MessageError(f"{self.source}: {error}") from error
 
 
+def _finite(T: np.ndarray) -> np.ndarray:
+    """T [..., 4, 4] as it is; ValueError if it is not finite."""
+    if not np.isfinite(T).all():
+        raise ValueError("a pose is not finite")
+    return T
+
+
+def _possible(T_now_earlier: np.ndarray, earlier_ns: Sequence[int], now_ns: int) -> np.ndarray:
+    """T [N, 4, 4] as it is; ValueError if no vehicle moves like that."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        metres = np.linalg.norm(T_now_earlier[:, :3, 3], axis=-1)
+    seconds = np.abs(now_ns - np.asarray(earlier_ns, np.int64)) / 1e9
+    jumps = ~(metres <= FASTEST_M_S * seconds + SLACK_M)  # what is not a number is one, too
+    if jumps.any():
+        i = int(jumps.argmax())
+        raise ValueError(f"the pose jumps by {metres[i]:.3g} m in {1e3 * seconds[i]:.0f} ms")
+    return T_now_earlier
+
+
 def _pose_at(poses: Sequence[tuple[int, np.ndarray]], stamp_ns: int) -> np.ndarray:
-    """T_odom_ego [4, 4], at constant velocity between or after two of the poses."""
+    """T_odom_ego [4, 4] between two of the poses, or after the last; ValueError for a gap."""
+    if stamp_ns > poses[-1][0]:
+        return _pose_after(poses, stamp_ns)
     after = bisect_left(poses, stamp_ns, lo=1, hi=len(poses) - 1, key=lambda pose: pose[0])
     (start_ns, start), (end_ns, end) = poses[after - 1], poses[after]
+    if end_ns - start_ns > GAP_NS:
+        raise ValueError(f"no pose for {(end_ns - start_ns) / 1e9:.1f} s around an image")
     share = (stamp_ns - start_ns) / (end_ns - start_ns)
-    turn, _ = cv2.Rodrigues(start[:3, :3].T @ end[:3, :3])
-    T = np.eye(4)
-    T[:3, :3] = start[:3, :3] @ cv2.Rodrigues(share * turn)[0]
-    T[:3, 3] = start[:3, 3] + share * (end[:3, 3] - start[:3, 3])
-    return T
+    return start @ _exp(share * _log(invert_transform(start) @ end))
+
+
+def _pose_after(poses: Sequence[tuple[int, np.ndarray]], stamp_ns: int) -> np.ndarray:
+    """T_odom_ego [4, 4] after the last of the poses, at the twist that fits the latest ones."""
+    last_ns, last = poses[-1]
+    latest = [pose for pose in poses[-FIT_POSES:] if pose[0] >= last_ns - GAP_NS]
+    for pose in reversed(poses[: -len(latest)]):
+        if pose[0] < last_ns - FIT_NS:
+            break
+        latest.append(pose)
+    if len(latest) < 2:
+        raise ValueError("too few poses to go on from after a gap")
+    seconds = np.array([(ns - last_ns) / 1e9 for ns, _ in latest])
+    T_last_odom = invert_transform(last)
+    motions = np.stack([_log(T_last_odom @ pose) for _, pose in latest])
+    line = np.stack([np.ones_like(seconds), seconds], axis=-1)
+    (offset, twist), *_ = np.linalg.lstsq(line, motions, rcond=None)
+    return last @ _exp(offset + twist * (stamp_ns - last_ns) / 1e9)
+
+
+def _log(T: np.ndarray) -> np.ndarray:
+    """The screw motion [6], turn and way, that leads to T [4, 4] in a unit of time."""
+    turn = cv2.Rodrigues(T[:3, :3])[0][:, 0]
+    return np.concatenate([turn, np.linalg.solve(_bend(turn), T[:3, 3])])
+
+
+def _exp(screw: np.ndarray) -> np.ndarray:
+    """T [4, 4] after a unit of time of a screw motion [6]."""
+    return make_transform(cv2.Rodrigues(screw[:3])[0], _bend(screw[:3]) @ screw[3:])
+
+
+def _bend(turn: np.ndarray) -> np.ndarray:
+    """[3, 3]: from the way along the curve of a turn [3] to the straight one."""
+    angle = np.linalg.norm(turn)
+    x, y, z = turn
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    if angle < 1e-6:
+        return np.eye(3) + cross / 2
+    first, second = (1 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
+    return np.eye(3) + first * cross + second * cross @ cross

@@ -42,7 +42,8 @@ from fsmde_core.rig import (
     write_body,
 )
 from fsmde_ros.bags.player import COMPRESSED_TYPE, BagError, message_class, open_bag
-from fsmde_ros.conversions import MessageError, decode_image
+from fsmde_ros.conversions import MessageError
+from fsmde_ros.decode import decode_image
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", COMPRESSED_TYPE)
 MOMENTS = 80  # looked at, spread over the drive

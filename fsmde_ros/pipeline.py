@@ -18,11 +18,11 @@ from fsmde_ros.calibration import Calibration, View
 from fsmde_ros.cloud import CloudBuilder
 from fsmde_ros.conversions import (
     MessageError,
-    SourceImage,
     cloud_msg,
-    decode_image,
     ns_to_stamp,
 )
+from fsmde_ros.decode import SourceImage, decode_image
+from fsmde_ros.doubts import Watch
 from fsmde_ros.ego_motion import EgoMotion
 from fsmde_ros.latency import yield_to_others
 from fsmde_ros.params import NodeParams
@@ -43,6 +43,13 @@ class PreparedImage:
     pixels: np.ndarray | None
     """[h, w, 3] uint8 RGB, the network's input."""
 
+    @property
+    def framed_header(self) -> Header:
+        """The header, with the frame that the calibration knows where the image has none."""
+        if self.header.frame_id or self.view is None:
+            return self.header
+        return Header(stamp=self.header.stamp, frame_id=self.view.camera.frame_id)
+
 
 @dataclass(frozen=True)
 class SetOutput:
@@ -51,6 +58,10 @@ class SetOutput:
     cameras: dict[int, dict[str, Message]]
     """Messages by the camera's number and the topic below its name."""
     cloud: PointCloud2
+    doubts: list[str]
+    """What is odd about the calibrations, of all cameras seen so far."""
+    news: list[str]
+    """What of it, and of changes in the calibrations, was not there in the set before."""
     motion_unknown: str | None
     """Why ego motion is not compensated in the cloud although it is asked for."""
     seconds: dict[str, float]
@@ -76,6 +87,7 @@ class Pipeline:
             DECODE_THREADS, thread_name_prefix="decode", initializer=yield_to_others
         )
         self._cloud: CloudBuilder | None = None
+        self._watch = Watch()
 
     def close(self) -> None:
         """End the decoding threads."""
@@ -89,7 +101,13 @@ class Pipeline:
         """Predict and convert one set, partial or complete; MessageError names what is wrong."""
         started = time.monotonic()
         images = [stamped.items[i].result() for i in stamped.present]
-        images = [self._fitted(i, image) for i, image in zip(stamped.present, images)]
+        views = self._calibration.views(stamped.present)
+        images = [_fitted(image, view) for image, view in zip(images, views)]
+        news = [
+            text
+            for i, image in zip(stamped.present, images)
+            for text in self._watch.look(i, image.view, image.header.frame_id)
+        ]
         decoded = time.monotonic()
         prediction = self._predictor.predict(
             [image.pixels for image in images], [image.view.fit for image in images]
@@ -97,13 +115,13 @@ class Pipeline:
         inferred = time.monotonic()
         depths = [depth_image(prediction, k, params) for k in range(len(images))]
         cameras = {
-            index: camera_messages(prediction, k, depths[k], images[k].header, params)
+            index: camera_messages(prediction, k, depths[k], images[k].framed_header, params)
             for k, index in enumerate(stamped.present)
         }
         builder = self._builder(prediction.rig, params)
         for k, messages in enumerate(cameras.values()) if params.publish_camera_points else ():
             points = builder.of_camera(prediction, depths, k)
-            messages[POINTS] = cloud_msg(points, images[k].header)
+            messages[POINTS] = cloud_msg(points, images[k].framed_header)
         T_now_ego, reason = self._moved(stamped)
         header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=self._calibration.base_frame)
         cloud = cloud_msg(builder(prediction, depths, T_now_ego), header)
@@ -113,7 +131,7 @@ class Pipeline:
             "inference": inferred - decoded,
             "messages": finished - inferred,
         }
-        return SetOutput(cameras, cloud, reason, seconds)
+        return SetOutput(cameras, cloud, self._watch.doubts, news, reason, seconds)
 
     def _moved(self, stamped: StampedSet) -> tuple[np.ndarray | None, str | None]:
         """T_now_ego [N, 4, 4] of the cameras in the set, or the reason why it is not known."""
@@ -132,24 +150,25 @@ class Pipeline:
         return self._cloud
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
-        enough = None
+        view = None
         with suppress(MessageError):  # a usable CameraInfo may come just after the image
-            enough = self._calibration.view(index).enough
-        source = decode_image(msg, topic, enough=enough)
+            view = self._calibration.view(index)
+        source = decode_image(msg, topic, enough=view.enough if view is not None else None)
         image = PreparedImage(topic, msg.header, source, None, None)
-        with suppress(MessageError):
-            return self._fitted(index, image)
+        if view is not None:
+            with suppress(MessageError):
+                return _fitted(image, view)
         return image
 
-    def _fitted(self, index: int, image: PreparedImage) -> PreparedImage:
-        """The image as the network takes it, by the calibration that holds now."""
-        view = self._calibration.view(index)
-        if image.view is view:
-            return image
-        source, camera = image.source, view.camera
-        if (source.width, source.height) != (camera.width, camera.height):
-            raise MessageError(
-                f"{image.topic}: image {source.width}x{source.height} contradicts its "
-                f"CameraInfo {camera.width}x{camera.height}"
-            )
-        return replace(image, view=view, pixels=view.image(source.pixels))
+
+def _fitted(image: PreparedImage, view: View) -> PreparedImage:
+    """The image as the network takes it, by a calibration."""
+    if image.view is view:
+        return image
+    source, geometry = image.source, view.geometry
+    if (source.width, source.height) != (geometry.width, geometry.height):
+        raise MessageError(
+            f"{image.topic}: image {source.width}x{source.height} contradicts its "
+            f"{geometry.described}"
+        )
+    return replace(image, view=view, pixels=view.image(source.pixels))

@@ -24,11 +24,11 @@ from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.writer import RIG_FILE, TF_TYPE
 from fsmde_ros.conversions import (
     MessageError,
-    decode_image,
     fields_from_cloud,
     stamp_to_ns,
     transform_from_msg,
 )
+from fsmde_ros.decode import decode_image
 
 TIMELINE = "stamp"
 MILLIMETRES = {"32FC1": 1.0, "16UC1": 1000.0}  # depth encodings, units a metre

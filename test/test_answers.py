@@ -9,7 +9,8 @@ from fsmde_core.fit import Fit, fit_camera
 from fsmde_core.geometry import pixel_centres
 from fsmde_core.predictor import Prediction
 from fsmde_ros.answers import camera_messages, camera_topics, depth_image
-from fsmde_ros.conversions import decode_image, depth_from_msg
+from fsmde_ros.conversions import depth_from_msg
+from fsmde_ros.decode import decode_image
 from fsmde_ros.params import NodeParams
 
 HEADER = Header(frame_id="front_optical_frame")

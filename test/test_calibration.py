@@ -1,7 +1,6 @@
 """tf2_ros is not on PyPI: the two tests of TF use a stand-in for its buffer, the rest is real."""
 
 import sys
-from dataclasses import replace
 from types import ModuleType
 
 import cv2
@@ -13,12 +12,7 @@ from std_msgs.msg import Header
 from fsmde_core.fit import fit_camera
 from fsmde_core.geometry import pixel_rays
 from fsmde_core.rig import K_to_opencv
-from fsmde_ros.calibration import (
-    Calibration,
-    disagreement,
-    extrinsics_from_rig,
-    extrinsics_from_tf,
-)
+from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
 from fsmde_ros.conversions import MessageError, camera_info_msg
 
 
@@ -74,16 +68,6 @@ def test_a_changed_camera_info_is_picked_up_and_an_equal_one_costs_nothing(rig):
     assert view.fit.camera.K[0, 0] == pytest.approx(2 * before.fit.camera.K[0, 0])
 
 
-def test_a_rig_file_that_contradicts_camera_info_is_told_of(rig):
-    view = filled(rig, extrinsics_from_rig(rig)).view(0)
-    assert disagreement(view, rig.cameras[0]) is None
-    assert disagreement(view, rig.cameras[0].resized(1600, 900)) is None  # only another size
-    zoomed = rig.cameras[0].cropped(80, 45, 160, 90)
-    assert "focal length 229 px in CameraInfo, 457 px" in disagreement(view, zoomed)
-    renamed = replace(rig.cameras[0], frame_id="camera_0")
-    assert "frame 'front_optical_frame' in CameraInfo, 'camera_0'" in disagreement(view, renamed)
-
-
 @pytest.fixture
 def transforms(monkeypatch):
     """A TF tree: (parent, child) -> translation x."""
@@ -121,6 +105,22 @@ def test_a_frame_that_tf_does_not_know_is_named_until_it_comes(rig, transforms):
         cameras(calibration)
     transforms["base_link", rig.cameras[0].frame_id] = 1.0
     assert cameras(calibration)[0].T_ego_cam[0, 3] == 1.0
+
+
+def test_cameras_of_one_frame_need_a_rig_file(rig, transforms):
+    """As drivers name it by default: TF cannot tell them apart, a rig file can."""
+    transforms["base_link", "camera"] = 1.0
+
+    def of_one_frame(extrinsics):
+        calibration = empty(rig, extrinsics)
+        for i, msg in enumerate(infos(rig)):
+            msg.header.frame_id = "camera"
+            calibration.update(i, msg, "/info")
+        return cameras(calibration)
+
+    assert len(of_one_frame(extrinsics_from_rig(rig))) == 6
+    with pytest.raises(MessageError, match="front and front_right have the same frame_id 'camera'"):
+        of_one_frame(extrinsics_from_tf(None, "base_link"))
 
 
 def bonnet():
@@ -209,3 +209,33 @@ def test_a_mask_of_another_size_is_refused_by_name(rig):
     ):
         with pytest.raises(MessageError, match=f"camera_info: {sentence}"):
             cameras(filled(rig, extrinsics_from_rig(rig), bodies=bodies))
+
+
+def test_a_mask_of_the_whole_image_fits_its_roi_and_binning(rig):
+    calibration = filled(rig, extrinsics_from_rig(rig), bodies={"front": bonnet()})
+    (msg, *_) = infos(rig)
+    msg.roi.y_offset, msg.roi.width, msg.roi.height = 60, 320, 120
+    msg.binning_x = msg.binning_y = 2
+    calibration.update(0, msg, "/front/camera_info")
+    camera = calibration.view(0).camera
+    assert (camera.width, camera.height) == (160, 60)
+    assert camera.body[40:].all() and not camera.body[:40].any()
+
+
+def test_the_views_of_a_set_are_of_one_moment(rig):
+    calibration = filled(rig, extrinsics_from_rig(rig))
+    views = calibration.views([0, 3])
+    for field, value in (("binning_x", 2), ("r", [0.0] * 9)):
+        msg = infos(rig)[3]
+        setattr(msg, field, value)
+        calibration.update(3, msg, "/back/camera_info")
+        now = calibration.views([0, 3])
+        assert now[0] is views[0] and now[1] is not views[1]
+
+
+def test_an_empty_frame_id_is_the_rig_files(rig):
+    calibration = empty(rig, extrinsics_from_rig(rig), expected=rig)
+    (msg, *_) = infos(rig)
+    msg.header.frame_id = ""
+    calibration.update(0, msg, "/front/camera_info")
+    assert calibration.view(0).camera.frame_id == "front_optical_frame"

@@ -16,7 +16,8 @@ from fsmde_core.fit import fit_camera
 from fsmde_core.geometry import transform_points
 from fsmde_core.rig import Rig, load_rig
 from fsmde_ros.cloud import rgb_of, xyz_of
-from fsmde_ros.conversions import cloud_from_msg, decode_image, depth_from_msg, stamp_to_ns
+from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
+from fsmde_ros.decode import decode_image
 
 SHAPES = {"front": (320, 180), "front_right": (320, 96), "back": (160, 160)}
 SIZES = {"front": (192, 96), "front_right": (224, 64), "back": (128, 128)}  # at 192 * 96 pixels

@@ -97,7 +97,7 @@ def spoil(index, change):
         ),
         (
             lambda image, info: setattr(info, "k", [1.0, 0, 0, 0, 0, 0, 0, 0, 1]),
-            "set skipped: {ns}/back_right/camera_info: camera back_right: K is singular",
+            "set skipped: {ns}/back_right/camera_info: K is singular",
         ),
         (
             lambda image, info: (
