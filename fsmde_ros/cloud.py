@@ -41,21 +41,26 @@ class CloudOptions:
 class CloudBuilder:
     """Fuses depth images of one rig, whose cameras may differ in size.
 
-    Rays and overlaps are worked out once.
+    Rays and overlaps are worked out once. seen [h, w] bool of each camera, where it sees the world
+    and no vehicle of its own: elsewhere it takes no direction from the others. None: everywhere.
     """
 
-    def __init__(self, rig: Rig, options: CloudOptions):
+    def __init__(self, rig: Rig, options: CloudOptions, seen: Sequence[np.ndarray] | None = None):
         self.rig, self.options = rig, options
+        self._seen = [None] * len(rig.cameras) if seen is None else list(seen)
         smallest = min(side for c in rig.cameras for side in (c.width, c.height))
         self._every = slice(min(options.stride, smallest) // 2, None, options.stride)
         self._owned = [self._owns(i) for i in range(len(rig.cameras))]
         self._rays_cam = [self._directions(camera, np.eye(3)) for camera in rig.cameras]
         self._rays_ego = [self._directions(c, c.T_ego_cam[:3, :3]) for c in rig.cameras]
 
-    def fits(self, rig: Rig, options: CloudOptions) -> bool:
+    def fits(
+        self, rig: Rig, options: CloudOptions, seen: Sequence[np.ndarray] | None = None
+    ) -> bool:
         """Whether this builder was made for these options and a rig of this calibration."""
         return (
             options == self.options
+            and (seen is None or all(a is b for a, b in zip(seen, self._seen)))
             and rig.names == self.rig.names
             and all(map(_same, rig.cameras, self.rig.cameras))
         )
@@ -157,7 +162,8 @@ class CloudBuilder:
             return None
         camera = self.rig.cameras[index]
         pixels = pixel_centres(camera.width, camera.height)[self._every, self._every]
-        return _owned(self.rig, index, pixel_rays(camera.K, pixels) @ camera.T_ego_cam[:3, :3].T)
+        rays_ego = pixel_rays(camera.K, pixels) @ camera.T_ego_cam[:3, :3].T
+        return _owned(self.rig, index, rays_ego, self._seen)
 
 
 def _same(a: Camera, b: Camera) -> bool:
@@ -183,7 +189,9 @@ def flying_pixels(depth: np.ndarray, ratio: float) -> np.ndarray:
     return farthest - nearest > ratio * nearest
 
 
-def _owned(rig: Rig, index: int, rays_ego: np.ndarray) -> np.ndarray:
+def _owned(
+    rig: Rig, index: int, rays_ego: np.ndarray, seen: Sequence[np.ndarray | None]
+) -> np.ndarray:
     """Rays [h, w] bool that no other camera sees closer to its optical axis.
 
     Judged far away, where the cameras' positions do not matter; close by a narrow seam remains.
@@ -199,6 +207,9 @@ def _owned(rig: Rig, index: int, rays_ego: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
             inside = (depth > 0) & (pixels >= 0).all(-1)
             inside &= (pixels < (other.width, other.height)).all(-1)
+        if seen[j] is not None:
+            columns, rows = pixels[inside].astype(int).T
+            inside[inside] = seen[j][rows, columns]
         angle = directions @ other.T_ego_cam[:3, 2]
         owned &= ~inside | (own_angle > angle) | ((own_angle == angle) & (index < j))
     return owned

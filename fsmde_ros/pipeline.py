@@ -11,8 +11,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from fsmde_core.predictor import Predictor
-from fsmde_core.rig import Rig
+from fsmde_core.predictor import Prediction, Predictor
 from fsmde_ros.answers import POINTS, Message, camera_messages, depth_image
 from fsmde_ros.calibration import Calibration, View
 from fsmde_ros.cloud import CloudBuilder
@@ -118,7 +117,7 @@ class Pipeline:
             index: camera_messages(prediction, k, depths[k], images[k].framed_header, params)
             for k, index in enumerate(stamped.present)
         }
-        builder = self._builder(prediction.rig, params)
+        builder = self._builder(prediction, params)
         for k, messages in enumerate(cameras.values()) if params.publish_camera_points else ():
             points = builder.of_camera(prediction, depths, k)
             messages[POINTS] = cloud_msg(points, images[k].framed_header)
@@ -143,10 +142,11 @@ class Pipeline:
         except MessageError as error:
             return None, str(error)
 
-    def _builder(self, rig: Rig, params: NodeParams) -> CloudBuilder:
+    def _builder(self, prediction: Prediction, params: NodeParams) -> CloudBuilder:
         options = params.cloud_options()
-        if self._cloud is None or not self._cloud.fits(rig, options):
-            self._cloud = CloudBuilder(rig, options)
+        rig, seen = prediction.rig, [fit.seen for fit in prediction.fits]
+        if self._cloud is None or not self._cloud.fits(rig, options, seen):
+            self._cloud = CloudBuilder(rig, options, seen)
         return self._cloud
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:

@@ -133,6 +133,21 @@ def test_cameras_of_different_sizes_make_one_cloud(mixed, options):
         assert len(fused_cloud(mixed, depths, stride=1, colour=colour, **options)[1]) == len(xyz)
 
 
+def test_what_a_camera_does_not_see_is_the_others(rig, views):
+    prediction = exact(rig, views)
+    depths, options = surfaces(prediction), CloudOptions(stride=1, drop_overlap=True)
+    whole = len(CloudBuilder(rig, options)(prediction, depths))
+    seen = [np.ones(depth.shape, bool) for depth in depths]
+    seen[1][:, :60] = False  # where the first camera sees, too
+    depths[1] = np.where(seen[1], depths[1], np.nan)
+    holes = len(CloudBuilder(rig, options)(prediction, depths))
+    builder = CloudBuilder(rig, options, seen)
+    filled = len(builder(prediction, depths))
+    assert filled > holes + 0.5 * (whole - holes)
+    assert builder.fits(rig, options, seen)
+    assert not builder.fits(rig, options, [mask.copy() for mask in seen])
+
+
 def test_a_stride_larger_than_an_image_still_leaves_each_camera_a_point():
     camera = Camera("a", "a", 64, 32, [[40.0, 0, 32], [0, 40, 16], [0, 0, 1]], np.eye(4))
     small = exact(
