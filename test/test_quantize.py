@@ -61,7 +61,7 @@ def test_a_model_in_integers_enters_the_card_with_both_errors(card_path, samples
     assert card.metrics[about] == {"fp32": round(before, 4), "int8": round(after, 4)}
     integers = Predictor(card_path, precision="int8")
     depths = integers(list(samples[0].images), rig_of(samples[0])).depth
-    assert [d.shape for d in depths] == [(64, 128)] * 6 and all((d > 0).all() for d in depths)
+    assert [d.shape for d in depths] == [(64, 96)] * 6 and all((d > 0).all() for d in depths)
 
 
 def test_a_model_that_lost_too_much_leaves_nothing(card_path, samples):
