@@ -19,6 +19,7 @@ from fsmde_core.rig import Camera
 CELL = 32  # the network's coarsest stride
 MOST_PIXELS = 1.08  # of those asked for: time stays what it was
 MOST_CROPPED = 0.08  # of the rows, whatever it costs
+NEAR = (0.7, 1.3)  # of the pixels aimed at: outside only where nothing inside is possible
 ROW_WEIGHT = 2.0  # a share of rows cropped or repeated costs so many shares of pixels not used
 # Below this factor bilinear resizing is as near to averaging areas as halved JPEGs are, in a
 # seventh of the time (docs/performance.md).
@@ -84,13 +85,10 @@ class Fit:
         Between pixels of one surface it is interpolated; across an edge, and beside pixels without
         a depth (NaN, inf), each takes the nearest. NaN where the network saw nothing.
         """
-        scale, shift = self._scale, self._shift
-        # from the source's pixels to the network's; warpAffine has pixel centres at integers
-        to_input = np.hstack([np.diag(scale), (shift + scale / 2 - 0.5)[:, None]])
         nearest, mixable, smooth = (
             cv2.warpAffine(
                 maps,
-                to_input,
+                self.to_input,
                 (self.source.width, self.source.height),
                 flags=how | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REPLICATE,
@@ -104,10 +102,16 @@ class Fit:
         result = nearest
         np.copyto(result, smooth, where=mixable.view(bool))
         rows = np.arange(self.source.height) + 0.5
-        result[rows * scale[1] + shift[1] < 0] = np.nan
+        result[rows * self._scale[1] + self._shift[1] < 0] = np.nan
         if self.source.body is not None:  # also what is too thin for the network's pixels
             result[self.source.body] = np.nan
         return result
+
+    @property
+    def to_input(self) -> np.ndarray:
+        """[2, 3], from the source's pixels to the input's; centres at integers, OpenCV's way."""
+        scale, shift = self._scale, self._shift
+        return np.hstack([np.diag(scale), (shift + scale / 2 - 0.5)[:, None]])
 
     @property
     def _scale(self) -> np.ndarray:
@@ -149,7 +153,9 @@ def _best_size(aspect: float, pixels: float, *, least: float) -> tuple[int, int]
     exact = widths / aspect
     rows = np.stack([np.floor(exact / CELL), np.ceil(exact / CELL)]).clip(1)
     heights = CELL * rows
-    loss = np.abs(np.log(widths * heights / aim)) + ROW_WEIGHT * np.abs(np.log(heights / exact))
+    area = widths * heights / aim
+    loss = np.abs(np.log(area)) + ROW_WEIGHT * np.abs(np.log(heights / exact))
+    loss = np.where((area > NEAR[0]) & (area <= NEAR[1]), loss, loss + 1)
     share = widths * heights / pixels
     loss = np.where(share <= MOST_PIXELS, loss, loss + 1e3 * share)
     loss = np.where(heights >= (1 - MOST_CROPPED) * exact, loss, loss + 1e6)

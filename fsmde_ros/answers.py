@@ -9,7 +9,6 @@ from std_msgs.msg import Header
 
 from fsmde_core.fit import Fit
 from fsmde_core.predictor import Prediction
-from fsmde_core.rig import K_to_opencv
 from fsmde_ros.conversions import (
     camera_info_msg,
     compressed_depth_msg,
@@ -92,10 +91,9 @@ def camera_messages(
 
 def _colour_to_source(fit: Fit, image: np.ndarray) -> np.ndarray:
     """The network's input [h, w, 3] at the pixels of the source's image, [H, W, 3]."""
-    to_input = K_to_opencv(fit.camera.K) @ np.linalg.inv(K_to_opencv(fit.source.K))
     return cv2.warpAffine(
         image,
-        to_input[:2],
+        fit.to_input,
         (fit.source.width, fit.source.height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,

@@ -88,11 +88,7 @@ class Reliability:
 
 def _at_input(fit, maps: np.ndarray) -> np.ndarray:
     """Truth [H, W] of the source's pixels at the network's, each from the nearest; 0 outside."""
-    width, height = fit.size
-    to_source = np.linalg.solve(fit.camera.K.T, fit.source.K.T).T  # pixels of the same ray
-    to_source[:2, 2] += 0.5 * to_source[[0, 1], [0, 1]] - 0.5  # warpAffine: centres at integers
-    how = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(maps, to_source[:2], (width, height), flags=how)
+    return cv2.warpAffine(maps, fit.to_input, fit.size, flags=cv2.INTER_NEAREST)
 
 
 def _steps(values: np.ndarray) -> np.ndarray:
