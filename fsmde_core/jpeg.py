@@ -17,9 +17,7 @@ END, SCAN = b"\xff\xd9", b"\xff\xda"
 SCALES = (2, 4, 8)  # what libjpeg can leave out while it decodes, at a third of the time for a half
 EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x(\w\w)")
 RESTARTS = range(0xD0, 0xD8)
-LOST_BYTES = (
-    64  # more of them before a restart marker are a piece of the image that was not decoded
-)
+LOST_BYTES = 64  # more before a restart marker are a piece of the image that was not decoded
 
 
 def decode_jpeg(

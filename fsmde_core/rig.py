@@ -225,12 +225,8 @@ def _read_yaml(path: Path) -> Any:
 
 
 def mask_files(path: Path | str) -> tuple[Path, ...]:
-    """The mask images that a rig file names, in the order of their cameras.
-
-    RigError as of load_rig.
-    """
+    """The mask images that a rig file names, one that load_rig reads; in their cameras' order."""
     path = Path(path)
-    load_rig(path)
     names = (entry.get(MASK_KEY) for entry in _read_yaml(path)["cameras"])
     return tuple(path.parent / name for name in names if name)
 

@@ -18,7 +18,6 @@ COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), FISHEYE
 NO_MODEL = ("", "none", "pinhole")  # names in use where there is no distortion
 NARROWEST, WIDEST = 100.0, 0.05  # focal lengths in widths or heights of the image: else no pixels
 SKEW = 1e-3  # of the focal length: what is below is rounding
-BOTTOM_ROW = (0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

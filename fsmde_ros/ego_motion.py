@@ -23,9 +23,7 @@ from fsmde_ros.conversions import (
 )
 
 HISTORY_NS = 2_000_000_000  # kept of the odometry
-BACK_NS = (
-    1_000_000_000  # stamps that go back by more are of another drive, by less of a late message
-)
+BACK_NS = 1_000_000_000  # stamps that go back by more are of another drive, else a late message
 LATEST_NS = 100_000_000  # an image may be this much newer than the newest pose
 STALE = 5  # so many messages in a row that are not newer are no duplicates
 GAP_NS = 500_000_000  # between poses further apart than this nobody knows how the vehicle moved

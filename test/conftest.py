@@ -70,6 +70,27 @@ def images(views):
 
 
 @pytest.fixture(scope="session")
+def sample(rig, views):
+    """One set of the rig's images with the exact depth of its blocks."""
+    import numpy as np
+
+    from fsmde_core.data.batch import RigBatch
+
+    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
+    return RigBatch(
+        images=np.stack([image for image, _ in views]),
+        K=rig.K,
+        T_ego_cam=rig.T_ego_cam,
+        depth_gt=depth_gt,
+        valid=depth_gt > 0,
+        mask=np.zeros(depth_gt.shape, bool),
+        stamps_ns=(0,) * len(views),
+        names=rig.names,
+        tokens="blocks",
+    )
+
+
+@pytest.fixture(scope="session")
 def stub_model(tmp_path_factory) -> Path:
     """The card of a model that answers 10 m everywhere."""
     from stub_model import write_stub_model

@@ -23,16 +23,20 @@ def jpeg_msg(view) -> CompressedImage:
     return CompressedImage(format="jpeg", data=array.array("B", encoded.tobytes()))
 
 
-def test_an_image_is_decoded_as_small_as_its_camera_allows(rig, views, free_model):
-    """160x90 pixels are wanted of 1280x720: an eighth is enough, before CameraInfo nothing is."""
-    predictor = Predictor(free_model)
-    calibration = Calibration(
+def calibration_of(rig, predictor) -> Calibration:
+    return Calibration(
         rig.names,
         extrinsics=extrinsics_from_rig(rig),
         base_frame="base_link",
         rectified=False,
         fit=predictor.fit,
     )
+
+
+def test_an_image_is_decoded_as_small_as_its_camera_allows(rig, views, free_model):
+    """160x90 pixels are wanted of 1280x720: an eighth is enough, before CameraInfo nothing is."""
+    predictor = Predictor(free_model)
+    calibration = calibration_of(rig, predictor)
     pipeline, camera = Pipeline(predictor, calibration), rig.cameras[0].resized(1280, 720)
     early = pipeline.decode(0, jpeg_msg(views[0]), "/image").result()
     assert early.pixels is None and early.source.pixels.shape == (720, 1280, 3)
@@ -65,13 +69,7 @@ def test_images_are_taken_by_the_calibration_that_holds_when_the_set_is_complete
 ):
     """Images and CameraInfos come on topics of their own: in which order, nobody knows."""
     predictor = Predictor(model_card)
-    calibration = Calibration(
-        rig.names,
-        extrinsics=extrinsics_from_rig(rig),
-        base_frame="base_link",
-        rectified=False,
-        fit=predictor.fit,
-    )
+    calibration = calibration_of(rig, predictor)
     infos = [camera_info_msg(c, Header(frame_id=c.frame_id)) for c in rig.cameras]
     stamped = StampedSet(tuple(range(1, 7)), tuple(map(image_msg, views)))
     pipeline = Pipeline(predictor, calibration)

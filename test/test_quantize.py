@@ -8,7 +8,7 @@ import pytest
 
 from fsmde_core import quantize as module
 from fsmde_core.card import load_card
-from fsmde_core.data.batch import RigBatch, rig_of
+from fsmde_core.data.batch import rig_of
 from fsmde_core.precision import integer_nodes, trunk, write_fp16, write_int8
 from fsmde_core.predictor import Predictor
 from fsmde_core.quantize import QuantizeConfig, abs_rel, quantize
@@ -16,20 +16,8 @@ from fsmde_core.session import SessionConfig
 
 
 @pytest.fixture(scope="module")
-def samples(rig, views):
-    """One set of images as four samples, with the exact depth of its blocks."""
-    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
-    sample = RigBatch(
-        images=np.stack([image for image, _ in views]),
-        K=rig.K,
-        T_ego_cam=rig.T_ego_cam,
-        depth_gt=depth_gt,
-        valid=depth_gt > 0,
-        mask=np.zeros(depth_gt.shape, bool),
-        stamps_ns=(0,) * len(views),
-        names=rig.names,
-        tokens="blocks",
-    )
+def samples(sample):
+    """One set of images as four samples."""
     return [sample] * 4
 
 

@@ -3,27 +3,10 @@
 import numpy as np
 import pytest
 
-from fsmde_core.data.batch import RigBatch
 from fsmde_core.evaluate import reliability, shapes
 from fsmde_core.evaluate.reliability import Reliability
 from fsmde_core.fit import fit_camera
 from fsmde_core.predictor import Prediction
-
-
-@pytest.fixture(scope="module")
-def sample(rig, views):
-    depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
-    return RigBatch(
-        images=np.stack([image for image, _ in views]),
-        K=rig.K,
-        T_ego_cam=rig.T_ego_cam,
-        depth_gt=depth_gt,
-        valid=depth_gt > 0,
-        mask=np.zeros(depth_gt.shape, bool),
-        stamps_ns=(0,) * len(views),
-        names=rig.names,
-        tokens="blocks",
-    )
 
 
 def prediction(rig, sample, *, factor=1.0, probability=None):

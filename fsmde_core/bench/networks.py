@@ -60,13 +60,8 @@ def _write_student(
     )
     onnx, integers = card_path.with_suffix(".onnx"), card_path.with_suffix(FILE_SUFFIX["int8"])
     export_onnx(student, config, onnx)
-    noise = zip(
-        INPUTS,
-        (
-            tensor.numpy()
-            for tensor in example_inputs(config.input_width, config.input_height, cameras=3)
-        ),
-    )
+    inputs = example_inputs(config.input_width, config.input_height, cameras=3)
+    noise = zip(INPUTS, (tensor.numpy() for tensor in inputs))
     write_int8(onnx, integers, iter([dict(noise)]))  # ranges of noise: right for the time it takes
     add_file(card_path, onnx)
     add_file(card_path, integers)

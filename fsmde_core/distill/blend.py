@@ -46,9 +46,9 @@ def _mean(old: Tensor, new: Tensor, share: float) -> Tensor:
     return old.lerp(new, share) if new.is_floating_point() else new
 
 
-def _check_alike(start: Path, trained: Path) -> None:
+def _check_alike(cards: Sequence[ModelCard], start: Path, trained: Path) -> None:
     """ModelError if the two cards are of networks whose weights have no mean."""
-    a, b = (student_config(load_card(path)) for path in (start, trained))
+    a, b = map(student_config, cards)
     for name in ("encoder", "decoder_channels", "canonical_focal_px"):
         of_a, of_b = getattr(a, name), getattr(b, name)
         if of_a != of_b:
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         if not 0 <= arguments.share <= 1:
             raise ModelError(f"--share {arguments.share} is not from 0 to 1")
         cards = load_card(arguments.start), load_card(arguments.trained)
-        _check_alike(arguments.start, arguments.trained)
+        _check_alike(cards, arguments.start, arguments.trained)
         student = blended(
             load_student(arguments.start), load_student(arguments.trained), arguments.share
         )
