@@ -16,6 +16,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest  # noqa: E402
 from blocks import blocks_rig, render_blocks  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# The same examples on every run; new ones: pytest --hypothesis-profile=search
+settings.register_profile("repeat", derandomize=True)
+settings.register_profile("search", print_blob=True)
+settings.load_profile("repeat")
 
 
 @pytest.fixture(scope="session")

@@ -37,17 +37,18 @@ def spoil(shots, rng, *, lost, doubled):
 def test_rigs_of_one_rate(cameras, hz, width, jitter, delay, scatter, lost, doubled, seed):
     """No set mixes frames, and 95 % of the possible sets come out.
 
-    All cameras fire once a period, at any place in its first half (beyond, the frame of an image is
-    a matter of where one begins to count), off by up to a quarter of it. Each camera's images come
-    up to three periods late; with `scatter` each by another part of that, so that they overtake one
-    another. Possible is a set whose images all arrived and whose stamps are within slop (nine
-    tenths of the period), from the tenth frame before the first that came out on: a camera that
-    jitters by a quarter of its period takes a dozen images until its period is known, and what
-    comes before is not asked for. Nor is that one set of the last three, which nothing follows.
+    All cameras fire once a period, off by up to a quarter of it, at any place in its first half, or
+    less where they jitter (beyond, the frame of an image is a matter of where one begins to count).
+    Each camera's images come up to three periods late; with `scatter` each by another part of that,
+    so that they overtake one another. Possible is a set whose images all arrived, the first before
+    a later set was complete, and whose stamps are within slop (nine tenths of the period), from the
+    first that came out on: a camera that jitters by a quarter of its period takes a dozen images
+    until its period is known, and what comes before is not asked for. Nor is that one set of the
+    last three, which nothing follows.
     """
     rng = random.Random(seed)
     period = 1e9 / hz
-    stagger = [rng.uniform(0, width) * period for _ in range(cameras)]
+    stagger = [rng.uniform(0, width * (1 - 2 * jitter)) * period for _ in range(cameras)]
     usual = [rng.uniform(0, delay * (1 - scatter)) for _ in range(cameras)]
     shots = []
     for camera in range(cameras):
@@ -59,15 +60,18 @@ def test_rigs_of_one_rate(cameras, hz, width, jitter, delay, scatter, lost, doub
     sync = RigSync("abcdefgh"[:cameras], slop_ns=round(period))
     sets = replay(sync, shots, after_ns=round(6 * period))
     assert not any(is_mixed(s.items) for s in sets)
-    stamps = [{} for _ in range(FRAMES)]
+    stamps, arrivals = [{} for _ in range(FRAMES)], [{} for _ in range(FRAMES)]
     for shot in shots:
         stamps[shot.frame][shot.camera] = shot.stamp_ns
+        arrivals[shot.frame].setdefault(shot.camera, shot.arrived_ns)
+    whole = [max(at.values()) if len(at) == cameras else float("inf") for at in arrivals]
     first = next((s.items[0].frame for s in sets), 20)
     assert first <= 20
     possible = [
         frame
         for frame, at in enumerate(stamps[: FRAMES - 3])
         if frame >= first and len(at) == cameras
+        and min(arrivals[frame].values()) < min(whole[frame + 1 :])
         and max(at.values()) - min(at.values()) < 0.88 * period
     ]  # fmt: skip
     out = {s.items[0].frame for s in sets}
