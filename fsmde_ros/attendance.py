@@ -26,11 +26,21 @@ class Attendance:
         if self._last_ns is None:
             return
         usual = 1.5 * min((period for period in periods_ns if period), default=0)
-        pause = now_ns - self._last_ns - round(usual)
-        if pause > PAUSE_NS:
-            self._arrived = [None if at is None else at + pause for at in self._arrived]
-            self._started += pause
-            self._last_ns += pause
+        gap = now_ns - self._last_ns
+        if gap - round(usual) > PAUSE_NS:
+            self._arrived = [None if at is None else at + gap for at in self._arrived]
+            self._started += gap
+            self._last_ns += gap
+
+    def heard_until_ns(self, now_ns: int, periods_ns: Sequence[float]) -> int:
+        """Now, or, where nothing came from any camera for half a period, when that was over.
+
+        No camera is silent then that sent something in the rig's last period, even a little early.
+        """
+        if self._last_ns is None:
+            return now_ns
+        half = min((period for period in periods_ns if period), default=0) / 2
+        return min(now_ns, self._last_ns + round(half))
 
     def note(self, camera: int, now_ns: int) -> None:
         """Something came."""

@@ -181,14 +181,16 @@ class RigSync(Generic[Item]):
         return None
 
     def _wanted(self, now_ns: int) -> tuple[int, ...]:
-        """The cameras that sets wait for."""
-        useful = self.clock.useful
+        """The cameras that sets wait for; a pause of the whole rig makes none of them silent."""
+        everyone = range(len(self.cameras))
+        if not self.deadline_ns:
+            return tuple(everyone)
+        useful, periods_ns = self.clock.useful, self.clock.periods_ns
+        heard_ns = useful.heard_until_ns(now_ns, periods_ns)
         return tuple(
             i
-            for i, camera in enumerate(self.cameras)
-            if not self.deadline_ns
-            or i not in self.clock.foreign
-            and not useful.silent(i, now_ns, camera.rhythm.period_ns)
+            for i in everyone
+            if i not in self.clock.foreign and not useful.silent(i, heard_ns, periods_ns[i])
         )
 
     def _draft(self, trigger: Trigger, wanted: tuple[int, ...]) -> _Draft:

@@ -287,6 +287,25 @@ def test_a_rig_that_pauses_goes_on_in_step_or_not(shift_ms):
     assert sync.problems(after[-1].arrived_ns) == []
 
 
+@pytest.mark.parametrize("hz", [2, 10, 30])
+@pytest.mark.parametrize("sent", [1, 2, 3])
+@pytest.mark.parametrize("stamps_pause", [True, False])
+def test_a_pause_in_the_middle_of_a_set_makes_no_set_of_its_first_images(hz, sent, stamps_pause):
+    stagger_ms = [i * 1000 / hz / 12 for i in range(6)]
+    shots = SimulatedRig(period_ms=1000 / hz, stagger_ms=stagger_ms).shots(60)
+    first, rest = shots[: 6 * 30 + sent], shots[6 * 30 + sent :]
+    pause_ns = 3 * SECOND
+    stamps_ns = pause_ns if stamps_pause else 0
+    rest = [
+        replace(s, arrived_ns=s.arrived_ns + pause_ns, stamp_ns=s.stamp_ns + stamps_ns)
+        for s in rest
+    ]
+    sync = RigSync(NAMES, slop_ns=round(0.5e9 / hz), deadline_ns=DEADLINE_NS)
+    sets = replay(sync, first + rest, after_ns=SECOND)
+    assert not any(is_mixed(s.items) for s in sets)
+    assert all(len(s.present) >= 3 for s in sets) and len(sets) >= 59
+
+
 def test_a_player_that_is_stopped_loses_nothing():
     shots = SimulatedRig().shots(60)
     stopped = [replace(s, arrived_ns=s.arrived_ns + 5 * SECOND * (s.frame >= 30)) for s in shots]
