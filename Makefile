@@ -27,7 +27,7 @@ demo: $(VENV)/run-installed
 	@$(RUN) -m fsmde_ros.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/test-installed
 	$(RUN) -m ruff check .

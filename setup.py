@@ -54,6 +54,8 @@ TRAIN = [
 
 TEST = [
     "pytest>=8,<9",  # colcon's pytest runner does not know 9
+    "pytest-xdist>=3.6",  # two processes: half the time on two cores
+    "filelock",  # what is slow to make is made once for both
     "hypothesis>=6.100",
     "ruff",
     "embreex",  # an independent ray cast for the street's depth

@@ -116,17 +116,26 @@ def free_model(tmp_path_factory) -> Path:
 def untrained(tmp_path_factory) -> Path:
     """The card of a small student that was never trained, with its ONNX file; to be copied."""
     import torch
+    from filelock import FileLock
 
     from fsmde_core.card import add_file
     from fsmde_core.checkpoint import save_student
     from fsmde_core.export import export_onnx
     from fsmde_core.student import StudentConfig, StudentDepthNet
 
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("untrained") / "tiny.json"
-    config = StudentConfig(input_width=128, input_height=64, n_bins=8, decoder_channels=16)
-    student = StudentDepthNet(config).eval()
-    save_student(student, path, config=config, description="", licence="", provisional=True)
-    export_onnx(student, config, path.with_suffix(".onnx"))  # slow: once for all tests
-    add_file(path, path.with_suffix(".onnx"))
-    return path
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent
+    path = folder / "untrained" / "tiny.json"
+    with FileLock(folder / "untrained.lock"):  # slow: once, in whichever process is first
+        if path.exists():
+            return path
+        path.parent.mkdir()
+        torch.manual_seed(0)
+        small = {"encoder": "test_efficientnet", "decoder_channels": 16, "n_bins": 8}
+        config = StudentConfig(input_width=128, input_height=64, **small)
+        student = StudentDepthNet(config).eval()
+        save_student(student, path, config=config, description="", licence="", provisional=True)
+        export_onnx(student, config, path.with_suffix(".onnx"))
+        add_file(path, path.with_suffix(".onnx"))
+        return path
