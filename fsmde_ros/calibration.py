@@ -18,7 +18,16 @@ from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, Rig
 from fsmde_ros.camera_info import ImageGeometry, read_camera_info
 from fsmde_ros.conversions import MessageError, transform_from_msg
-from fsmde_ros.doubts import disagreement, frame_note, image_doubts, image_notes, pose_doubts
+from fsmde_ros.doubts import (
+    LEAST_SEEN,
+    disagreement,
+    frame_note,
+    image_doubts,
+    image_notes,
+    pose_doubts,
+)
+
+SHAKES_M, SHAKES_RAD = 0.005, 0.002  # less is no other place of a camera
 
 Extrinsics = Callable[[str, str], np.ndarray]
 """(camera name, optical frame) -> T_ego_cam [4, 4]; MessageError if it is not known (yet)."""
@@ -98,15 +107,34 @@ class Calibration:
         MessageError names what is missing or cannot be used.
         """
         (view,) = self.views([index])
+        if isinstance(view, MessageError):
+            raise view
         return view
 
-    def views(self, indices: Sequence[int]) -> list[View]:
-        """The calibration of several cameras at one moment."""
+    def views(self, indices: Sequence[int]) -> list[View | MessageError]:
+        """The calibration of several cameras at one moment, or why there is none of one."""
         with self._lock:
-            for index in indices:
-                if self._views[index] is None:
-                    self._views[index] = self._make_view(index)
-            return [self._views[index] for index in indices]
+            return [self._current(index) for index in indices]
+
+    def _current(self, index: int) -> View | MessageError:
+        view = self._views[index]
+        if view is None or self._has_moved(view):
+            self._views[index] = None
+            try:
+                view = self._views[index] = self._make_view(index)
+            except MessageError as error:
+                return error
+        return view
+
+    def _has_moved(self, view: View) -> bool:
+        """Whether TF puts a camera elsewhere than it did, by more than a mount shakes."""
+        camera = view.camera
+        try:
+            T_ego_cam = self._extrinsics(camera.name, view.geometry.frame_id)
+        except MessageError:  # what was known holds
+            return False
+        off = np.abs(T_ego_cam - camera.T_ego_cam)[:3]
+        return bool(off[:, 3].max() > SHAKES_M or off[:, :3].max() > SHAKES_RAD)
 
     def _make_view(self, index: int) -> View:
         name = self.names[index]
@@ -119,19 +147,21 @@ class Calibration:
         if expected is not None and not camera.frame_id:
             camera = replace(camera, frame_id=expected.frame_id)
         body = self._body(name, geometry, topic)
-        if geometry.K_raw is None:
+        if geometry.rectified:
             fit = self._fit(replace(camera, body=body))
-            view = View(fit, None, fit.enough, geometry)
+            lens = geometry.rectifier(fit.camera) if geometry.K_raw is not None else None
+            view = View(_without_borders(fit, lens), None, fit.enough, geometry)
         else:
             view = _rectified_view(self._fit(camera), geometry, body)
-            if not view.rectifier.seen.any():
+            lens = view.rectifier
+            if not lens.seen.any():
                 raise MessageError(f"{topic}: by K, D, R and P the rectified image shows nothing")
-        return self._judged(view, expected)
+        return self._judged(view, expected, lens)
 
-    def _judged(self, view: View, expected: Camera | None) -> View:
-        name, about = view.camera.name, (view.geometry, view.rectifier)
-        doubts = pose_doubts(view.camera, self.base_frame) + image_doubts(name, *about)
-        notes = image_notes(name, *about)
+    def _judged(self, view: View, expected: Camera | None, lens: Rectifier | None) -> View:
+        name, geometry = view.camera.name, view.geometry
+        doubts = pose_doubts(view.camera, self.base_frame) + image_doubts(name, geometry, lens)
+        notes = image_notes(name, geometry, view.rectifier)
         if expected is not None:
             doubts.append(disagreement(view.geometry, expected))
             notes.append(frame_note(view.geometry.frame_id, expected))
@@ -167,6 +197,16 @@ def _rectified_view(fit: Fit, geometry: ImageGeometry, body: np.ndarray | None) 
     return View(replace(fit, top=0, hidden=hidden), rectifier, (width, height), geometry)
 
 
+def _without_borders(fit: Fit, lens: Rectifier | None) -> Fit:
+    """The fit without the pixels that whoever rectified the images had nothing to fill with.
+
+    lens does what they did; it is not believed where it would leave less than a half.
+    """
+    if lens is None or lens.seen.all() or lens.seen.mean() < LEAST_SEEN:
+        return fit
+    return replace(fit, hidden=~lens.seen)
+
+
 def extrinsics_from_rig(rig: Rig) -> Extrinsics:
     """Extrinsics of a rig file."""
     transforms = {camera.name: camera.T_ego_cam for camera in rig.cameras}
@@ -174,7 +214,7 @@ def extrinsics_from_rig(rig: Rig) -> Extrinsics:
 
 
 def extrinsics_from_tf(node: Node, base_frame: str) -> Extrinsics:
-    """Extrinsics of the TF tree at the time they are first needed.
+    """Extrinsics of the TF tree, the latest there are.
 
     ImportError if tf2_ros is not installed (it is part of a ROS installation, not on PyPI).
     """

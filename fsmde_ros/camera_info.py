@@ -17,6 +17,8 @@ COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), FISHEYE
 """How many values D has, by the ROS name of the distortion model."""
 NO_MODEL = ("", "none", "pinhole")  # names in use where there is no distortion
 NARROWEST, WIDEST = 100.0, 0.05  # focal lengths in widths or heights of the image: else no pixels
+Lens = tuple[str, np.ndarray, np.ndarray]
+NO_LENS: Lens = ("plumb_bob", np.zeros(5), np.eye(3))
 SKEW = 1e-3  # of the focal length: what is below is rounding
 
 
@@ -39,7 +41,9 @@ class ImageGeometry:
     K: np.ndarray
     """[3, 3] of the images once they are rectified, or as they come where nothing is to rectify."""
     K_raw: np.ndarray | None
-    """[3, 3] of the distorted images; None where they come rectified."""
+    """[3, 3] of the distorted images; None where there is no distortion, or it is not known."""
+    rectified: bool
+    """Whether the images come without distortion."""
     P_unused: np.ndarray | None
     """[3, 3] of P where it is given, and K counts."""
     D: np.ndarray
@@ -94,13 +98,14 @@ def read_camera_info(msg: CameraInfo, topic: str, *, rectified: bool) -> ImageGe
     def of_the_images(K: np.ndarray) -> np.ndarray:
         return zoom @ (K - [[0, 0, left], [0, 0, top], [0, 0, 0]])
 
-    model, D, R, K_raw, P_unused = "plumb_bob", np.zeros(5), np.eye(3), None, None
+    lens, K_raw, P_unused = NO_LENS, None, None
     if rectified:
         K = of_the_images(what.P())
+        with suppress(MessageError):  # it tells where the images show nothing, no more
+            lens, K_raw = what.lens(), of_the_images(what.K())
     else:
-        model, D, R = what.model(), what.D(), what.R()
-        K = of_the_images(what.K())
-        if model == FISHEYE or D.any() or not np.array_equal(R, np.eye(3)):
+        lens, K = what.lens(), of_the_images(what.K())
+        if lens is not NO_LENS:
             K_raw = K
             K = of_the_images(what.P()) if any(msg.p) else K
             skew = K_raw[0, 1] / K_raw[0, 0]
@@ -108,6 +113,7 @@ def read_camera_info(msg: CameraInfo, topic: str, *, rectified: bool) -> ImageGe
         elif msg.p[0] > 0:
             with suppress(MessageError):  # nobody needs it
                 P_unused = of_the_images(what.P())
+    model, D, R = lens
     return ImageGeometry(
         frame_id=msg.header.frame_id,
         width=size[0],
@@ -115,7 +121,8 @@ def read_camera_info(msg: CameraInfo, topic: str, *, rectified: bool) -> ImageGe
         window=window,
         whole=whole,
         K=K,
-        K_raw=K_raw,
+        K_raw=None if lens is NO_LENS else K_raw,
+        rectified=rectified or lens is NO_LENS,
         P_unused=P_unused,
         D=D,
         R=R,
@@ -189,6 +196,12 @@ class _Reader:
                 f"{field} has a focal length of {focal:g} for {side} pixels: is it in pixels?",
             )
         return opencv_to_K(K)
+
+    def lens(self) -> Lens:
+        """Distortion model, D and R; NO_LENS itself where they change nothing."""
+        model, D, R = self.model(), self.D(), self.R()
+        bends = model == FISHEYE or D.any() or not np.array_equal(R, np.eye(3))
+        return (model, D, R) if bends else NO_LENS
 
     def model(self) -> str:
         """The distortion model; plumb_bob where there is none."""

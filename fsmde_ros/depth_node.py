@@ -282,7 +282,10 @@ class SurroundDepthNode(ManagedNode):
         seconds["since stamp"] = (self.get_clock().now().nanoseconds - stamped.newest_ns) / 1e9
         self._statistics.set_published(finished, seconds)
         if self._on_set is not None:
-            self._on_set(len(stamped.present), seconds)
+            self._on_set(len(output.cameras), seconds)
+        for reason in output.left_out:
+            self._statistics.left_out(finished, reason)
+            self.warn(reason.split(":")[0], f"left out of the set: {reason}")
         self._statistics.motion(output.motion_unknown, finished)
         if output.motion_unknown:
             self.warn("motion", f"ego motion is not compensated: {output.motion_unknown}")

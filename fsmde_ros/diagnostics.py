@@ -46,6 +46,8 @@ class NodeStatistics:
         self._unanswered, self._unanswered_s = 0, now_s  # sets since the last output, and the first
         self._first_out_s: float | None = None
         self._last_reason = (-WINDOW_S, "")
+        self._left_out: dict[str, float] = {}
+        self._images_left_out = 0
         self._last_full_s = now_s
         self._motion_unknown: tuple[float, str | None] = (now_s, None)
         self._doubts: tuple[str, ...] = ()
@@ -88,6 +90,12 @@ class NodeStatistics:
             if reason:
                 self._last_reason = (now_s, reason)
 
+    def left_out(self, now_s: float, reason: str) -> None:
+        """A camera was left out of a set that went out."""
+        with self._lock:
+            self._left_out[reason] = now_s
+            self._images_left_out += 1
+
     def motion(self, reason: str | None, now_s: float) -> None:
         """Whether the ego motion of a set is known; the reason if it is not."""
         with self._lock:
@@ -123,6 +131,8 @@ class NodeStatistics:
             unanswered, first_out_s = self._unanswered, self._first_out_s
             at, reason = self._last_reason
             motion_at, motion_unknown = self._motion_unknown
+            self._left_out = {r: at for r, at in self._left_out.items() if at >= since_s}
+            left_out = list(self._left_out)
         found = []
         if stalled_s:
             found.append(
@@ -131,6 +141,7 @@ class NodeStatistics:
         found += self._doubts
         if at >= since_s:
             found.append(f"set skipped: {reason}")
+        found += [f"left out of the set: {reason}" for reason in left_out]
         if resets:
             found.append(f"time went back {resets} time(s) in the last {WINDOW_S:.0f} s")
         if first_out_s is not None:  # what came before was never to come out in time
@@ -170,6 +181,8 @@ class NodeStatistics:
                     values[f"{stage} p50 [ms]"] = round(float(p50), 1)
                     values[f"{stage} p95 [ms]"] = round(float(p95), 1)
             values |= {f"dropped: {cause}": count for cause, count in sorted(self._drops.items())}
+            if self._images_left_out:
+                values["images left out of sets"] = self._images_left_out
             return values
 
     @staticmethod

@@ -40,12 +40,10 @@ def pose_doubts(camera: Camera, base_frame: str) -> list[str]:
     return [f"camera {camera.name}: {text}" for text in found]
 
 
-def image_doubts(name: str, geometry: ImageGeometry, rectifier: Rectifier | None) -> list[str]:
-    """What of a CameraInfo hardly fits its images."""
+def image_doubts(name: str, geometry: ImageGeometry, lens: Rectifier | None) -> list[str]:
+    """What of a CameraInfo hardly fits its images; lens is what rectifies them, or did."""
     found = []
-    K, which = geometry.K, "P" if geometry.K_raw is not None else "CameraInfo"
-    if geometry.K_raw is not None:
-        K, which = geometry.K_raw, "K"
+    K, which = (geometry.K, "CameraInfo") if geometry.rectified else (geometry.K_raw, "K")
     cx, cy = geometry.in_whole_image(K)[:2, 2]
     width, height = geometry.whole
     if abs(cx / width - 0.5) > OFF_CENTRE or abs(cy / height - 0.5) > OFF_CENTRE:
@@ -53,9 +51,9 @@ def image_doubts(name: str, geometry: ImageGeometry, rectifier: Rectifier | None
             f"the principal point of {which} at {cx:.0f}, {cy:.0f} is far from the middle of "
             f"{width}x{height}: is it of another size?"
         )
-    if rectifier is not None and rectifier.seen.mean() < LEAST_SEEN:
+    if lens is not None and lens.seen.mean() < LEAST_SEEN:
         found.append(
-            f"{100 * rectifier.seen.mean():.0f} % of the rectified image show anything: do D, R "
+            f"{100 * lens.seen.mean():.0f} % of the rectified image show anything: do D, R "
             f"and P fit the images?"
         )
     return [f"camera {name}: {text}" for text in found]
@@ -82,7 +80,9 @@ def image_notes(name: str, geometry: ImageGeometry, rectifier: Rectifier | None)
 def disagreement(geometry: ImageGeometry, expected: Camera) -> str | None:
     """One sentence if a rig file's camera contradicts the CameraInfo, which then counts."""
     ours = expected.resized(*geometry.whole).K
-    theirs = {"P": geometry.K} if geometry.K_raw is None else {"P": geometry.K, "K": geometry.K_raw}
+    theirs = {"P": geometry.K}
+    if not geometry.rectified:
+        theirs["K"] = geometry.K_raw
     theirs = {field: geometry.in_whole_image(K) for field, K in theirs.items()}
     if not all(_differ(K, ours, geometry.whole) for K in theirs.values()):
         return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -57,6 +58,8 @@ class SetOutput:
     cameras: dict[int, dict[str, Message]]
     """Messages by the camera's number and the topic below its name."""
     cloud: PointCloud2
+    left_out: tuple[str, ...]
+    """Why cameras of the set are not in it, a sentence each."""
     doubts: list[str]
     """What is odd about the calibrations, of all cameras seen so far."""
     news: list[str]
@@ -97,14 +100,20 @@ class Pipeline:
         return self._decoders.submit(self._prepare, index, msg, topic)
 
     def process(self, stamped: StampedSet[Future], params: NodeParams) -> SetOutput:
-        """Predict and convert one set, partial or complete; MessageError names what is wrong."""
+        """Predict and convert one set, partial or complete.
+
+        A camera whose image or calibration cannot be used is left out. MessageError says why, where
+        none is left, or where sets are to be complete (deadline_s is 0).
+        """
         started = time.monotonic()
-        images = [stamped.items[i].result() for i in stamped.present]
-        views = self._calibration.views(stamped.present)
-        images = [_fitted(image, view) for image, view in zip(images, views)]
+        images, left_out = self._usable(stamped)
+        if not images or left_out and not params.deadline_s:
+            raise next(iter(left_out.values()))
+        present = list(images)
+        images = list(images.values())
         news = [
             text
-            for i, image in zip(stamped.present, images)
+            for i, image in zip(present, images)
             for text in self._watch.look(i, image.view, image.header.frame_id)
         ]
         decoded = time.monotonic()
@@ -115,13 +124,13 @@ class Pipeline:
         depths = [depth_image(prediction, k, params) for k in range(len(images))]
         cameras = {
             index: camera_messages(prediction, k, depths[k], images[k].framed_header, params)
-            for k, index in enumerate(stamped.present)
+            for k, index in enumerate(present)
         }
         builder = self._builder(prediction, params)
         for k, messages in enumerate(cameras.values()) if params.publish_camera_points else ():
             points = builder.of_camera(prediction, depths, k)
             messages[POINTS] = cloud_msg(points, images[k].framed_header)
-        T_now_ego, reason = self._moved(stamped)
+        T_now_ego, reason = self._moved([stamped.stamps_ns[i] for i in present], stamped.newest_ns)
         header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=self._calibration.base_frame)
         cloud = cloud_msg(builder(prediction, depths, T_now_ego), header)
         finished = time.monotonic()
@@ -130,15 +139,31 @@ class Pipeline:
             "inference": inferred - decoded,
             "messages": finished - inferred,
         }
-        return SetOutput(cameras, cloud, self._watch.doubts, news, reason, seconds)
+        reasons = tuple(map(str, left_out.values()))
+        return SetOutput(cameras, cloud, reasons, self._watch.doubts, news, reason, seconds)
 
-    def _moved(self, stamped: StampedSet) -> tuple[np.ndarray | None, str | None]:
+    def _usable(
+        self, stamped: StampedSet[Future]
+    ) -> tuple[dict[int, PreparedImage], dict[int, MessageError]]:
+        """The images as the network takes them, by camera, and why one is not among them."""
+        wait([stamped.items[i] for i in stamped.present])
+        views = self._calibration.views(stamped.present)  # after: CameraInfos may come meanwhile
+        images, left_out = {}, {}
+        for i, view in zip(stamped.present, views):
+            try:
+                if isinstance(view, MessageError):
+                    raise view
+                images[i] = _fitted(stamped.items[i].result(), view)
+            except MessageError as error:
+                left_out[i] = error
+        return images, left_out
+
+    def _moved(self, stamps_ns: Sequence[int], now_ns: int) -> tuple[np.ndarray | None, str | None]:
         """T_now_ego [N, 4, 4] of the cameras in the set, or the reason why it is not known."""
         if self._motion is None:
             return None, None
         try:
-            stamps_ns = [stamped.stamps_ns[i] for i in stamped.present]
-            return self._motion.between(stamps_ns, stamped.newest_ns), None
+            return self._motion.between(stamps_ns, now_ns), None
         except MessageError as error:
             return None, str(error)
 

@@ -188,20 +188,25 @@ class Graph:
             data=array.array("B", pixels.tobytes()),
         )  # fmt: skip
 
-    def answer(self, stamps):
-        """Depth messages, depth CameraInfos and cloud of the set with these stamps."""
-        names = self.rig.names
+    def answer(self, stamps, *, without=()):
+        """Depth messages, depth CameraInfos and cloud of the set with these stamps.
+
+        without are the numbers of the cameras that have none.
+        """
+        kept = [i for i in range(len(self.rig.names)) if i not in without]
+        names, newest = [self.rig.names[i] for i in kept], max(stamps)
+        stamps = [stamps[i] for i in kept]
 
         def found(topic, stamp_ns):
             return [m for m in self.received[topic] if stamp_to_ns(m.header.stamp) == stamp_ns]
 
-        self.spin_until(lambda: found("points", max(stamps)), f"the cloud of {stamps}")
+        self.spin_until(lambda: found("points", newest), f"the cloud of {stamps}")
         outputs = []
         for kind in ("image_rect", "camera_info"):
             topics = [f"{name}/depth/{kind}" for name in names]
             self.spin_until(lambda t=topics: all(map(found, t, stamps)), f"{kind} of {stamps}")
             outputs.append([found(topic, stamp)[0] for topic, stamp in zip(topics, stamps)])
-        return *outputs, found("points", max(stamps))[0]
+        return *outputs, found("points", newest)[0]
 
     def warned(self, text):
         """Wait for a warning; {ns} in it stands for the namespace."""

@@ -233,6 +233,53 @@ def test_the_views_of_a_set_are_of_one_moment(rig):
         assert now[0] is views[0] and now[1] is not views[1]
 
 
+@pytest.mark.parametrize("move", [0.1, -3.0])
+def test_a_camera_that_tf_moves_is_where_tf_puts_it(rig, move):
+    places = {camera.name: camera.T_ego_cam.copy() for camera in rig.cameras}
+    calibration = filled(rig, lambda name, frame_id: places[name])
+    before = cameras(calibration)
+    places["back"][0, 3] += 0.001  # a mount that shakes
+    assert calibration.view(3).camera is before[3]
+    places["back"][0, 3] += move
+    now = cameras(calibration)
+    assert now[3].T_ego_cam[0, 3] == pytest.approx(before[3].T_ego_cam[0, 3] + move + 0.001)
+    assert now[:3] == before[:3]
+
+    def lost(name, frame_id):
+        raise MessageError(f"/tf: nothing is known of {name}")
+
+    calibration._extrinsics = lost  # a tree that was cleared
+    assert cameras(calibration) == now
+
+
+def test_borders_of_images_that_come_rectified_are_not_of_the_world(rig):
+    """With alpha = 1 rectified images have black borders; D beside P tells where."""
+    lens = with_distortion(rig, zoom=0.7)
+    ours = filled(rig, extrinsics_from_rig(rig))
+    theirs = filled(rig, extrinsics_from_rig(rig), rectified=True)
+    for calibration in (ours, theirs):
+        calibration.update(0, lens, "/front/camera_info")
+    expected, found = ours.view(0).fit.seen, theirs.view(0).fit.seen
+    assert 0.5 < found.mean() < 0.95
+    assert np.array_equal(found, expected)
+    assert theirs.view(1).fit.seen.mean() > 0.9
+    lens.d = [0.0] * 5  # as drivers send it that think that all is said
+    theirs.update(0, lens, "/front/camera_info")
+    assert np.array_equal(theirs.view(0).fit.seen, theirs.view(1).fit.seen)
+    lens.d = [float("nan")] * 5
+    theirs.update(0, lens, "/front/camera_info")
+    assert np.array_equal(theirs.view(0).fit.seen, theirs.view(1).fit.seen)
+
+
+def test_a_lens_that_does_not_fit_rectified_images_is_doubted_and_not_believed(rig):
+    calibration = filled(rig, extrinsics_from_rig(rig), rectified=True)
+    lens = with_distortion(rig, zoom=0.3)
+    calibration.update(0, lens, "/front/camera_info")
+    view = calibration.view(0)
+    assert any("do D, R and P fit the images?" in text for text in view.doubts)
+    assert view.fit.seen.mean() > 0.9
+
+
 def test_an_empty_frame_id_is_the_rig_files(rig):
     calibration = empty(rig, extrinsics_from_rig(rig), expected=rig)
     (msg, *_) = infos(rig)

@@ -177,7 +177,7 @@ def test_a_truncated_jpeg_every_tenth(drive):
         return shots
 
     sent = drive.send(20, truncate)
-    drive.status("Premature end of JPEG file", **{"dropped: a message could not be used": 2})
+    drive.status("Premature end of JPEG file", **{"images left out of sets": 2})
     assert drive.full(sent)
     drive.recovers()
 

@@ -79,38 +79,40 @@ def spoil(index, change):
     [
         (
             lambda image, info: setattr(image, "encoding", "yuv9"),
-            "set skipped: {ns}/front_right/image_raw: encoding 'yuv9' is not supported",
+            "left out of the set: {ns}/front_right/image_raw: encoding 'yuv9' is not supported",
         ),
         (
             lambda image, info: setattr(image, "data", image.data[:-1]),
-            "set skipped: {ns}/back/image_raw: 320x180 rgb8 with step 960 does not fit its",
+            "left out of the set: {ns}/back/image_raw: 320x180 rgb8 with step 960 does not fit its",
         ),
         (
             lambda image, info: (
                 setattr(image, "height", 90), setattr(image, "data", image.data[: 90 * 960])
             ),
-            "set skipped: {ns}/back_left/image_raw: image 320x90 contradicts its",
+            "left out of the set: {ns}/back_left/image_raw: image 320x90 contradicts its",
         ),
         (
             lambda image, info: setattr(info, "k", [0.0] * 9),
-            "set skipped: {ns}/front/camera_info: K is zero: not calibrated",
+            "left out of the set: {ns}/front/camera_info: K is zero: not calibrated",
         ),
         (
             lambda image, info: setattr(info, "k", [1.0, 0, 0, 0, 0, 0, 0, 0, 1]),
-            "set skipped: {ns}/back_right/camera_info: K is singular",
+            "left out of the set: {ns}/back_right/camera_info: K is singular",
         ),
         (
             lambda image, info: (
                 setattr(info, "d", [0.1]), setattr(info, "distortion_model", "barrel")
             ),
-            "set skipped: {ns}/front_left/camera_info: distortion model 'barrel' is not one of",
+            "left out of the set: {ns}/front_left/camera_info: distortion model 'barrel' is",
         ),
     ],
 )  # fmt: skip
-def test_a_set_that_cannot_be_used_is_skipped_and_the_node_goes_on(six, images, change, warning):
+def test_a_camera_that_cannot_be_used_is_left_out_and_named(six, images, change, warning):
     index = six.rig.names.index(warning.split("/")[1])
-    six.publish(images, edit=spoil(index, change))
+    stamps = six.publish(images, edit=spoil(index, change))
     six.warned(warning)
+    depths, _, cloud = six.answer(stamps, without=[index])
+    assert len(depths) == 5 and cloud.width
     six.publish(images)  # its images may be read before its CameraInfos
     six.answer(six.publish(images))
 

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from fsmde_core.predictor import Predictor
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig
-from fsmde_ros.conversions import camera_info_msg
+from fsmde_ros.conversions import MessageError, camera_info_msg
 from fsmde_ros.params import NodeParams
 from fsmde_ros.pipeline import Pipeline
 from fsmde_ros.sync import StampedSet
@@ -88,6 +88,27 @@ def test_images_are_taken_by_the_calibration_that_holds_when_the_set_is_complete
     wrong = [camera_info_msg(c, Header(frame_id=c.frame_id)) for c in rig.cameras]
     spoil(wrong[0])
     assert clouds(wrong) == expected
+    pipeline.close()
+
+
+@pytest.mark.parametrize("left", [0, 1, 5])
+def test_sets_that_are_to_be_complete_lack_nobody(rig, views, stub_model, left):
+    """Without a deadline one camera that cannot be used costs the set, as one that is silent."""
+    predictor = Predictor(stub_model)
+    calibration = calibration_of(rig, predictor)
+    pipeline = Pipeline(predictor, calibration)
+    for i, camera in enumerate(rig.cameras):
+        if i != left:
+            info = camera_info_msg(camera, Header(frame_id=camera.frame_id))
+            calibration.update(i, info, f"/{camera.name}/camera_info")
+    futures = [pipeline.decode(i, image_msg(view), "/image") for i, view in enumerate(views)]
+    stamped = StampedSet(tuple(range(1, 7)), tuple(futures))
+    missing = f"no CameraInfo yet from {rig.names[left]}"
+    output = pipeline.process(stamped, NodeParams())
+    assert output.left_out == (missing,) and left not in output.cameras
+    assert len(output.cameras) == 5
+    with pytest.raises(MessageError, match=missing):
+        pipeline.process(stamped, NodeParams(deadline_s=0.0))
     pipeline.close()
 
 
