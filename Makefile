@@ -24,7 +24,7 @@ endif
 
 .PHONY: demo test lint clean
 demo: $(VENV)/run-installed
-	@$(RUN) -m fsmde_ros.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
+	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: lint
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile

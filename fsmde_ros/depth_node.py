@@ -1,4 +1,18 @@
-"""The node: N synchronized cameras in, N metric depth images and one fused cloud out."""
+"""The node: N synchronized cameras in, N metric depth images and one fused cloud out.
+
+An image's way, and the thread that takes it there:
+
+    topic
+      |  intake (intake.py)    _on_image: the image to the decoders, its stamp to the RigSync
+      |  decode-0, decode-1    Pipeline.decode: RGB, rectified, of the network's size (decode.py)
+      |  intake                RigSync.add and poll: the set that is complete or late (sync/)
+      |  (no thread)           LatestSlot: a set that nobody took is replaced by the next
+      |  inference (worker.py) Pipeline.process: the network, the messages, the cloud (cloud.py)
+      |  inference             Outputs.publish
+    depth/image_rect, points
+
+The executor's thread, the process's first, has life cycle, parameters and TF.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +27,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
-from fsmde_ros.approximate import approximate_time
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
 from fsmde_ros.conversions import MessageError, stamp_to_ns
-from fsmde_ros.diagnostics import NodeStatistics, Reporter
+from fsmde_ros.diagnostics.reporter import Reporter
+from fsmde_ros.diagnostics.statistics import NodeStatistics
 from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
+from fsmde_ros.endpoints import subscribe
 from fsmde_ros.faults import sentence
 from fsmde_ros.intake import Intake, IntakeGroup
 from fsmde_ros.latency import tune_process
@@ -27,9 +42,9 @@ from fsmde_ros.names import check_names
 from fsmde_ros.outputs import Outputs
 from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
 from fsmde_ros.pipeline import Pipeline, SetOutput
-from fsmde_ros.qos import subscribe
-from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync, StampedSet
+from fsmde_ros.sync.approximate import approximate_time
+from fsmde_ros.sync.slower_clock import SlowerClock
 from fsmde_ros.worker import Worker
 
 POLL_S = 0.02  # how often deadlines are checked where no image comes in
@@ -86,7 +101,7 @@ class SurroundDepthNode(ManagedNode):
             rate_hz=p.rate,
         )
         self._sync_clock, self._handed_over = self._deadline_clock(), False
-        inputs = self._subscribe()
+        inputs, group = self._subscribe()
         self._reporter, self._reported_s = self._make_reporter(inputs), time.monotonic()
         predictor = FinitePredictor(self._predictor)
         self._pipeline = Pipeline(predictor, self._calibration, self._motion)
@@ -97,8 +112,9 @@ class SurroundDepthNode(ManagedNode):
             on_end=self._pipeline.close,
         )
         self._intake = Intake(
-            self.context,
+            self,
             inputs,
+            group,
             poll=self._on_poll,
             poll_s=POLL_S,
             on_error=lambda error: self.warn("intake", sentence(error)),
@@ -175,10 +191,11 @@ class SurroundDepthNode(ManagedNode):
             return time.monotonic_ns
         return SlowerClock(lambda: self.get_clock().now().nanoseconds, time.monotonic_ns)
 
-    def _subscribe(self) -> list[Subscription]:
+    def _subscribe(self) -> tuple[list[Subscription], IntakeGroup]:
         p = self.params
         kind, suffix = (CompressedImage, "/compressed") if p.compressed else (Image, "")
-        listen = partial(subscribe, self, group=IntakeGroup())
+        group = IntakeGroup()
+        listen = partial(subscribe, self, group=group)
         image_topics = [p.image_topic.replace("{camera}", name) + suffix for name in self._names]
         self._image_topics = [self.resolve_topic_name(topic) for topic in image_topics]
         on_image = [partial(self._on_image, i) for i in range(len(self._names))]
@@ -194,7 +211,7 @@ class SurroundDepthNode(ManagedNode):
         if isinstance(self._motion, OdometryMotion):
             depth = ODOMETRY_DEPTH
             inputs.append(listen(Odometry, p.odometry_topic, self._on_odometry, depth=depth))
-        return inputs
+        return inputs, group
 
     # Callbacks
 

@@ -2,61 +2,106 @@
 
 rclpy's executor builds its wait set anew twice for every message, from every service, timer and
 subscription of the node: a third of what a set costs without the network (docs/performance.md).
-Here it holds the inputs alone.
+Here it holds the inputs alone. That takes rclpy's private parts, all of them in InputWaitSet; where
+they are not as they were, the node's executor serves the inputs as it does others'.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.context import Context
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.node import Node
 from rclpy.subscription import Subscription
 
-from fsmde_ros.faults import join
+from fsmde_ros.faults import join, sentence
 
 
 class IntakeGroup(MutuallyExclusiveCallbackGroup):
     """The callback group of subscriptions that an Intake serves.
 
     Make them without event callbacks: an executor that waits for a reader's events wakes up with
-    every message of it (see fsmde_ros.qos for what those events would have said).
+    every message of it (see diagnostics/qos.py for what those events would have said).
     """
 
+    by_executor = False
+    """Whether the node's executor serves them."""
+
     def can_execute(self, entity) -> bool:
-        """Never."""
-        return False
+        """Never, unless there is no other way."""
+        return self.by_executor and super().can_execute(entity)
+
+
+class InputWaitSet:
+    """What rclpy has for subscriptions alone, all of it private; any Exception if that changed."""
+
+    def __init__(self, node: Node, subscriptions: Sequence[Subscription]):
+        from rclpy.impl.implementation_singleton import rclpy_implementation
+
+        self._subscriptions = tuple(subscriptions)
+        with ExitStack() as in_use:
+            for subscription in self._subscriptions:
+                in_use.enter_context(subscription.handle)
+            handle = in_use.enter_context(node.context.handle)
+            count = len(self._subscriptions)
+            self._wait_set = rclpy_implementation.WaitSet(count, 0, 0, 0, 0, 0, handle)
+            self._in_use = in_use.pop_all()
+        try:
+            list(self.wait(0, take=False))  # what it is made of shows now, not in the thread
+        except Exception:
+            self.close()
+            raise
+
+    def wait(self, timeout_ns: int, *, take: bool = True) -> Iterator[tuple[Subscription, Any]]:
+        """One message of each subscription that has one, in their order."""
+        self._wait_set.clear_entities()
+        for subscription in self._subscriptions:
+            self._wait_set.add_subscription(subscription.handle)
+        self._wait_set.wait(timeout_ns)
+        ready = self._wait_set.get_ready_entities("subscription")
+        for subscription in self._subscriptions:
+            if subscription.handle.pointer in ready and take:
+                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+                if taken is not None:
+                    yield subscription, taken[0]
+
+    def close(self) -> None:
+        """Let the subscriptions be destroyed."""
+        self._in_use.close()
 
 
 class Intake:
-    """Calls the callbacks of subscriptions, in their order, and `poll` after each round.
+    """Calls the callbacks of a node's subscriptions of one group, and `poll` after each round.
 
-    A round takes one message of every subscription that has one, and ends after poll_s seconds
-    without any. All calls come from one thread; what they raise goes to on_error and ends nothing.
+    A round takes one message of every subscription that has one, in their order, and ends after
+    poll_s seconds without any. All calls come from one thread; what they raise goes to on_error and
+    ends nothing. By the executor, messages come in its order, and poll every poll_s seconds.
     """
 
     def __init__(
         self,
-        context: Context,
+        node: Node,
         subscriptions: Sequence[Subscription],
+        group: IntakeGroup,
         *,
         poll: Callable[[], None],
         poll_s: float,
         on_error: Callable[[Exception], None],
     ):
-        self._context, self._subscriptions = context, tuple(subscriptions)
+        self._context = node.context
         self._poll, self._poll_ns, self._on_error = poll, round(poll_s * 1e9), on_error
-        self._closed = False
-        with ExitStack() as in_use:  # what fails here is the caller's, not the thread's
-            for subscription in self._subscriptions:
-                in_use.enter_context(subscription.handle)
-            in_use.enter_context(context.handle)
-            count = len(self._subscriptions)
-            wait_set = _rclpy.WaitSet(count, 0, 0, 0, 0, 0, context.handle)
-            self._in_use = in_use.pop_all()
+        self._closed, self._group = False, group
+        self._thread: threading.Thread | None = None
+        try:
+            wait_set = InputWaitSet(node, subscriptions)
+        except Exception as error:
+            node.get_logger().info(f"the executor serves the inputs, slower: {sentence(error)}")
+            group.by_executor = True
+            node.create_timer(poll_s, self._poll_by_executor, callback_group=group)
+            return
         self._thread = threading.Thread(
             target=self._run, args=(wait_set,), name="intake", daemon=True
         )
@@ -65,26 +110,27 @@ class Intake:
     def close(self) -> None:
         """Return after the round in progress; StuckError if that does not end."""
         self._closed = True
-        join(self._thread)
+        self._group.by_executor = False
+        if self._thread is not None:
+            join(self._thread)
 
-    def _run(self, wait_set) -> None:
-        with self._in_use:
+    def _poll_by_executor(self) -> None:
+        if self._closed:
+            return
+        try:
+            self._poll()
+        except Exception as error:
+            self._on_error(error)
+
+    def _run(self, wait_set: InputWaitSet) -> None:
+        try:
             while not self._closed and self._context.ok():
                 try:
-                    self._round(wait_set)
+                    for subscription, message in wait_set.wait(self._poll_ns):
+                        subscription.callback(message)
+                    self._poll()
                 except Exception as error:  # whatever it is, the next message may be better
                     if self._context.ok():
                         self._on_error(error)
-
-    def _round(self, wait_set) -> None:
-        wait_set.clear_entities()
-        for subscription in self._subscriptions:
-            wait_set.add_subscription(subscription.handle)
-        wait_set.wait(self._poll_ns)
-        ready = wait_set.get_ready_entities("subscription")
-        for subscription in self._subscriptions:
-            if subscription.handle.pointer in ready:
-                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-                if taken is not None:
-                    subscription.callback(taken[0])
-        self._poll()
+        finally:
+            wait_set.close()

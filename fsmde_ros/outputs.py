@@ -9,10 +9,10 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 
 from fsmde_ros.answers import POINTS, camera_topics
+from fsmde_ros.endpoints import advertise
 from fsmde_ros.managed import ManagedNode
 from fsmde_ros.params import NodeParams
 from fsmde_ros.pipeline import SetOutput
-from fsmde_ros.qos import advertise
 
 
 class Outputs:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from pathlib import Path
 
 PACKAGE = "fsmde_ros"
 FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """Environment variables that name Fast DDS's profile: Jazzy reads the first, Kilted the second."""
+
+
+def use_fastdds_profile() -> None:
+    """Let this process and those it starts use our Fast DDS profile, unless they have one."""
+    for variable in FASTDDS_VARIABLES:
+        os.environ.setdefault(variable, str(share_dir() / "config" / "fastdds.xml"))
 
 
 def share_dir() -> Path:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from fsmde_ros.faults import join
-from fsmde_ros.slot import LatestSlot
+from fsmde_ros.sync.slot import LatestSlot
 
 
 class Worker:

@@ -13,6 +13,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from fsmde_ros.share import FASTDDS_VARIABLES
+
 
 def generate_launch_description():
     share = FindPackageShare("fsmde_ros")
@@ -59,7 +61,7 @@ def generate_launch_description():
     # Both names: Jazzy reads the first, Kilted the second. A profile of the user's own stays.
     environment = [
         SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=profile))
-        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+        for name in FASTDDS_VARIABLES
     ]
     use_sim_time = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
     node = Node(

@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 
+from fsmde_ros.share import FASTDDS_VARIABLES
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 # Before anything opens DDS: no traffic from or to other graphs, and room for six images at once.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+for variable in FASTDDS_VARIABLES:
     os.environ[variable] = str(ROOT / "config" / "fastdds.xml")
 # Threads of torch that wait for each other sleep: spinning is slow where processes share the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -8,12 +8,12 @@ import numpy as np
 from conftest import ROOT
 
 from fsmde_core.data.nuscenes import read_keyframes
-from fsmde_ros.demo import read_output
+from fsmde_ros.tools.demo import read_output
 
 
 def demo(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "fsmde_ros.demo", *map(str, arguments)],
+        [sys.executable, "-m", "fsmde_ros.tools.demo", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from fsmde_ros.diagnostics import STAGES, NodeStatistics, Reporter, status_msg
-from fsmde_ros.gpu import gpu_memory
+from fsmde_ros.diagnostics.gpu import gpu_memory
+from fsmde_ros.diagnostics.reporter import Reporter, status_msg
+from fsmde_ros.diagnostics.statistics import STAGES, NodeStatistics
 
 
 def test_rates_are_those_of_the_last_five_seconds():

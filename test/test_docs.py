@@ -9,7 +9,7 @@ from graph import Graph
 from fsmde_core.rig import Rig
 from fsmde_ros.params import NodeParams
 from fsmde_ros.sync import RigSync
-from fsmde_ros.sync_simulation import table
+from fsmde_ros.sync.simulation import table
 
 DOCUMENT = (ROOT / "docs" / "interface.md").read_text()
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 
 from fsmde_core.rig import save_rig
-from fsmde_ros.doctor import Delivery, Machine, advice
 from fsmde_ros.share import FASTDDS_VARIABLES
+from fsmde_ros.tools.doctor import Delivery, Machine, advice
 
 FINE = Delivery("compressed", 120, (120,) * 6, (1.0, 3.0))
 LOSSY = Delivery("raw", 120, (120, 0, 0, 60, 60, 0), (1.0, 3.0))
@@ -49,7 +49,7 @@ def test_each_fault_has_its_sentence(changes, sentence):
 def test_measures_over_dds(rig, tmp_path):
     save_rig(rig, tmp_path / "rig.yaml")  # six cameras of 320x180
     result = subprocess.run(
-        [sys.executable, "-m", "fsmde_ros.doctor", "--rig", str(tmp_path / "rig.yaml"),
+        [sys.executable, "-m", "fsmde_ros.tools.doctor", "--rig", str(tmp_path / "rig.yaml"),
          "--seconds", "1"],
         cwd=ROOT, capture_output=True, text=True, timeout=100,
     )  # fmt: skip

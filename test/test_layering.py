@@ -75,9 +75,9 @@ def test_core_knows_no_ros_and_keeps_its_layers(path):
 
 def test_node_converter_and_evaluator_run_without_torch():
     code = (
-        "import sys; import fsmde_ros.depth_node, fsmde_ros.demo, fsmde_ros.bags.convert; "
-        "import fsmde_ros.doctor, fsmde_ros.view, fsmde_ros.overhead, fsmde_ros.mask; "
-        "import fsmde_core.evaluate.main; "
+        "import sys; import fsmde_ros.depth_node, fsmde_ros.tools.demo, fsmde_ros.bags.convert; "
+        "import fsmde_ros.tools.doctor, fsmde_ros.tools.view, fsmde_ros.tools.overhead; "
+        "import fsmde_ros.tools.mask; import fsmde_core.evaluate.main; "
         "print([m for m in ('torch', 'timm', 'safetensors', 'onnx') if m in sys.modules])"
     )
     result = subprocess.run(

@@ -11,7 +11,7 @@ from fsmde_core.data.sample import Sample
 from fsmde_core.geometry import make_transform
 from fsmde_core.rig import Camera, Rig, load_rig, read_body, save_rig
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
-from fsmde_ros.mask import COMPRESSED_TYPE, IMAGE_TYPES, MaskError, _image_topic, main
+from fsmde_ros.tools.mask import COMPRESSED_TYPE, IMAGE_TYPES, MaskError, _image_topic, main
 
 SIZE = 240, 136
 FRAMES = 20

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import cv2
@@ -139,6 +140,36 @@ def test_rigs_of_other_sizes(ros, rig, images, tmp_path, cameras):
             depth = depth_from_msg(msg)
             assert depth[np.isfinite(depth)].max() <= 12.0 and np.isinf(depth).any()
         assert 0 < cloud.width <= cameras * 160 * 88
+    finally:
+        graph.close()
+    assert graph.process.returncode == 0
+
+
+@pytest.mark.parametrize("wait_set", ["None", "lambda *counts: None"])
+def test_without_the_private_parts_of_rclpy_the_executor_serves_the_inputs(
+    ros, rig, images, tmp_path, wait_set
+):
+    """With a stand-in for an rclpy that does not exist yet; the executor keeps its own."""
+    code = (
+        "import fsmde_ros.depth_node as node\n"
+        "from rclpy.impl import implementation_singleton as singleton\n"
+        "class Changed:\n"
+        f"    WaitSet = {wait_set}\n"
+        "    def __getattr__(self, name, theirs=singleton.rclpy_implementation):\n"
+        "        return getattr(theirs, name)\n"
+        "singleton.rclpy_implementation = Changed()\n"
+        "raise SystemExit(node.main())"
+    )
+    part = Rig(rig.cameras[:2])
+    graph = Graph(part, tmp_path, program=(sys.executable, "-c", code))
+    try:
+        graph.warned("the executor serves the inputs, slower: ")
+        for _ in range(2):
+            graph.answer(graph.publish(images[:2]))
+        assert graph.transition(Transition.TRANSITION_DEACTIVATE)
+        assert graph.transition(Transition.TRANSITION_ACTIVATE)
+        graph.wait()
+        graph.answer(graph.publish(images[:2]))
     finally:
         graph.close()
     assert graph.process.returncode == 0

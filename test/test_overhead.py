@@ -10,7 +10,7 @@ from conftest import ROOT
 def test_the_bench_prints_and_writes_its_numbers(tmp_path):
     file = tmp_path / "overhead.json"
     result = subprocess.run(
-        [sys.executable, "-m", "fsmde_ros.overhead", "--seconds", "2", "--out", str(file)],
+        [sys.executable, "-m", "fsmde_ros.tools.overhead", "--seconds", "2", "--out", str(file)],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -24,7 +24,15 @@ def test_the_bench_prints_and_writes_its_numbers(tmp_path):
 
 def test_the_network_itself_can_run(tmp_path, model_card):
     file = tmp_path / "node.json"
-    command = [sys.executable, "-m", "fsmde_ros.overhead", "--seconds", "2", "--out", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "fsmde_ros.tools.overhead",
+        "--seconds",
+        "2",
+        "--out",
+        str(file),
+    ]
     result = subprocess.run(
         [*command, "--model", str(model_card)],
         cwd=ROOT,

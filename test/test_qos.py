@@ -8,9 +8,10 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from fsmde_ros.diagnostics.qos import unheard
+from fsmde_ros.endpoints import EndpointError, advertise, subscribe
 from fsmde_ros.managed import ManagedNode
 from fsmde_ros.params import ParameterError
-from fsmde_ros.qos import EndpointError, advertise, subscribe, unheard
 
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsmde_ros.slower_clock import SlowerClock
 from fsmde_ros.sync import RigSync
+from fsmde_ros.sync.slower_clock import SlowerClock
 
 MS = 1_000_000
 NAMES = tuple("abcdef")

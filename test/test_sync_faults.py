@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fsmde_ros.sync import RigSync
-from fsmde_ros.sync_simulation import (
+from fsmde_ros.sync.simulation import (
     DEADLINE_NS,
     NAMES,
     SLOP_NS,

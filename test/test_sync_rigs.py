@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsmde_ros.phases import Rhythm, tightest
 from fsmde_ros.sync import RigSync
-from fsmde_ros.sync_simulation import Shot, is_mixed, replay
+from fsmde_ros.sync.phases import Rhythm, tightest
+from fsmde_ros.sync.simulation import Shot, is_mixed, replay
 
 MS = 1_000_000
 START = 1_700_000_000_000 * MS

@@ -20,7 +20,7 @@ from fsmde_ros.conversions import (
     lidar_msg,
     ns_to_stamp,
 )
-from fsmde_ros.view import main
+from fsmde_ros.tools.view import main
 
 rerun = pytest.importorskip("rerun")
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from fsmde_ros.attendance import Attendance
-from fsmde_ros.phases import AGREE, LEARN, SAME, agree, groups_of_one_period, mean_phase_ns
-from fsmde_ros.triggers import (
+from fsmde_ros.sync.attendance import Attendance
+from fsmde_ros.sync.phases import AGREE, LEARN, SAME, agree, groups_of_one_period, mean_phase_ns
+from fsmde_ros.sync.triggers import (
     AHEAD,
     BEHIND,
     DUPLICATE,

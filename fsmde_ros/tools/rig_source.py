@@ -1,6 +1,6 @@
 """A rig without cameras: publishes images of a rig's size and pace, for measuring.
 
-python -m fsmde_ros.rig_source --raw --seconds 10
+python -m fsmde_ros.tools.rig_source --raw --seconds 10
 """
 
 from __future__ import annotations

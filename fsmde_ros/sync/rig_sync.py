@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from fsmde_ros import sync_report
-from fsmde_ros.attendance import Attendance
-from fsmde_ros.rig_clock import RigClock
-from fsmde_ros.triggers import Camera, Group, StampedImage, Trigger
+from fsmde_ros.sync import report
+from fsmde_ros.sync.attendance import Attendance
+from fsmde_ros.sync.rig_clock import RigClock
+from fsmde_ros.sync.triggers import Camera, Group, StampedImage, Trigger
 
 Item = TypeVar("Item")
 
@@ -152,15 +152,15 @@ class RigSync(Generic[Item]):
 
     def summary(self, now_ns: int) -> dict[str, str | int]:
         """Counts and states, by the names that stand in the diagnostics."""
-        return sync_report.summary(self, now_ns)
+        return report.summary(self, now_ns)
 
     def problems(self, now_ns: int) -> list[str]:
         """What is wrong with stamps and arrivals, one sentence each."""
-        return sync_report.problems(self, now_ns)
+        return report.problems(self, now_ns)
 
     def why_no_set(self, now_ns: int) -> str:
         """One sentence on what keeps a complete set from forming, as far as the stamps tell."""
-        return sync_report.why_no_set(self, now_ns)
+        return report.why_no_set(self, now_ns)
 
     def _next(self, now_ns: int) -> StampedSet[Item] | None:
         """The oldest set that is ready; none while an older one may still become complete."""

@@ -6,7 +6,6 @@ make demo renders a street and replays it; fsmde-demo --data <nuScenes root> rep
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import subprocess
@@ -32,11 +31,10 @@ from fsmde_ros.bags.recorder import BagRecorder
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
-from fsmde_ros.share import share_dir
+from fsmde_ros.share import use_fastdds_profile
 
 START_UP_S = 90.0  # until the node has loaded its model and subscribed
 QUIET_S = 5.0  # without output for so long after the player ended: the node is done
-FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 DRIVE_SEED = 1_000_003  # of the validation split: no shipped model was trained on it
@@ -126,9 +124,7 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str) -> Path:
 
 def _replay(out: Path, topics: dict[str, str]) -> None:
     """Node and player as processes of their own; this process records what the node publishes."""
-    profile = str(share_dir() / "config" / "fastdds.xml")
-    for variable in FASTDDS_VARIABLES:
-        os.environ.setdefault(variable, profile)
+    use_fastdds_profile()
     rig_file, bag = out / "input" / RIG_FILE, out / "input"
     rclpy.init()
     recorder = BagRecorder(out / "output", topics)

@@ -1,26 +1,14 @@
-"""What the node says of itself: rates, latencies, drops by cause, once a second."""
+"""What happens to images and sets: rates, latencies, drops by cause. Knows no ROS type."""
 
 from __future__ import annotations
 
-import re
 import threading
-import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.subscription import Subscription
-
-from fsmde_ros.gpu import gpu_memory
-from fsmde_ros.qos import unheard
-from fsmde_ros.slower_clock import SlowerClock
-from fsmde_ros.sync import RigSync
 
 WINDOW_S = 5.0  # rates, percentiles and problems are of this last time
-SILENCE_S = 2.0  # without a full set for longer, the node says why
 STALL_S, STALL_SETS = 2.0, 5  # so long nothing comes out, and so many sets were formed: an error
 NOTABLE = 0.1  # the share of the sets whose loss is worth a warning
 STAGES = ("decode", "inference", "messages", "publish", "overhead", "total", "since stamp")
@@ -196,119 +184,3 @@ def _notable_drops(formed: int, causes: Sequence[str]) -> list[str]:
         return []
     ((usual, _),) = Counter(causes).most_common(1)
     return [f"{len(causes)} of {max(formed, len(causes))} sets were dropped: {usual}"]
-
-
-def status_msg(
-    name: str, *, hardware_id: str, problems: Sequence[str], sets_out: bool, values: Mapping
-) -> DiagnosticStatus:
-    """OK without problems, WARN with problems while sets go out, ERROR with problems and none."""
-    level = DiagnosticStatus.OK
-    if problems:
-        level = DiagnosticStatus.WARN if sets_out else DiagnosticStatus.ERROR
-    return DiagnosticStatus(
-        level=level,
-        name=name,
-        message="; ".join(problems) or "running",
-        hardware_id=hardware_id,
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-    )
-
-
-class Reporter:
-    """Publishes once a second how the node does: ~/status and /diagnostics.
-
-    sync is None where another policy forms the sets; sync_clock is what its now_ns are of. inputs
-    are the node's subscriptions, outputs its publishers by name, of which "status", "diagnostics"
-    and "points" are used; model is what the status says of it; warn(about, text) logs a throttled
-    warning.
-    """
-
-    def __init__(
-        self,
-        node: Node,
-        statistics: NodeStatistics,
-        sync: RigSync | None,
-        *,
-        inputs: Sequence[Subscription],
-        outputs: Mapping[str, Publisher],
-        hardware_id: str,
-        model: Mapping[str, str],
-        motion: str,
-        warn: Callable[[str, str], None],
-        sync_clock: Callable[[], int],
-    ):
-        self._node, self._statistics, self._sync = node, statistics, sync
-        self._gpu_memory = gpu_memory(hardware_id)
-        self._inputs = inputs
-        self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
-        self._hardware_id, self._model, self._motion = hardware_id, model, motion
-
-    def report(self) -> None:
-        """Publish the status of now, and log why no full set forms."""
-        now_s = time.monotonic()
-        values = self._statistics.summary(now_s)
-        values |= self._sync.summary(self._sync_clock()) if self._sync else {}
-        values |= {"provider": self._hardware_id, **self._model}
-        values |= {"ego motion": self._motion, **self._gpu_memory()}
-        stalled = self._statistics.stalled_s(now_s) > 0
-        status = status_msg(
-            self._node.get_fully_qualified_name().lstrip("/"),
-            hardware_id=self._hardware_id,
-            problems=self._problems(now_s, images=values["images in [Hz]"] > 0),
-            sets_out=values["sets out [Hz]"] > 0 and not stalled,
-            values=values,
-        )
-        self._outputs["status"].publish(status)
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        self._outputs["diagnostics"].publish(array)
-
-    def _problems(self, now_s: float, *, images: bool) -> list[str]:
-        found = self._rivals() + self._shared_inputs()
-        clock = self._sync_clock
-        if isinstance(clock, SlowerClock) and (text := clock.problem(images=images)):
-            found.append(text)
-        silence_s = self._statistics.without_full_set_s(now_s)
-        if self._sync:
-            found += self._sync_problems(self._sync, silence_s)
-        elif silence_s > SILENCE_S:
-            found.append("no set forms (sync_policy: rig would say why)")
-            found += unheard(self._node, self._inputs)
-        if silence_s > SILENCE_S:
-            self._warn("silence", f"no full set for {silence_s:.0f} s: {'; '.join(found)}")
-        else:
-            for text in found:
-                self._warn(re.sub(r"[\d.]+", "", text), text)  # numbers change, the problem is one
-        return found + self._statistics.problems(now_s)
-
-    def _sync_problems(self, sync: RigSync, silence_s: float) -> list[str]:
-        now_ns = self._sync_clock()
-        found = sync.problems(now_ns)
-        if silence_s > SILENCE_S or sync.silent(now_ns):
-            found = found or [sync.why_no_set(now_ns)]
-            found += unheard(self._node, self._inputs)
-        return found
-
-    def _rivals(self) -> list[str]:
-        """A sentence if somebody else publishes on the topics of this node, too."""
-        topic = self._outputs["points"].topic_name
-        others = self._node.count_publishers(topic) - 1
-        if others <= 0:
-            return []
-        return [f"{topic} has {others} other publisher(s): is the node running twice?"]
-
-    def _shared_inputs(self) -> list[str]:
-        """A sentence for those publishers that share topics which one alone should publish on."""
-        topics = defaultdict(list)
-        for topic in (subscription.topic_name for subscription in self._inputs):
-            if self._node.count_publishers(topic) > 1:
-                publishers = self._node.get_publishers_info_by_topic(topic)
-                names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
-                topics[tuple(sorted(names))].append(topic)
-        found = []
-        for names, (first, *more) in topics.items():
-            which = f"{first} and {len(more)} more topics have" if more else f"{first} has"
-            found.append(
-                f"{which} {len(names)} publishers ({', '.join(names)}): a driver and a bag at once?"
-            )
-        return found

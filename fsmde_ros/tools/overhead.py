@@ -1,6 +1,6 @@
 """What the node does with six cameras at 12 Hz over DDS; by default with a model that only sleeps.
 
-python -m fsmde_ros.overhead [--model CARD] [--raw] [--seconds 60] [--minutes 30] [--out FILE.json]
+python -m fsmde_ros.tools.overhead [--model CARD] [--raw] [--seconds 60] [--minutes 30] [--out F]
 
 A source process, the node's process and this one as listener of every output. Overhead is the
 node's own count: from the arrival of a set's last image to its last output published, less
@@ -37,9 +37,9 @@ from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, load_rig
 from fsmde_core.session import SessionConfig
 from fsmde_ros import depth_node
-from fsmde_ros.diagnostics import STAGES
+from fsmde_ros.diagnostics.statistics import STAGES
 from fsmde_ros.intake import Intake, IntakeGroup
-from fsmde_ros.share import FASTDDS_VARIABLES, share_dir
+from fsmde_ros.share import share_dir, use_fastdds_profile
 
 INFERENCE_S = 0.020
 RATE_HZ = 12.0
@@ -106,9 +106,7 @@ def measure(
     seconds: float, *, raw: bool, model: Path | None = None, parameters: Sequence[str] = ()
 ) -> dict:
     """Run source and node for some time; returns the numbers that main() prints."""
-    profile = str(share_dir() / "config" / "fastdds.xml")
-    for variable in FASTDDS_VARIABLES:
-        os.environ.setdefault(variable, profile)
+    use_fastdds_profile()
     rclpy.init()
     listener, intake, counts = _listener()
     try:
@@ -118,7 +116,7 @@ def measure(
             overrides += [f"model:={model}"] if model else []
             arguments = [a for override in overrides for a in ("-p", override)]
             kind = "--node" if model else "--stubbed-node"
-            me = [sys.executable, "-m", "fsmde_ros.overhead", kind, str(record)]
+            me = [sys.executable, "-m", "fsmde_ros.tools.overhead", kind, str(record)]
             node = subprocess.Popen([*me, "--ros-args", *arguments], stderr=subprocess.PIPE)
             try:
                 sent, memory = _drive(listener, node, seconds, raw=raw)
@@ -153,7 +151,7 @@ def _listener() -> tuple[Node, Intake, Counter]:
             )
         )  # fmt: skip
     intake = Intake(
-        node.context, heard, poll=lambda: None, poll_s=LISTEN_S, on_error=lambda error: None
+        node, heard, group, poll=lambda: None, poll_s=LISTEN_S, on_error=lambda error: None
     )
     return node, intake, counts
 
@@ -162,7 +160,7 @@ def _drive(
     listener: Node, node: subprocess.Popen, seconds: float, *, raw: bool
 ) -> tuple[int, list[tuple[float, float]]]:
     """Until the source is done; returns the sets it sent and the node's memory over time."""
-    command = [sys.executable, "-m", "fsmde_ros.rig_source", "--wait", str(START_UP_S)]
+    command = [sys.executable, "-m", "fsmde_ros.tools.rig_source", "--wait", str(START_UP_S)]
     command += ["--seconds", str(seconds), "--rate", str(RATE_HZ), *(["--raw"] if raw else [])]
     source = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     memory, started = [], None

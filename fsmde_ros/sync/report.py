@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import TYPE_CHECKING
 
-from fsmde_ros.triggers import (
+from fsmde_ros.sync.triggers import (
     AHEAD,
     BEHIND,
     CLEARLY,
@@ -21,7 +21,7 @@ from fsmde_ros.triggers import (
 )
 
 if TYPE_CHECKING:
-    from fsmde_ros.sync import RigSync
+    from fsmde_ros.sync.rig_sync import RigSync
 
 WORTH_NS = 2_000_000_000  # what was wrong with a camera's last images is told for so long
 OFTEN = 2  # of a camera's last images: what happened once is no problem yet

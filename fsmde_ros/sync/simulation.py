@@ -1,6 +1,6 @@
 """Simulated rigs: our synchronization beside message_filters' on the same streams. No ROS.
 
-`python -m fsmde_ros.sync_simulation` prints the table of docs/synchronization.md. Clocks are made
+`python -m fsmde_ros.sync.simulation` prints the table of docs/synchronization.md. Clocks are made
 up, nothing sleeps. message_filters is not needed: its policy is written down here, from what is
 published of it, for comparison only.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from fsmde_ros.sync import RigSync, StampedSet
+from fsmde_ros.sync.rig_sync import RigSync, StampedSet
 
 MS = 1_000_000
 START_NS = 1_700_000_000_000 * MS

@@ -169,7 +169,7 @@ def measure(rig_file: Path, *, raw: bool, seconds: float) -> Delivery:
     """Send and count; StartUpError if the sender does not start. rclpy must be initialized."""
     rig = load_rig(rig_file)
     listener = _Listener(rig, raw=raw)
-    command = [sys.executable, "-m", "fsmde_ros.rig_source", "--rig", str(rig_file)]
+    command = [sys.executable, "-m", "fsmde_ros.tools.rig_source", "--rig", str(rig_file)]
     command += ["--seconds", str(seconds), "--wait", str(START_UP_S), *(["--raw"] if raw else [])]
     source = subprocess.Popen(
         [*command, "--ros-args", "-r", f"__ns:={listener.node.get_namespace()}"],

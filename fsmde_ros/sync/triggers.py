@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Generic, TypeVar
 
-from fsmde_ros.phases import LEARN, Phase, Rhythm, tightest
+from fsmde_ros.sync.phases import LEARN, Phase, Rhythm, tightest
 
 Item = TypeVar("Item")
 

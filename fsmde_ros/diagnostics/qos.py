@@ -1,0 +1,50 @@
+"""Why a topic is not heard: who publishes on it, of which type and with which service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.subscription import Subscription
+
+
+def unheard(node: Node, subscriptions: Sequence[Subscription]) -> list[str]:
+    """A sentence for each subscription that cannot hear: who is there, what is in the way."""
+    found = []
+    for subscription in subscriptions:
+        topic, kind = subscription.topic_name, _type_name(subscription.msg_type)
+        publishers = node.get_publishers_info_by_topic(topic)
+        if not publishers and (others := _other_transports(node, topic)):
+            found.append(f"{topic} has no publisher, {' and '.join(others)} has")
+        for publisher in publishers:
+            if publisher.topic_type != kind:
+                found.append(f"{topic} carries {publisher.topic_type}, not {kind}")
+                continue
+            compatibility, reason = qos_check_compatible(
+                publisher.qos_profile, subscription.qos_profile
+            )
+            if compatibility == QoSCompatibility.ERROR:
+                reason = reason.removeprefix("ERROR: ").rstrip(";")
+                found.append(f"{topic} is not heard, see qos_overrides: {reason}")
+    return found
+
+
+def _other_transports(node: Node, topic: str) -> list[str]:
+    """Topics with a publisher that carry the same images in another way, as image_transport does.
+
+    CAMERA/image_raw/compressed, .../theora and so on beside CAMERA/image_raw.
+    """
+    plain = topic.removesuffix("/compressed")
+    return [
+        other
+        for other, _ in node.get_topic_names_and_types()
+        if other != topic
+        and (other == plain or other.rpartition("/")[0] == plain)
+        and node.count_publishers(other)
+    ]
+
+
+def _type_name(kind: type) -> str:
+    """As the graph writes it: sensor_msgs/msg/Image."""
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"

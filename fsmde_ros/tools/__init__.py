@@ -1,0 +1,1 @@
+"""What people run beside the node: demo, doctor, viewer, masks, benchmarks."""
