@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
@@ -45,9 +46,9 @@ class InputWaitSet:
         with ExitStack() as in_use:
             for subscription in self._subscriptions:
                 in_use.enter_context(subscription.handle)
-            handle = in_use.enter_context(node.context.handle)
-            count = len(self._subscriptions)
-            self._wait_set = rclpy_implementation.WaitSet(count, 0, 0, 0, 0, 0, handle)
+            in_use.enter_context(node.context.handle)
+            counts = len(self._subscriptions), 0, 0, 0, 0, 0
+            self._wait_set = rclpy_implementation.WaitSet(*counts, node.context.handle)
             self._in_use = in_use.pop_all()
         try:
             list(self.wait(0, take=False))  # what it is made of shows now, not in the thread
@@ -100,7 +101,8 @@ class Intake:
         except Exception as error:
             node.get_logger().info(f"the executor serves the inputs, slower: {sentence(error)}")
             group.by_executor = True
-            node.create_timer(poll_s, self._poll_by_executor, callback_group=group)
+            steady = Clock(clock_type=ClockType.STEADY_TIME)  # ROS time may stand still
+            node.create_timer(poll_s, self._poll_by_executor, callback_group=group, clock=steady)
             return
         self._thread = threading.Thread(
             target=self._run, args=(wait_set,), name="intake", daemon=True

@@ -71,6 +71,10 @@ def test_the_cloud_is_the_depth_images_seen_from_base_link(six, rig, images, pre
     assert np.array_equal(rgb[0], front.image(images[0])[1 + 2 * row, 1 + 2 * column])
 
 
+def test_the_inputs_have_a_wait_set_of_their_own(six):
+    assert "the executor serves the inputs" not in six.text()
+
+
 def spoil(index, change):
     return lambda i, image, info: change(image, info) if i == index else None
 
@@ -145,9 +149,12 @@ def test_rigs_of_other_sizes(ros, rig, images, tmp_path, cameras):
     assert graph.process.returncode == 0
 
 
-@pytest.mark.parametrize("wait_set", ["None", "lambda *counts: None"])
+@pytest.mark.parametrize(
+    ("wait_set", "parameters"),
+    [("None", ()), ("lambda *counts: None", ("use_sim_time:=true",))],
+)
 def test_without_the_private_parts_of_rclpy_the_executor_serves_the_inputs(
-    ros, rig, images, tmp_path, wait_set
+    ros, rig, images, tmp_path, wait_set, parameters
 ):
     """With a stand-in for an rclpy that does not exist yet; the executor keeps its own."""
     code = (
@@ -161,7 +168,7 @@ def test_without_the_private_parts_of_rclpy_the_executor_serves_the_inputs(
         "raise SystemExit(node.main())"
     )
     part = Rig(rig.cameras[:2])
-    graph = Graph(part, tmp_path, program=(sys.executable, "-c", code))
+    graph = Graph(part, tmp_path, *parameters, program=(sys.executable, "-c", code))
     try:
         graph.warned("the executor serves the inputs, slower: ")
         for _ in range(2):
