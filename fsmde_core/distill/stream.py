@@ -70,10 +70,12 @@ class SampleStream(Dataset):
 
     def __getitem__(self, k: int) -> RigBatch:
         config, (turn, place) = self._config, divmod(k, self._config.also_every)
-        if len(self._also) and place == config.also_every - 1:
-            item, data = self._also[turn], config.also
-        else:
+        if not len(self._also):
             item, data = self._main[k], config.data
+        elif place == config.also_every - 1:
+            item, data = self._also[turn], config.also
+        else:  # counted without those of also: else a pass would skip what falls on their places
+            item, data = self._main[k - turn], config.data
         item = _with_truth(item, data)
         rng = np.random.default_rng([config.seed, 1, k])
         size = self.size(k // config.rigs_per_step)
