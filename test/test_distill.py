@@ -55,7 +55,10 @@ def street(tmp_path_factory):
     for split, streets in (("train", 2), ("val", 1)):
         samples = cache.CachedStreet(StreetDataset(split, streets, config), root / split)
         for index in range(len(samples)):
-            write_arrays(samples.file(index), **cache._packed(blocks_sample(samples, index)))
+            sample = blocks_sample(samples, index)
+            returns = np.where(np.arange(80) % 7 == 0, sample.depth_gt, 0)
+            packed = {**cache._packed(sample), **cache._packed_returns(returns)}
+            write_arrays(samples.file(index), **packed)
     return root
 
 
@@ -551,14 +554,16 @@ def test_defaults_presets_and_overrides(config_file):
         ("student.n_bins=0", "student.n_bins is 0, not positive"),
         ("losses.surface=-1", "losses.surface is -1.0, which is negative"),
         ("last_rate_share=-1", "last_rate_share is -1.0, which is negative"),
+        ("losses={kd: 1, align: false}", "align is false, but bins out of teacher_cache follow no"),
         ("augment.pixels=[0, 0]", "augment.pixels is [0.0, 0.0], not a range of positive numbers"),
         ("steps", "override 'steps' is not of the form key=value"),
         ("steps.x=1", "steps has no keys of its own"),
     ],
 )
 def test_a_typo_is_one_sentence(config_file, override, message):
+    with_teacher = {"teacher": "t.json", "teacher_cache": "c"} if "align" in override else {}
     with pytest.raises(ConfigError, match=re.escape(message)):
-        load_config(config_file(), [override])
+        load_config(config_file(**with_teacher), [override])
 
 
 @pytest.mark.parametrize("loss", ["sky", "surface"])
