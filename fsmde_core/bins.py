@@ -38,6 +38,9 @@ class BinOutput:
     surface_logits: Tensor | None = None
     """[V, h, w], logits of the probability that there is a surface within reach at all, and no sky;
     None for a network that does not say."""
+    far_share: Tensor | None = None
+    """[V, H, W] in (0, 1), where each pixel lies between the cells around it, see on_a_side; None
+    for a network that upsamples its depth bilinearly."""
 
 
 def full_precision(device_type: str) -> AbstractContextManager:
@@ -92,13 +95,36 @@ def on_a_side(
     (0) towards the farthest (1), in log depth. sides [V, s s, h, w] are logits of that share for
     the s x s pixels of each cell, s the stride; surface likewise those of there being a surface.
     """
-    logs = output.depth.log()[:, None]
+    far_share, surface = (F.pixel_shuffle(maps, stride)[:, 0].float() for maps in (sides, surface))
+    far_share = far_share.sigmoid()
+    near, far, confidence = _upsampled([*_around(output.depth), output.confidence], size)
+    return replace(
+        output,
+        depth=_between(near, far, far_share),
+        confidence=confidence,
+        surface_logits=surface,
+        far_share=far_share,
+    )
+
+
+def at_pixels(depth: Tensor, size: tuple[int, int], far_share: Tensor | None = None) -> Tensor:
+    """Depth [V, h, w] of cells at size (H, W), as the network with that far_share upsamples its
+    own; [V, H, W]."""
+    if far_share is None:
+        return _upsampled([depth], size)[0]
+    return _between(*_upsampled(_around(depth), size), far_share)
+
+
+def _around(depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Log of the nearest and of the farthest depth of the 3 x 3 cells around each, [V, h, w]."""
+    logs = depth.log()[:, None]
     near = -F.max_pool2d(-logs, 3, stride=1, padding=1)
     far = F.max_pool2d(logs, 3, stride=1, padding=1)
-    near, far, confidence = _upsampled([near[:, 0], far[:, 0], output.confidence], size)
-    share, surface = (F.pixel_shuffle(maps, stride)[:, 0].float() for maps in (sides, surface))
-    depth = torch.exp(near + share.sigmoid() * (far - near))
-    return replace(output, depth=depth, confidence=confidence, surface_logits=surface)
+    return near[:, 0], far[:, 0]
+
+
+def _between(near: Tensor, far: Tensor, far_share: Tensor) -> Tensor:
+    return torch.exp(near + far_share * (far - near))
 
 
 def _upsampled(maps: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, ...]:

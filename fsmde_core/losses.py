@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsmde_core.bins import full_precision
+from fsmde_core.bins import at_pixels, full_precision
 
 MEAN_WEIGHT = 0.15  # AdaBins' share of a common scale in SILog; 0 would forgive any scale
 LEAST_PROBABILITY = 1e-6  # of a bin into which none of the teacher's falls
@@ -74,29 +74,31 @@ def bin_likelihood_loss(
 
     Losses of the expected depth leave open which bins it is made of: networks trained with nothing
     else spread it over near and far ones, and their probabilities teach nobody. A depth between two
-    centres belongs to both, in proportion, in logs. The gradient reaches the logits only.
-    bin_logits [..., N, Z, h, w]; bin_centers [..., N, Z]; depth_gt and valid [..., N, h, w].
-    scale_invariant: the truth is first scaled to what the rig's expected depth is on the mean.
+    centres belongs to both, in proportion, in logs; one beyond the last centre belongs to the last
+    bin, one before the first to the first. The gradient reaches the logits only.
+    bin_logits [..., N, Z, h, w]; bin_centers [..., N, Z]; depth_gt and valid [..., N, H, W], H and
+    W multiples of h and w: all of a cell's pixels count. scale_invariant: the truth is first scaled
+    to what the rig's expected depth is on the mean.
     """
     with full_precision(bin_logits.device.type):
         log_probs = bin_logits.float().log_softmax(dim=-3)
         logs = bin_centers.detach().float().log()
+        depth_gt, valid = (_by_cell(maps, log_probs.shape[-2:]) for maps in (depth_gt, valid))
         place = torch.where(valid, depth_gt.float(), torch.ones((), device=valid.device)).log()
         if scale_invariant:
             with torch.no_grad():
-                depth = _expected(log_probs.exp(), logs.exp())
+                depth = _expected(log_probs.exp(), logs.exp()).flatten(-2)[..., None, :]
                 errors = _log_errors(depth, depth_gt, valid)
                 place = place + _masked_mean(errors, valid.flatten(-3))[..., None, None, None]
-        place = place.flatten(-2).contiguous()
-        above = torch.searchsorted(logs.contiguous(), place).clamp(1, logs.shape[-1] - 1)
-        lower, upper = logs.gather(-1, above - 1), logs.gather(-1, above)
+        above = torch.searchsorted(logs.contiguous(), place.flatten(-2).contiguous())
+        above = above.clamp(1, logs.shape[-1] - 1)
+        lower, upper = (logs.gather(-1, i).view_as(place) for i in (above - 1, above))
         share = ((place - lower) / (upper - lower)).clamp(0, 1)
-        below, above = (
-            log_probs.flatten(-2).gather(-2, bins[..., None, :]).squeeze(-2)
-            for bins in (above - 1, above)
-        )
-        likelihood = (1 - share) * below + share * above
-        return -_masked_mean(likelihood.flatten(-2), valid.flatten(-3)).mean()
+        above = above.view_as(place)
+        log_probs = log_probs.flatten(-2)  # [..., N, Z, h w]
+        likelihood = (1 - share) * log_probs.gather(-2, above - 1)
+        likelihood = likelihood + share * log_probs.gather(-2, above)
+        return -_masked_mean(likelihood.flatten(-3), valid.flatten(-3)).mean()
 
 
 def sky_loss(depth: Tensor, sky: Tensor, far_m: Tensor) -> Tensor:
@@ -144,6 +146,8 @@ def aligned_logits(
     bin_centers: Tensor,
     depth_gt: Tensor,
     valid: Tensor,
+    *,
+    far_share: Tensor | None = None,
 ) -> Tensor:
     """What the teacher says, as logits [..., N, Z, h, w] of the student's bins.
 
@@ -153,11 +157,12 @@ def aligned_logits(
     metres; then what each of its bins has of the probability goes to the student's bins that lie
     there. teacher_logits [..., N, Z, h, w]; teacher_centers [..., N, Z] and bin_centers
     [..., N, Z'], the student's, in metres; depth_gt and valid [..., N, H, W]; without a valid pixel
-    the factor is one. No gradient.
+    the factor is one. far_share [..., N, H, W]: how the student upsamples depth, see at_pixels;
+    without, bilinearly. No gradient.
     """
     with torch.no_grad(), full_precision(depth_gt.device.type):
         probs, centers = teacher_logits.float().softmax(dim=-3), teacher_centers.float()
-        depth = _resized(_expected(probs, centers), depth_gt.shape[-2:])
+        depth = _at_pixels(_expected(probs, centers), depth_gt.shape[-2:], far_share)
         errors = _log_errors(depth, depth_gt, valid)
         logs = centers.log() - _masked_mean(errors, valid.flatten(-3))[..., None, None]
         moved = _overlaps(logs, bin_centers.float().log()) @ probs.flatten(-2)
@@ -182,18 +187,24 @@ def _overlaps(logs: Tensor, onto: Tensor) -> Tensor:
 
 
 def cross_interaction_loss(
-    bin_centers: Tensor, teacher_logits: Tensor, depth_gt: Tensor, valid: Tensor
+    bin_centers: Tensor,
+    teacher_logits: Tensor,
+    depth_gt: Tensor,
+    valid: Tensor,
+    *,
+    far_share: Tensor | None = None,
 ) -> Tensor:
     """SILog of the teacher's probabilities times the student's centres, the second part of CKD.
 
     bin_centers [..., N, Z] in metres; teacher_logits [..., N, Z, h, w]; depth_gt and valid
-    [..., N, H, W], to whose size the depth is upsampled. The gradient reaches the student's centres
+    [..., N, H, W], to whose size the depth is upsampled as the student does its own: far_share
+    [..., N, H, W], see at_pixels; without, bilinearly. The gradient reaches the student's centres
     only: what the teacher calls bin k must be where the ground truth is.
     """
     with full_precision(bin_centers.device.type):
         teacher_probs = teacher_logits.detach().float().softmax(dim=-3)
         depth = _expected(teacher_probs, bin_centers.float())
-        return silog_loss(_resized(depth, depth_gt.shape[-2:]), depth_gt, valid)
+        return silog_loss(_at_pixels(depth, depth_gt.shape[-2:], far_share), depth_gt, valid)
 
 
 def relative_depth_loss(
@@ -254,11 +265,19 @@ def _expected(bin_probs: Tensor, bin_centers: Tensor) -> Tensor:
     return (bin_probs * bin_centers[..., None, None]).sum(dim=-3)
 
 
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def _at_pixels(depth: Tensor, size: tuple[int, int], far_share: Tensor | None) -> Tensor:
     """[..., h, w] to [..., H, W], as the student upsamples its depth."""
-    flat = maps.reshape(-1, 1, *maps.shape[-2:])
-    flat = F.interpolate(flat, size=tuple(size), mode="bilinear", align_corners=False)
-    return flat.reshape(*maps.shape[:-2], *size)
+    if far_share is not None:
+        far_share = far_share.detach().float().reshape(-1, *size)
+    flat = at_pixels(depth.reshape(-1, *depth.shape[-2:]), tuple(size), far_share)
+    return flat.reshape(*depth.shape[:-2], *size)
+
+
+def _by_cell(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """The pixels of each of h x w cells: [..., H, W] to [..., pixels of a cell, h w]."""
+    rows, columns = size
+    cells = maps.unflatten(-1, (columns, -1)).unflatten(-3, (rows, -1))
+    return cells.movedim((-3, -1), (-4, -3)).flatten(-4, -3).flatten(-2)
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fsmde_core.data import augment
 from fsmde_core.data.augment import (
     AugmentConfig,
     as_camera_sees,
@@ -18,7 +19,9 @@ from fsmde_core.data.augment import (
     turned,
 )
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.bin_map import BinMap
 from fsmde_core.geometry import invert_transform, project, transform_points, unproject
+from fsmde_core.rig import Camera
 
 
 def pixel_of(point_ego, camera):
@@ -36,6 +39,17 @@ def test_a_mirrored_world_lands_in_the_mirrored_image(rig, views):
     assert np.isclose(mirror_depth, depth)
     assert np.array_equal(image[:, 0], views[1][0][:, -1])
     assert np.isclose(mirror.azimuth_rad, -camera.azimuth_rad)
+
+
+def test_a_mirrored_lens_leans_the_other_way(rig):
+    """A point's pixel in the mirror world is the mirrored pixel of its twin, also with a skew."""
+    for skew in (-30.0, 12.0):
+        camera = replace(rig.cameras[1], K=rig.cameras[1].K + [[0, skew, 0], [0, 0, 0], [0, 0, 0]])
+        mirror, _ = mirrored(camera, np.zeros((180, 320, 3), np.uint8))
+        for x, y, z in ((12.0, -9.0, 1.0), (8.0, -14.0, 6.0)):
+            pixel, _ = pixel_of([x, y, z], camera)
+            mirror_pixel, _ = pixel_of([x, -y, z], mirror)
+            assert np.allclose(mirror_pixel, [camera.width - pixel[0], pixel[1]])
 
 
 def test_a_crop_and_resize_keeps_points_on_their_pixels(rig, views):
@@ -128,6 +142,20 @@ def test_a_poorer_camera_shows_the_same_scene_in_other_colours(views):
     assert means.std(axis=0).min() > 5
     again = as_camera_sees(image, np.random.default_rng(3), strength=1.0)
     assert np.array_equal(again, shown[3])
+
+
+def test_jpeg_takes_from_each_colour_what_a_cameras_does():
+    """JPEG keeps brightness and coarse colour: of fine detail red (0.30 of the brightness) loses
+    less than blue (0.11), green (0.59) the least."""
+    rng = np.random.default_rng(0)
+    lost = []
+    for channel in range(3):
+        image = np.full((96, 128, 3), 128, np.uint8)
+        image[..., channel] = rng.integers(64, 192, (96, 128))
+        seen = as_camera_sees(image, np.random.default_rng(3), strength=1e-3)
+        lost.append(np.abs(seen.astype(int) - image)[..., channel].mean())
+    red, green, blue = lost
+    assert green < red < 0.9 * blue
 
 
 NOTHING = AugmentConfig(mirror_probability=0.0, smallest_crop=1.0, colour_strength=0.0)
@@ -249,27 +277,91 @@ def test_a_turn_moves_all_cameras_alike(item):
     assert np.allclose(change[0][2], [0, 0, 1, 0])
 
 
-@pytest.mark.parametrize("size", [(320, 180), (180, 180), (320, 96)])
-def test_a_teachers_bins_follow_the_pixels_and_the_focal_length(item, views, size):
+def taught(item, views, *, spread=0.07):
+    """The item as a teacher at half its size knows it, and that teacher's mean depths [6, 22, 40].
+
+    Its bins lie where a lens of its own puts them; spread is its doubt in log depth.
+    """
     depth_gt = np.stack([depth for _, depth in views]).astype(np.float32)
     depth_gt[depth_gt == 0] = 150
     edges = np.geomspace(0.5, 200, 65)
     centers = np.sqrt(edges[1:] * edges[:-1])[None] * item.K[:, 0, 0, None] / 500 * 160 / 320
     seen = depth_gt[:, 2::4, 2::4]  # what a teacher at half the size has at its stride of 4
     seen = np.stack([cv2.resize(d, (40, 22), interpolation=cv2.INTER_NEAREST) for d in seen])
-    off = np.log(seen[:, None] / centers[..., None, None])
-    taught = replace(
+    off = np.log(seen[:, None] / centers[..., None, None]) / spread
+    logits = (-0.5 * off**2).astype(np.float32)
+    item = replace(
         item, depth_gt=depth_gt, valid=depth_gt > 0,
-        teacher_logits=(-50 * off**2).astype(np.float32), teacher_centers=centers,
+        teacher_logits=logits, teacher_centers=centers.astype(np.float32),
     )  # fmt: skip
+    return item, mean_depth(logits, centers)
+
+
+def probabilities(logits):
+    probs = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return probs / probs.sum(axis=1, keepdims=True)
+
+
+def mean_depth(logits, centers):
+    return (probabilities(logits) * centers[..., None, None]).sum(axis=1)
+
+
+@pytest.mark.parametrize("size", [(320, 180), (180, 180), (320, 96)])
+def test_a_teachers_bins_follow_the_pixels_and_stay_where_they_lie(item, views, size):
+    item, _ = taught(item, views)
     config = replace(NOTHING, smallest_crop=0.5, mirror_probability=1.0)
     rng = np.random.default_rng(3)
-    cut = augmented(taught, config, size=size, rng=rng, dense=True)
+    cut = augmented(item, config, size=size, rng=rng, dense=True)
     assert cut.teacher_logits.shape == (6, 64, size[1] // 4, size[0] // 4)
-    probs = np.exp(cut.teacher_logits - cut.teacher_logits.max(axis=1, keepdims=True))
-    probs /= probs.sum(axis=1, keepdims=True)
-    depth = (probs * cut.teacher_centers[..., None, None]).sum(axis=1)
-    error = np.abs(np.log(depth / cut.depth_gt[:, 2::4, 2::4]))
-    assert np.median(error) < 0.03  # a bin is 0.09 wide; a shift by one would show
     zoom = cut.K[:, 0, 0] / item.K[:, 0, 0]
     assert zoom.max() > 1.3
+    assert np.array_equal(cut.teacher_centers, item.teacher_centers)  # of six lenses alike
+    near = cut.depth_gt[:, 2::4, 2::4] < 30  # the last bin is at 45 m: beyond it none is right
+    depth = mean_depth(cut.teacher_logits, cut.teacher_centers)
+    error = np.log(depth / cut.depth_gt[:, 2::4, 2::4])[near]
+    assert np.median(np.abs(error)) < 0.03  # a bin is 0.09 wide; a shift by one would show
+
+
+@pytest.mark.parametrize("spread", [0.07, 0.5])
+@pytest.mark.parametrize("share", [0.5, 0.75, 0.9])
+def test_a_crop_teaches_the_same_depths_far_and_near(item, views, share, spread):
+    item, before = taught(item, views, spread=spread)
+    view = augment._View.of(item, 0)
+    width, height = round(320 * share), round(176 * share)
+    window = (160 - width // 2, 90 - height // 2, width, height)
+    bins = view.cropped(window, (320, 176), dense=True).bins
+    mean = mean_depth(bins.logits[None], bins.centers[None])[0]
+    scale = 40 / 320, 22 / 180
+    rows, columns = (
+        (start + (np.arange(n) + 0.5) * side / n) * s - 0.5
+        for start, side, n, s in (
+            (window[1], height, 44, scale[1]),
+            (window[0], width, 80, scale[0]),
+        )
+    )
+    expected = cv2.remap(
+        before[0].astype(np.float32),
+        *(m.astype(np.float32) for m in np.meshgrid(columns, rows)),
+        cv2.INTER_LINEAR,
+    )
+    nearest, farthest = np.quantile(expected, [0.1, 0.9])
+    for part in (expected <= nearest, expected >= farthest):
+        assert abs(mean[part].mean() / expected[part].mean() - 1) < 0.005  # was 16 % too far
+    assert np.abs(mean / expected - 1).mean() < 0.002  # OpenCV knows 32nds of a pixel
+
+
+def test_a_crop_loses_no_probability(item, views):
+    item, _ = taught(item, views, spread=0.3)
+    view = augment._View.of(item, 0)
+    # all of the image at another size: what each bin has over the image stays
+    bins = view.cropped((0, 0, 320, 180), (640, 360), dense=True).bins
+    had = probabilities(item.teacher_logits[:1])[0].mean(axis=(1, 2))
+    assert np.allclose(np.exp(bins.logits).sum(axis=0), 1, atol=1e-4)
+    assert np.allclose(np.exp(bins.logits).mean(axis=(1, 2)), had, rtol=0.05, atol=1e-4)
+    # and an edge is two surfaces, none in between
+    step = np.full((1, 64, 2, 2), -30.0, np.float32)
+    step[0, 10, :, 0] = step[0, 50, :, 1] = 0.0
+    sharp = BinMap(step[0], np.geomspace(0.5, 200, 64).astype(np.float32))
+    camera = Camera("c", "c", 8, 8, np.diag([8.0, 8.0, 1.0]), np.eye(4))
+    between = np.exp(sharp.seen_by(camera, camera.resized(32, 32), window=(0, 0, 8, 8)).logits)
+    assert np.allclose(between[[10, 50]].sum(axis=0), 1, atol=1e-4)

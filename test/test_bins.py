@@ -1,6 +1,6 @@
 import torch
 
-from fsmde_core.bins import BinHead, BinOutput, expected_depth, on_a_side
+from fsmde_core.bins import BinHead, BinOutput, at_pixels, expected_depth, on_a_side, upsampled
 
 
 def head(n_bins=64):
@@ -72,3 +72,15 @@ def test_a_pixel_lies_on_one_side_of_an_edge_and_never_between():
     assert torch.equal(sharp.surface_logits[0, 6] > 0, true_far)
     undecided = on_a_side(output, 0 * sides, sides, (12, 24), stride=4).depth
     assert 4 <= undecided.min() and undecided.max() <= 40
+
+
+def test_any_depth_of_cells_is_upsampled_as_the_networks_own():
+    torch.manual_seed(0)
+    depth, sides = 1 + 50 * torch.rand(2, 3, 6), torch.randn(2, 16, 3, 6)
+    output = BinOutput(torch.empty(0), torch.empty(0), depth, torch.ones(2, 3, 6))
+    sharp = on_a_side(output, sides, sides, (12, 24), stride=4)
+    assert torch.allclose(at_pixels(depth, (12, 24), sharp.far_share), sharp.depth)
+    twice = at_pixels(2 * depth, (12, 24), sharp.far_share)
+    assert torch.allclose(twice, 2 * sharp.depth, rtol=1e-4)
+    plain = upsampled(output, (12, 24))
+    assert torch.allclose(at_pixels(depth, (12, 24), plain.far_share), plain.depth)

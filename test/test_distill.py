@@ -16,6 +16,7 @@ from blocks import render_blocks
 from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill import main as distill
@@ -27,14 +28,14 @@ from fsmde_core.distill.config import (
     LossConfig,
     load_config,
 )
-from fsmde_core.distill.state import CHECKPOINT, new_state, update_average
+from fsmde_core.distill.state import CHECKPOINT, moving_average, new_state
 from fsmde_core.distill.step import ring_pairs
 from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
 from fsmde_core.files import write_arrays
 from fsmde_core.predictor import Predictor
 from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
-from fsmde_core.student import StudentDepthNet
+from fsmde_core.student import StudentConfig, StudentDepthNet
 
 TINY = {
     "student": {"input_width": 64, "input_height": 32, "decoder_channels": 16, "n_bins": 8},
@@ -54,7 +55,10 @@ def street(tmp_path_factory):
     for split, streets in (("train", 2), ("val", 1)):
         samples = cache.CachedStreet(StreetDataset(split, streets, config), root / split)
         for index in range(len(samples)):
-            write_arrays(samples.file(index), **cache._packed(blocks_sample(samples, index)))
+            sample = blocks_sample(samples, index)
+            returns = np.where(np.arange(80) % 7 == 0, sample.depth_gt, 0)
+            packed = {**cache._packed(sample), **cache._packed_returns(returns)}
+            write_arrays(samples.file(index), **packed)
     return root
 
 
@@ -91,6 +95,10 @@ def weights(out, which="student"):
     return torch.load(out / CHECKPOINT, weights_only=True)[which]
 
 
+def events(out):
+    return EventAccumulator(str(out / "tensorboard")).Reload()
+
+
 def same(a, b, **tolerance):
     return all(torch.allclose(a[k].double(), b[k].double(), **tolerance) for k in a)
 
@@ -106,10 +114,10 @@ def test_a_finished_run_leaves_a_model_that_runs_without_torch(config_file, tmp_
     prediction = Predictor(out / "student.json")([image for image, _ in views], rig)
     assert [depth.shape for depth in prediction.depth] == 6 * [(32, 32)]
     assert all((depth > 0).all() for depth in prediction.depth)
-    events = EventAccumulator(str(out / "tensorboard")).Reload()
-    assert [e.step for e in events.Scalars("train/silog")] == [1, 2, 3, 4]
-    assert [e.step for e in events.Scalars("val/abs_rel")] == [2, 4]
-    assert len(events.Images("val/images")) == 2
+    curves = events(out)
+    assert [e.step for e in curves.Scalars("train/silog")] == [1, 2, 3, 4]
+    assert [e.step for e in curves.Scalars("val/abs_rel")] == [2, 4]
+    assert len(curves.Images("val/images")) == 2
 
 
 def test_interrupted_and_resumed_is_the_same_run(config_file, tmp_path, capsys):
@@ -136,8 +144,27 @@ def test_samples_that_came_since_are_said(config_file, street, tmp_path, capsys)
     assert "with 4 samples instead of 3, in another order" in capsys.readouterr().out
 
 
-def test_two_processes_learn_what_one_does(config_file, tmp_path):
-    config = config_file(frozen_norm="all")  # statistics of batch norms are each process's own
+@pytest.fixture(scope="session")
+def any_teacher(tmp_path_factory):
+    """The card of a network that was never trained."""
+    torch.manual_seed(1)
+    card = tmp_path_factory.mktemp("any") / "teacher.json"
+    config = StudentConfig(decoder_channels=16, n_bins=8, input_width=64, input_height=32)
+    network = StudentDepthNet(config)
+    torch.nn.init.normal_(network.head.logits.weight)
+    save_student(network, card, config=config, description="", licence="", provisional=True)
+    return card
+
+
+@pytest.mark.parametrize("losses", [{}, {"bins": 1.0, **CKD_VRKD}], ids=["supervised", "ckd_vrkd"])
+def test_two_processes_learn_what_one_does(config_file, street, any_teacher, tmp_path, losses):
+    data = {"train": str(street / "train"), "val": str(street / "val"), "workers": 0}
+    also = {"train": str(street / "train"), "truth": "none"}  # on one of them nothing is valid
+    with_teacher = {"teacher": str(any_teacher), "also": also, "also_every": 2} if losses else {}
+    config = config_file(  # statistics of batch norms are each process's own
+        frozen_norm="all", losses={"silog": 1.0, **losses}, data=data, rigs_per_step=4,
+        **with_teacher,
+    )  # fmt: skip
     assert run(config, tmp_path / "one", "--until", "2") == 0
     command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config)]
     command += ["--out", str(tmp_path / "two"), "--accelerator", "cpu", "--devices", "2"]
@@ -149,6 +176,11 @@ def test_two_processes_learn_what_one_does(config_file, tmp_path):
     assert same(one, two, rtol=0, atol=2e-5)
     initial = new_state(load_config(config), torch.device("cpu")).student.state_dict()
     assert not same(initial, two, rtol=0, atol=2e-5)
+    first, second = (
+        [e.value for e in events(tmp_path / out).Scalars("train/gradient")]
+        for out in ("one", "two")
+    )
+    assert first == pytest.approx(second, rel=1e-3) and min(first) > 0.1
 
 
 def test_all_rigs_of_a_step_have_one_size_and_steps_have_many(config_file):
@@ -177,6 +209,109 @@ def test_a_run_over_shapes_learns_depth_sky_and_surfaces(
     (metrics,) = json.loads((out / "student.json").read_text())["metrics"].values()
     assert 0.3 < metrics["surface"] <= 1
     assert f"surface {metrics['surface']:.4f}" in capsys.readouterr().out
+
+
+def random_rig(cameras=2, *, height=32, width=64):
+    """Images, K and poses of one rig, and depths of it."""
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (1, cameras, height, width, 3), dtype=torch.uint8)
+    K = torch.tensor([[50.0, 0, 32], [0, 50, 16], [0, 0, 1]]).expand(1, cameras, 3, 3)
+    depth_gt = 1 + 20 * torch.rand(1, cameras, height, width)
+    return (images, K, torch.eye(4).expand(1, cameras, 4, 4)), depth_gt
+
+
+def step_of(config_file, **changes):
+    """A step with a student at its start."""
+    config = load_config(config_file(teacher="t.json", **changes))
+    student = new_state(config, torch.device("cpu")).student.eval()
+    return step.DistillStep(student, config.losses, config.student)
+
+
+SUPERVISED = {"silog": 1.0, "log_l1": 0.5, "abs_rel": 0.25, "bins": 2.0}
+
+
+def test_the_total_is_supervised_and_ckd_and_vrkd(config_file):
+    distill_step = step_of(config_file, losses={**SUPERVISED, **CKD_VRKD, "align": False})
+    weights, (views, depth_gt) = distill_step.losses, random_rig()
+    mask = depth_gt < 0
+    logits, centers = torch.randn(1, 2, 8, 8, 16), torch.arange(1.0, 9).expand(1, 2, 8)
+    losses = distill_step(*views, depth_gt, ~mask, mask, logits, centers)
+    output = distill_step.student(*views)
+    truth = step.known_truth(depth_gt, ~mask, None, mask, 200.0)
+    teaching = step.taught(output, logits, centers, truth, align=False)
+    supervised, parts = step.supervised_loss(output, truth, weights)
+    ckd, ckd_parts = step.ckd_loss(output, teaching, truth, weights)
+    vrkd, vrkd_parts = step.vrkd_loss(output, teaching, ring_pairs(views[2]), weights)
+    assert list(parts) == list(SUPERVISED)
+    assert list(ckd_parts) == ["kd", "cross", "relative"] and list(vrkd_parts) == ["vrkd"]
+    expected = {**SUPERVISED, **CKD_VRKD}
+    by_hand = sum(expected[name] * losses[name] for name in expected)
+    assert losses["total"].item() == pytest.approx(by_hand.item(), rel=1e-5)
+    assert (supervised + ckd + vrkd).item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_the_own_vehicle_teaches_no_depth(config_file):
+    losses = {**SUPERVISED, **CKD_VRKD, "surface": 1.0, "sky": 1.0}
+    distill_step, (views, depth_gt) = step_of(config_file, losses=losses), random_rig()
+    mask = torch.zeros(depth_gt.shape, dtype=torch.bool)
+    mask[:, :, 20:] = True  # the bonnet, where LiDAR hits it
+    logits, centers = torch.randn(1, 2, 8, 8, 16), torch.arange(1.0, 9).expand(1, 2, 8)
+    seen = [
+        distill_step(*views, truth, truth > 0, mask, logits, centers, sky=mask & False)
+        for truth in (depth_gt, depth_gt.where(~mask, torch.tensor(0.4)), depth_gt.where(~mask, 0))
+    ]
+    for name in (*SUPERVISED, *CKD_VRKD, "surface", "sky", "total"):
+        assert len({losses[name].item() for losses in seen}) == 1, name
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
+def test_a_scale_invariant_teacher_stays_at_the_rigs_median(config_file, scale):
+    """Its loss pulls the rig's depths to where their median is in the middle of the bins, whatever
+    the metres are."""
+    losses = {"silog": 1.0, "bins": 1.0, "scale_invariant": True}
+    distill_step, (views, depth_gt) = step_of(config_file, losses=losses), random_rig()
+    relative = 10 * depth_gt / depth_gt.median()
+
+    def silog(drift):
+        output = distill_step.student(*views)
+        distill_step.student.forward = lambda *_: replace(output, depth=drift * relative)
+        loss = distill_step(*views, scale * depth_gt, depth_gt > 0, depth_gt < 0)["silog"].item()
+        del distill_step.student.forward
+        return loss
+
+    assert silog(1.0) < 0.1
+    assert silog(1.6) > 1 and silog(1 / 1.6) > 1  # nothing held it
+    assert silog(1.6) == pytest.approx(silog(1 / 1.6), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+def test_what_lies_beyond_reach_and_bins_is_told(config_file, kind):
+    losses = {"silog": 1.0, "bins": 1.0}
+    distill_step, (views, depth_gt) = step_of(config_file, losses=losses), random_rig()
+    depth_gt[0, 0, :, 32:] = 150.0  # at 50 pixels focal length the bins end at 20 m
+    depth_gt[0, 1, :16] = 250.0
+    depth_gt[0, 1, 16:] = 15.0
+    depth_gt[0, 0, :, :32] = 15.0
+    valid = torch.ones(depth_gt.shape, dtype=torch.bool)
+    if kind == "sparse":
+        valid[:, :, ::2] = False
+    told = distill_step(*views, depth_gt, valid, valid & False)
+    assert told["beyond_reach"].item() == pytest.approx(1 / 4)
+    assert told["beyond_bins"].item() == pytest.approx(1 / 3)
+    assert told["total"].item() == pytest.approx((told["silog"] + told["bins"]).item())
+    nothing = distill_step(*views, depth_gt, valid & False, valid & False)
+    assert nothing["beyond_reach"] == nothing["beyond_bins"] == 0
+
+
+@pytest.mark.parametrize("depth_m", [30.0, 199.0])
+def test_truth_beyond_the_last_bin_is_of_the_last_bin(config_file, depth_m):
+    distill_step, (views, depth_gt) = step_of(config_file, losses={"bins": 1.0}), random_rig()
+    depth_gt[:] = depth_m
+    output = distill_step.student(*views)
+    losses = distill_step(*views, depth_gt, depth_gt > 0, depth_gt < 0)
+    assert losses["beyond_bins"] == 1 and losses["beyond_reach"] == 0
+    last = -output.bin_logits.log_softmax(dim=2)[:, :, -1].mean()
+    assert losses["bins"].item() == pytest.approx(last.item(), rel=1e-4)
 
 
 def wide_camera(config_file, depth_m, *, sky=False):
@@ -223,6 +358,18 @@ def test_the_stream_is_endless_shuffled_and_the_same_every_time(config_file):
         assert np.array_equal(ours.images, theirs.images) and np.array_equal(ours.K, theirs.K)
     again = streams[0][tokens[4:].index(tokens[0]) + 4]
     assert not np.array_equal(again.images, streams[0][0].images)  # augmented anew
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_samples_are_seen_equally_often_beside_a_second_dataset(config_file, street, every):
+    also = {"train": str(street / "val")}
+    config = load_config(config_file(also=also, also_every=every))
+    first, second = (open_split(data, train=True) for data in (config.data, config.also))
+    stream = SampleStream(first, config, also=second)
+    drawn = [stream[k].tokens for k in range(25 * every)]
+    for samples in (first, second):
+        seen = [drawn.count(samples[i].tokens) for i in range(len(samples))]
+        assert min(seen) > 0 and max(seen) - min(seen) <= 1, seen
 
 
 def test_every_fourth_sample_is_of_the_second_dataset(config_file, street):
@@ -342,13 +489,20 @@ def test_calibration_and_truth_reach_the_network_unrounded(config_file, tmp_path
 
 
 def test_the_average_forgets_the_first_weights_soon():
-    average, student = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.ones_(average.weight)
-    torch.nn.init.zeros_(student.weight)
-    update_average(average, student, 1, decay=0.999)
-    assert average.weight.item() == pytest.approx(2 / 11)
-    update_average(average, student, 10**6, decay=0.5)
-    assert average.weight.item() == pytest.approx(1 / 11)
+    student = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))
+    torch.nn.init.ones_(student[0].weight)
+    moving = moving_average(student, 0.5)
+    torch.nn.init.zeros_(student[0].weight)
+    student[1].running_mean.fill_(10.0)
+    student[1].num_batches_tracked.fill_(7)
+    moving.update(student, 2)  # after one step
+    average = moving.module
+    assert average[0].weight.item() == pytest.approx(0.1)
+    assert average[1].running_mean.item() == pytest.approx(9.0)
+    assert average[1].num_batches_tracked == 7
+    moving.update(student, 10**6)
+    assert average[0].weight.item() == pytest.approx(0.05)
+    assert not average.training and not average[0].weight.requires_grad
 
 
 def test_methods_are_the_rows_of_the_ablation(config_file):
@@ -400,14 +554,16 @@ def test_defaults_presets_and_overrides(config_file):
         ("student.n_bins=0", "student.n_bins is 0, not positive"),
         ("losses.surface=-1", "losses.surface is -1.0, which is negative"),
         ("last_rate_share=-1", "last_rate_share is -1.0, which is negative"),
+        ("losses={kd: 1, align: false}", "align is false, but bins out of teacher_cache follow no"),
         ("augment.pixels=[0, 0]", "augment.pixels is [0.0, 0.0], not a range of positive numbers"),
         ("steps", "override 'steps' is not of the form key=value"),
         ("steps.x=1", "steps has no keys of its own"),
     ],
 )
 def test_a_typo_is_one_sentence(config_file, override, message):
+    with_teacher = {"teacher": "t.json", "teacher_cache": "c"} if "align" in override else {}
     with pytest.raises(ConfigError, match=re.escape(message)):
-        load_config(config_file(), [override])
+        load_config(config_file(**with_teacher), [override])
 
 
 @pytest.mark.parametrize("loss", ["sky", "surface"])

@@ -89,6 +89,37 @@ def test_bin_likelihood_by_hand():
     assert beyond.item() == pytest.approx(-(math.log(0.2) + 2 * math.log(0.5)) / 3, rel=1e-5)
 
 
+@pytest.mark.parametrize("place", [(0, 0), (1, 3), (2, 2), (3, 1)])
+def test_every_point_of_a_cell_teaches_its_bin(place):
+    row, column = place
+    depth_gt = torch.zeros(1, 4, 8)
+    depth_gt[0, row, 4 + column] = 4.0  # one LiDAR point, somewhere in the second of two cells
+    logits = logits_of(0.5, 0.3, 0.2).expand(1, 3, 1, 2).clone().requires_grad_()
+    centers = torch.tensor([[1.0, 4.0, 16.0]])
+    loss = bin_likelihood_loss(logits, centers, depth_gt, depth_gt > 0)
+    assert loss.item() == pytest.approx(-math.log(0.3), rel=1e-5)
+    loss.backward()
+    assert (logits.grad[..., 0] == 0).all() and logits.grad[0, 1, 0, 1] < 0
+
+
+def test_points_count_alike_however_they_fall_into_cells():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 8, 3, 5, generator=generator)
+    centers = torch.linspace(0.0, 4.0, 8).exp().expand(2, 3, 8)
+    depth_gt = torch.rand(2, 3, 12, 20, generator=generator) * 60 + 0.1
+    valid = torch.rand(depth_gt.shape, generator=generator) < 0.1
+    loss = bin_likelihood_loss(logits, centers, depth_gt, valid)
+    fine = logits.repeat_interleave(4, dim=-2).repeat_interleave(4, dim=-1)  # a cell a pixel
+    assert loss.item() == pytest.approx(
+        bin_likelihood_loss(fine, centers, depth_gt, valid).item(), rel=1e-5
+    )
+    forgiving = [
+        bin_likelihood_loss(maps, centers, depth_gt, valid, scale_invariant=True).item()
+        for maps in (logits, fine)
+    ]
+    assert forgiving[0] == pytest.approx(forgiving[1], rel=1e-5)
+
+
 def test_a_scale_invariant_likelihood_sees_no_common_scale():
     torch.manual_seed(0)
     logits, depth_gt = torch.randn(1, 2, 16, 3, 4), torch.rand(1, 2, 3, 4) * 20 + 1
@@ -225,6 +256,47 @@ def test_cross_interaction_leaves_the_students_probabilities_alone():
     cross = cross_interaction_loss(bin_centers, teacher, depth_gt, valid)
     (cross + 0.0 * student.sum()).backward()
     assert (student.grad == 0).all() and (bin_centers.grad != 0).any()
+
+
+def post_and_wall():
+    """A near post left of a far wall, in 3 x 6 cells of 4 x 4 pixels, the edge within a cell.
+
+    Bin logits, truth [1, 1, 12, 24], and the side on which a network that sees it puts each pixel.
+    """
+    far = torch.arange(6) > 2
+    logits = torch.where(far, -40.0, 40.0).expand(1, 1, 1, 3, 6)
+    far_share = (torch.arange(24) > 12).float().expand(1, 1, 12, 24)
+    truth = torch.where(far_share > 0, 40.0, 4.0)
+    return torch.cat([logits, -logits], dim=2), truth, far_share
+
+
+def test_centres_are_judged_where_the_student_puts_the_edge():
+    logits, truth, far_share = post_and_wall()
+    centers = torch.tensor([[[4.0, 40.0]]], requires_grad=True)
+    sharp = cross_interaction_loss(centers, logits, truth, truth > 0, far_share=far_share)
+    smeared = cross_interaction_loss(centers, logits, truth, truth > 0)
+    assert sharp.item() < 0.01 and smeared.item() > 0.5  # the centres are right already
+    share = far_share.clone().requires_grad_()
+    off = torch.tensor([[[5.0, 40.0]]], requires_grad=True)
+    cross_interaction_loss(off, logits, truth, truth > 0, far_share=share).backward()
+    assert share.grad is None and off.grad[0, 0, 0] > 0
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_a_teachers_scale_is_told_where_the_student_puts_the_edge(scale):
+    logits, truth, far_share = post_and_wall()
+    valid = torch.zeros(truth.shape, dtype=torch.bool)
+    valid[..., 11:14] = True  # LiDAR that hits nothing but the edge
+    fine = torch.linspace(math.log(1), math.log(100), 200).exp().expand(1, 1, 200)
+    centers = scale * torch.tensor([[[4.0, 40.0]]])
+
+    def post_m(**options):
+        moved = aligned_logits(logits, centers, fine, truth, valid, **options)
+        probs = moved.softmax(dim=2)[0, 0, :, 1, 0]
+        return (probs * fine[0, 0].log()).sum().exp().item()
+
+    assert post_m(far_share=far_share) == pytest.approx(4, rel=0.02)
+    assert abs(math.log(post_m() / 4)) > 0.2  # a smeared edge is at another depth
 
 
 def test_relative_depth_forgives_scale_and_spread():

@@ -118,6 +118,20 @@ def test_layers_that_start_anew_learn_faster(tmp_path):
     assert state.schedule.get_last_lr()[-1] == pytest.approx(config.learning_rate / 25)
 
 
+def test_norms_and_biases_do_not_decay(tmp_path):
+    config = DistillConfig(
+        student=StudentConfig(decoder_channels=16, n_bins=8), initial=str(student_card(tmp_path)),
+        losses=LossConfig(surface=1.0), weight_decay=0.1,
+    )  # fmt: skip
+    state = new_state(config, CPU)
+    decay = {id(p): g["weight_decay"] for g in state.optimizer.param_groups for p in g["params"]}
+    of = {name: decay[id(p)] for name, p in state.student.named_parameters()}
+    assert of["encoder.conv_stem.weight"] == of["head.widths.0.weight"] == 0.1
+    free = {name for name, value in of.items() if not value}
+    assert free == {name for name, p in state.student.named_parameters() if p.ndim == 1}
+    assert {"encoder.bn1.weight", "head.logits.bias", "surface.bias"} <= free
+
+
 def started(card, **changes):
     student = StudentConfig(decoder_channels=16, n_bins=8, **changes)
     return new_state(DistillConfig(student=student, initial=str(card)), CPU).student

@@ -196,7 +196,7 @@ def mirrored(camera: Camera, image: np.ndarray) -> tuple[Camera, np.ndarray]:
     Mirror every camera of a rig or none, or neighbours no longer agree.
     """
     K = camera.K.copy()
-    K[0, 2] = camera.width - K[0, 2]
+    K[0, 1:] = -K[0, 1], camera.width - K[0, 2]  # a skew leans the other way
     T_ego_cam = MIRROR_EGO @ camera.T_ego_cam @ MIRROR_CAM
     return replace(camera, K=K, T_ego_cam=T_ego_cam), image[:, ::-1]
 
@@ -298,5 +298,6 @@ def as_camera_sees(image: np.ndarray, rng: np.random.Generator, *, strength: flo
     pixels = cv2.GaussianBlur(pixels, (0, 0), 0.2 + 1.3 * blur)
     pixels += rng.normal(0, 12 * noise, pixels.shape)
     pixels = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
-    _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(95 - 70 * blocks)])
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(95 - 70 * blocks)]
+    _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], quality)  # JPEG keeps green, red, then blue
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)

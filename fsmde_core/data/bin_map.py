@@ -10,6 +10,7 @@ import numpy as np
 from fsmde_core.rig import Camera
 
 STRIDE = 4  # of bin logits in the image they belong to, as the networks give them
+LEAST_PROBABILITY = 1e-7  # of a bin: its logarithm is finite
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,12 @@ class BinMap:
     def seen_by(self, camera: Camera, cut: Camera, *, window: tuple[int, ...]) -> BinMap:
         """Of window (left, top, width, height) of camera's image, which is all that `cut` sees.
 
-        A longer lens makes the same depth a lower bin, as centres scale with the focal length in
-        pixels: the logits move down the bins by the logarithm of the zoom, and centres are
-        multiplied by it. Between bins and between pixels logits are interpolated linearly.
+        What is cut out of an image is as far away as before: bins stay where they are. Between
+        pixels probabilities are mixed, not their logarithms: every bin keeps what it has, and the
+        expected depth is the mean of the neighbours'.
         """
-        zoom = cut.K[0, 0] / camera.K[0, 0] * self._share(camera)
-        logits = self._shifted(float(np.log(zoom)))
         left, top, width, height = window
-        rows, columns = logits.shape[1:]
+        rows, columns = self.logits.shape[1:]
         size = cut.width // STRIDE, cut.height // STRIDE
         # pixel centres at integer + 0.5, as everywhere; warpAffine has them at integers
         sx = width / camera.width * columns / size[0]
@@ -49,18 +48,12 @@ class BinMap:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         warped = [
             cv2.warpAffine(level, M, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            for level in np.ascontiguousarray(logits)
+            for level in _probabilities(self.logits)
         ]
-        return BinMap(np.stack(warped), (self.centers * zoom).astype(np.float32))
+        return replace(self, logits=np.log(np.maximum(np.stack(warped), LEAST_PROBABILITY)))
 
-    def _share(self, camera: Camera) -> float:
-        """Width of camera's image over that of the image which the teacher saw."""
-        return camera.width / (STRIDE * self.logits.shape[2])
 
-    def _shifted(self, log_zoom: float) -> np.ndarray:
-        """Logits at bin k from where the depth of bin k, zoomed, was before."""
-        logs = np.log(self.centers)
-        place = np.interp(logs + log_zoom, logs, np.arange(len(logs)))
-        below = np.minimum(place.astype(int), len(logs) - 2)
-        share = (place - below).astype(np.float32)[:, None, None]
-        return self.logits[below] * (1 - share) + self.logits[below + 1] * share
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the first axis, [Z, h, w] float32."""
+    shares = np.exp(logits - logits.max(axis=0, keepdims=True))
+    return np.ascontiguousarray(shares / shares.sum(axis=0, keepdims=True))

@@ -35,9 +35,9 @@ class DataConfig:
     version: str = "v1.0-trainval"
     """nuScenes' folder of tables."""
     truth: Literal["dense", "lidar", "none"] = "dense"
-    """What is learnt from on the street: the depth of every pixel, or of those alone that nuScenes'
-    LiDAR would hit; validation is dense. Real data have their own LiDAR. none, for either: images
-    alone, about which the teacher alone says something; no LiDAR file is opened."""
+    """What is learnt from on the street: the depth of every pixel, or the returns of the LiDAR that
+    was simulated with it; validation is dense. Real data have their own LiDAR. none, for either:
+    images alone, about which the teacher alone says something; no LiDAR file is opened."""
     past_sweeps: int = 0
     """LiDAR sweeps before the keyframe's own that are accumulated; nuScenes only."""
     masks: str = ""
@@ -85,12 +85,12 @@ class LossConfig:
     align: bool = True
     """Whether the teacher's probabilities first go to the student's bins where, at the scale that
     ground truth gives it (without any: the student), they are right. False: bin k against bin k,
-    wherever both lie."""
+    wherever both lie; not with teacher_cache, whose bins are of the image before it was cropped."""
     temperature: float = 1.0
     """Of kd; above 1 the tails of the probabilities count for more."""
     scale_invariant: bool = False
-    """True: silog and bins forgive a scale common to the rig, and validation takes it out; for
-    teachers."""
+    """True: what is learnt is depth over the rig's median, bins forgives a scale common to the rig
+    altogether, and validation takes it out; for teachers."""
 
     @property
     def needs_sky(self) -> bool:
@@ -160,7 +160,7 @@ class DistillConfig:
     warm_up_share: float = 0.3
     """Of the steps before the peak; less for a model that is trained on."""
     weight_decay: float = 0.05
-    """AdamW's; half of AdaBins' 0.1."""
+    """AdamW's; half of AdaBins' 0.1. Not of norms and biases."""
     gradient_norm: float = 1.0
     """Gradients are clipped to it; AdaBins' 0.1 halves the speed of the first steps here."""
     average_decay: float = 0.999
@@ -294,6 +294,8 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("data.train names no folder to learn from")
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
+    if config.losses.needs_teacher and config.teacher_cache and not config.losses.align:
+        raise ConfigError("losses.align is false, but bins out of teacher_cache follow no crop")
     for key in ("sky", "surface"):
         if getattr(config.losses, key) and not config.data.dense:
             raise ConfigError(

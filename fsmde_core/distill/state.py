@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,15 +19,21 @@ from fsmde_core.checkpoint import (
 )
 from fsmde_core.distill.config import ConfigError, DistillConfig
 from fsmde_core.distill.rebin import carry_over, head_with_bins
-from fsmde_core.encoder import load_imagenet_weights
+from fsmde_core.encoder import import_timm, load_imagenet_weights
 from fsmde_core.files import write_bytes
 from fsmde_core.student import StudentDepthNet
 from fsmde_core.teacher import FoundationTeacher
+
+import_timm()  # also beside a torchvision of another torch; then its parts import
+
+from timm.optim import param_groups_weight_decay  # noqa: E402
+from timm.utils import ModelEmaV3  # noqa: E402
 
 FREE_TO_CHANGE = ("checkpoint_minutes", "validate_steps", "val_samples", "val_depth_m", "log_steps")
 CHECKPOINT = "last.pt"
 LAST_LAYERS = ("head.logits.", "surface.")
 BINS = ("n_bins", "min_depth_m", "max_depth_m")  # of StudentConfig
+AVERAGE_STEPS = 9.0  # timm's warm-up of the decay, 1 - 9 / (9 + step): it starts at 0.1
 
 
 class CheckpointError(ValueError):
@@ -41,8 +46,8 @@ class TrainState:
 
     student: nn.Module
     """StudentDepthNet, or FoundationTeacher whose backbone stays as it is."""
-    average: nn.Module
-    """Moving average of the student's weights; what is validated and exported."""
+    moving: ModelEmaV3
+    """Moving average of the student's weights and of its norms' statistics."""
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.OneCycleLR
     step: int = 0
@@ -51,6 +56,11 @@ class TrainState:
     """Wall-clock time of these steps, over all sessions."""
     samples: int = 0
     """Training samples there were, as their number decides the order."""
+
+    @property
+    def average(self) -> nn.Module:
+        """The student with averaged weights; what is validated and exported."""
+        return self.moving.module
 
 
 def new_state(config: DistillConfig, device: torch.device) -> TrainState:
@@ -70,31 +80,50 @@ def new_state(config: DistillConfig, device: torch.device) -> TrainState:
         _load_initial(student, config)
     student = student.to(device, memory_format=torch.channels_last)
     groups = _parameter_groups(student, config)
-    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(groups)
     rates = [group["lr"] for group in groups]
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=rates, total_steps=config.steps, pct_start=config.warm_up_share
     )
-    shared = {id(m): m for name, m in student.named_children() if name == "backbone"}
-    average = deepcopy(student, shared).eval().requires_grad_(False)
-    return TrainState(student, average, optimizer, schedule)
+    return TrainState(student, moving_average(student, config.average_decay), optimizer, schedule)
+
+
+def moving_average(student: nn.Module, decay: float) -> ModelEmaV3:
+    """timm's average of a student's weights; a frozen `backbone` is the student's own.
+
+    The decay grows from 0.1 over the first steps, so that the initial weights are soon forgotten.
+    """
+    moving = ModelEmaV3(
+        student, decay, use_warmup=True, warmup_gamma=AVERAGE_STEPS, warmup_power=1.0
+    )
+    moving.module.requires_grad_(False)
+    if hasattr(student, "backbone"):
+        moving.module.backbone = student.backbone
+    return moving
 
 
 def _parameter_groups(student: nn.Module, config: DistillConfig) -> list[dict]:
-    """What is trained, by its peak learning rate; the decoder's last."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in student.named_parameters():
-        share = 1.0
-        if name.startswith("encoder."):
-            share = config.encoder_rate_share
-        elif name.startswith(LAST_LAYERS):
-            share = config.last_rate_share
-        if parameter.requires_grad:
-            groups.setdefault(share, []).append(parameter)
+    """What is trained, by its peak learning rate and weight decay; the decoder's weights last.
+
+    Which decay and which do not is timm's rule: norms and biases do not.
+    """
+    shares = {id(p): _rate_share(name, config) for name, p in student.named_parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for group in param_groups_weight_decay(student, config.weight_decay):
+        for parameter in group["params"]:
+            key = shares[id(parameter)], group["weight_decay"]
+            groups.setdefault(key, []).append(parameter)
     return [
-        {"params": groups[share], "lr": config.learning_rate * share}
-        for share in sorted(groups, key=lambda share: share == 1.0)
+        {"params": groups[key], "lr": config.learning_rate * key[0], "weight_decay": key[1]}
+        for key in sorted(groups, key=lambda key: (key[0] == 1.0, key))
     ]
+
+
+def _rate_share(name: str, config: DistillConfig) -> float:
+    """Of a parameter, the share of the learning rate."""
+    if name.startswith("encoder."):
+        return config.encoder_rate_share
+    return config.last_rate_share if name.startswith(LAST_LAYERS) else 1.0
 
 
 def _load_initial(student: nn.Module, config: DistillConfig) -> None:
@@ -113,23 +142,6 @@ def _load_initial(student: nn.Module, config: DistillConfig) -> None:
     load_weights(student, config.initial)
     carry_over(student.head, ours)
     student.head = ours
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, student: nn.Module, step: int, *, decay: float) -> None:
-    """Move the average of weights and norm statistics towards the student's.
-
-    The decay grows from 0.1 over the first steps, so that the initial weights are soon forgotten.
-    """
-    decay = min(decay, (1 + step) / (10 + step))
-    ours, theirs = list(average.parameters()), list(student.parameters())
-    for old, new in zip(average.buffers(), student.buffers()):
-        if old.is_floating_point():
-            ours.append(old)
-            theirs.append(new)
-        else:
-            old.copy_(new)
-    torch._foreach_lerp_(ours, theirs, 1 - decay)
 
 
 def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:

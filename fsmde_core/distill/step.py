@@ -1,17 +1,21 @@
-"""One training step as a module: images and ground truth in, every loss by its name out."""
+"""One training step as a module, and the method in four lines: supervised + CKD + VRKD.
+
+Images and ground truth in, every loss by its name out. What each loss is stands in
+fsmde_core.losses; which of them make up each of the three, here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from fsmde_core.bins import BinOutput, full_precision
+from fsmde_core.bins import GUESS_M, BinOutput, full_precision
 from fsmde_core.distill.config import LossConfig
 from fsmde_core.losses import (
-    MEAN_WEIGHT,
     abs_rel_loss,
     aligned_logits,
     bin_distillation_loss,
@@ -26,6 +30,39 @@ from fsmde_core.losses import (
 )
 from fsmde_core.student import StudentConfig
 
+Losses = dict[str, Tensor]
+"""Losses by their names, unweighted."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the images [B, N, H, W]; nothing of it lies on the own vehicle."""
+
+    depth_gt: Tensor
+    """Metres; for a scale-invariant teacher a multiple of the rig's median."""
+    valid: Tensor
+    """Where depth_gt is known and within reach."""
+    too_far: Tensor
+    """Where it is known to be beyond the reach: no surface."""
+    sky: Tensor | None
+    """Where there is the sky; None where nobody asks."""
+    mask: Tensor
+    """The own vehicle."""
+    reach: Tensor
+    """[B, 1, 1, 1], in the unit of depth_gt."""
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What a teacher says of the student's cells."""
+
+    bin_logits: Tensor
+    """[B, N, Z, h, w]"""
+    bin_centers: Tensor
+    """[B, N, Z]"""
+    seen: Tensor
+    """[B, N, h, w] bool, the cells that are not of the own vehicle."""
+
 
 class DistillStep(nn.Module):
     """The student (or a teacher to be trained) with the losses behind it.
@@ -35,8 +72,7 @@ class DistillStep(nn.Module):
 
     def __init__(self, student: nn.Module, losses: LossConfig, config: StudentConfig):
         super().__init__()
-        self.student, self.losses = student, losses
-        self.reach_m = config.reach_m
+        self.student, self.losses, self.config = student, losses, config
 
     def forward(
         self,
@@ -49,80 +85,153 @@ class DistillStep(nn.Module):
         teacher_logits: Tensor | None = None,
         teacher_centers: Tensor | None = None,
         sky: Tensor | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> Losses:
         """Losses of B rigs of N cameras, unweighted, and their weighted sum as `total`.
 
-        The arguments as in RigBatch; sky where LossConfig.needs_sky. What is farther than reach_m
-        counts as the sky does: no loss of a depth sees it.
+        The arguments as in RigBatch; sky where LossConfig.needs_sky. `beyond_reach` and
+        `beyond_bins` are no losses but shares of the truth, see truth_beyond.
         """
+        weights = self.losses
         output = self.student(images, K, T_ego_cam)
-        too_far = valid & (depth_gt > self.reach_m)
-        valid = valid & ~too_far
-        losses = {}
-        if self.losses.sky:
-            losses["sky"] = sky_loss(output.depth, sky | too_far, depth_gt.new_tensor(self.reach_m))
-        if self.losses.surface:
-            known = valid | too_far | sky
-            losses["surface"] = surface_loss(output.surface_logits, valid, known)
-        if self.losses.silog:
-            mean_weight = 0.0 if self.losses.scale_invariant else MEAN_WEIGHT
-            losses["silog"] = silog_loss(output.depth, depth_gt, valid, mean_weight=mean_weight)
-        if self.losses.log_l1:
-            losses["log_l1"] = log_l1_loss(output.depth, depth_gt, valid)
-        if self.losses.abs_rel:
-            losses["abs_rel"] = abs_rel_loss(output.depth, depth_gt, valid)
-        if self.losses.bins:
-            losses["bins"] = bin_likelihood_loss(
-                output.bin_logits, output.bin_centers, *_at_cells(output, depth_gt, valid),
-                scale_invariant=self.losses.scale_invariant,
-            )  # fmt: skip
+        truth = known_truth(depth_gt, valid & ~mask, sky, mask, self.config.reach_m)
+        beyond = truth_beyond(truth, K, self.config)
+        if weights.scale_invariant:
+            truth = anchored(truth)
+        supervised, parts = supervised_loss(output, truth, weights)
+        ckd, ckd_parts, vrkd, vrkd_parts = 0.0, {}, 0.0, {}
         if teacher_logits is not None:
-            losses |= self._distillation(
-                output, (teacher_logits, teacher_centers), (depth_gt, valid, mask), T_ego_cam
-            )
-        total = sum(getattr(self.losses, name) * loss for name, loss in losses.items())
-        return {**losses, "total": total}
-
-    def _distillation(self, output: BinOutput, teacher, truth, T_ego_cam) -> dict[str, Tensor]:
-        """CKD's parts and VRKD, those that have a weight."""
-        (logits, centers), (depth_gt, valid, mask), weights = teacher, truth, self.losses
-        (seen,) = _at_cells(output, ~mask)  # not the vehicle's body
-        if weights.align:  # from here on the teacher's bins are the student's
-            scale = _scale_reference(output, depth_gt, valid, mask)
-            logits = aligned_logits(logits, centers, output.bin_centers, *scale)
-            centers = output.bin_centers.detach()
-        losses = {}
-        if weights.kd:
-            losses["kd"] = bin_distillation_loss(
-                output.bin_logits, logits, seen, temperature=weights.temperature
-            )
-        if weights.cross:
-            losses["cross"] = cross_interaction_loss(output.bin_centers, logits, depth_gt, valid)
-        if weights.relative:
-            losses["relative"] = relative_depth_loss(output.bin_logits, logits, centers, seen)
-        if weights.vrkd:
-            pairs = ring_pairs(T_ego_cam)
-            losses["vrkd"] = view_relational_loss(output.bin_logits, logits, pairs)
-        return losses
+            teaching = taught(output, teacher_logits, teacher_centers, truth, align=weights.align)
+            ckd, ckd_parts = ckd_loss(output, teaching, truth, weights)
+            vrkd, vrkd_parts = vrkd_loss(output, teaching, ring_pairs(T_ego_cam), weights)
+        total = supervised + ckd + vrkd
+        return {**parts, **ckd_parts, **vrkd_parts, **beyond, "total": total}
 
 
-def _scale_reference(
-    output: BinOutput, depth_gt: Tensor, valid: Tensor, mask: Tensor
-) -> tuple[Tensor, Tensor]:
+def supervised_loss(output: BinOutput, truth: Truth, weights: LossConfig) -> tuple[Tensor, Losses]:
+    """What ground truth asks for: weighted sum, and the parts that have a weight."""
+    known = truth.depth_gt, truth.valid
+    parts = {
+        "silog": lambda: silog_loss(output.depth, *known),
+        "log_l1": lambda: log_l1_loss(output.depth, *known),
+        "abs_rel": lambda: abs_rel_loss(output.depth, *known),
+        "bins": lambda: bin_likelihood_loss(
+            output.bin_logits, output.bin_centers, *known, scale_invariant=weights.scale_invariant
+        ),
+        "sky": lambda: sky_loss(output.depth, truth.sky | truth.too_far, truth.reach),
+        "surface": lambda: surface_loss(
+            output.surface_logits, truth.valid, truth.valid | truth.too_far | truth.sky
+        ),
+    }
+    return _weighted(parts, weights)
+
+
+def ckd_loss(
+    output: BinOutput, teaching: Teaching, truth: Truth, weights: LossConfig
+) -> tuple[Tensor, Losses]:
+    """Cross-interaction distillation: the teacher's probabilities for the student's, ground truth
+    for the student's centres; weighted sum, and the parts that have a weight."""
+    student, teacher = output.bin_logits, teaching.bin_logits
+    parts = {
+        "kd": lambda: bin_distillation_loss(
+            student, teacher, teaching.seen, temperature=weights.temperature
+        ),
+        "cross": lambda: cross_interaction_loss(
+            output.bin_centers, teacher, truth.depth_gt, truth.valid, far_share=output.far_share
+        ),
+        "relative": lambda: relative_depth_loss(
+            student, teacher, teaching.bin_centers, teaching.seen
+        ),
+    }
+    return _weighted(parts, weights)
+
+
+def vrkd_loss(
+    output: BinOutput, teaching: Teaching, pairs: Tensor, weights: LossConfig
+) -> tuple[Tensor, Losses]:
+    """View-relational distillation: how views next to each other (pairs [B, P, 2]) resemble each
+    other; weighted, and by its name."""
+    student, teacher = output.bin_logits, teaching.bin_logits
+    return _weighted({"vrkd": lambda: view_relational_loss(student, teacher, pairs)}, weights)
+
+
+def _weighted(parts: dict[str, Callable[[], Tensor]], weights: LossConfig) -> tuple[Tensor, Losses]:
+    """Weighted sum of the parts that have a weight, and each of these; others are not computed."""
+    losses = {name: part() for name, part in parts.items() if getattr(weights, name)}
+    return sum(getattr(weights, name) * loss for name, loss in losses.items()), losses
+
+
+def known_truth(
+    depth_gt: Tensor, valid: Tensor, sky: Tensor | None, mask: Tensor, reach_m: float
+) -> Truth:
+    """Truth of which what is farther than reach_m counts as the sky does: no loss of a depth sees
+    it."""
+    too_far = valid & (depth_gt > reach_m)
+    reach = torch.full_like(depth_gt[:, :1, :1, :1], reach_m)
+    return Truth(depth_gt, valid & ~too_far, too_far, sky, mask, reach)
+
+
+def truth_beyond(truth: Truth, K: Tensor, config: StudentConfig) -> Losses:
+    """How much of the truth lies farther than the losses of depth, or the bins, go.
+
+    beyond_reach: of all pixels with a depth, the share beyond reach_m, which only sky and surface
+    learn from. beyond_bins: of those within, the share beyond the last bin edge of their camera,
+    which shrinks with the focal length; they count, as the last bin. Means over rigs.
+    """
+    edge_m = config.max_depth_m * K[..., 0, 0] / config.canonical_focal_px
+    outside = truth.valid & (truth.depth_gt > edge_m[..., None, None])
+    return {
+        "beyond_reach": _share(truth.too_far, truth.too_far | truth.valid),
+        "beyond_bins": _share(outside, truth.valid),
+    }
+
+
+def _share(part: Tensor, whole: Tensor) -> Tensor:
+    """Of the pixels of a rig that are part of the whole; mean over rigs."""
+    return (part.flatten(1).sum(dim=1) / whole.flatten(1).sum(dim=1).clamp_min(1)).mean()
+
+
+def anchored(truth: Truth) -> Truth:
+    """Truth of a scale-invariant teacher: each rig's depths over their median, times GUESS_M.
+
+    A loss that only forgives a rig's scale leaves it free to drift out of the bins.
+    """
+    depths = torch.where(truth.valid, truth.depth_gt, torch.nan).flatten(1)
+    factor = (GUESS_M / depths.nanmedian(dim=1).values).nan_to_num(1.0)[:, None, None, None]
+    return replace(truth, depth_gt=factor * truth.depth_gt, reach=factor * truth.reach)
+
+
+def taught(
+    output: BinOutput, teacher_logits: Tensor, teacher_centers: Tensor, truth: Truth, *, align: bool
+) -> Teaching:
+    """What the teacher says; with align, of the student's bins that lie where its own do."""
+    seen = _at_cells(output, ~truth.mask)
+    if not align:
+        return Teaching(teacher_logits, teacher_centers, seen)
+    logits = aligned_logits(
+        teacher_logits,
+        teacher_centers,
+        output.bin_centers,
+        *_scale_reference(output, truth),
+        far_share=output.far_share,
+    )
+    return Teaching(logits, output.bin_centers.detach(), seen)
+
+
+def _scale_reference(output: BinOutput, truth: Truth) -> tuple[Tensor, Tensor]:
     """Depth and the pixels that count, which tell the scale of what a teacher says of each rig.
 
     Ground truth; the student's own depth where a rig has none, so that a teacher of no metric scale
     teaches it shapes all the same.
     """
-    unknown = ~valid.flatten(-3).any(dim=-1)[..., None, None, None]
-    depth = torch.where(unknown, output.depth.detach(), depth_gt)
-    return depth, torch.where(unknown, ~mask, valid)
+    unknown = ~truth.valid.flatten(-3).any(dim=-1)[..., None, None, None]
+    depth = torch.where(unknown, output.depth.detach(), truth.depth_gt)
+    return depth, torch.where(unknown, ~truth.mask, truth.valid)
 
 
-def _at_cells(output: BinOutput, *maps: Tensor) -> list[Tensor]:
+def _at_cells(output: BinOutput, maps: Tensor) -> Tensor:
     """Maps [..., H, W] where the middles of the bins' cells lie, [..., h, w]."""
-    stride = maps[0].shape[-1] // output.bin_logits.shape[-1]
-    return [m[..., stride // 2 :: stride, stride // 2 :: stride] for m in maps]
+    stride = maps.shape[-1] // output.bin_logits.shape[-1]
+    return maps[..., stride // 2 :: stride, stride // 2 :: stride]
 
 
 def ring_pairs(T_ego_cam: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.augment import at_size, augmented, random_size
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
-from fsmde_core.data.lidar import as_lidar_sees
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import DataConfig, DistillConfig
 
@@ -29,7 +28,7 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
     if config.kind == "street":
         from fsmde_core.street.cache import open_cache  # numba, which real data does not need
 
-        samples, there = open_cache(root)
+        samples, there = open_cache(root, lidar=train and config.truth == "lidar")
         return Subset(samples, there)
     root, split = root or config.train, config.train_split if train else config.val_split
     if config.kind == "nuscenes":
@@ -70,10 +69,12 @@ class SampleStream(Dataset):
 
     def __getitem__(self, k: int) -> RigBatch:
         config, (turn, place) = self._config, divmod(k, self._config.also_every)
-        if len(self._also) and place == config.also_every - 1:
-            item, data = self._also[turn], config.also
-        else:
+        if not len(self._also):
             item, data = self._main[k], config.data
+        elif place == config.also_every - 1:
+            item, data = self._also[turn], config.also
+        else:  # counted without those of also: else a pass would skip what falls on their places
+            item, data = self._main[k - turn], config.data
         item = _with_truth(item, data)
         rng = np.random.default_rng([config.seed, 1, k])
         size = self.size(k // config.rigs_per_step)
@@ -92,11 +93,9 @@ def _with_sky(item: RigBatch, *, dense: bool) -> RigBatch:
 
 
 def _with_truth(item: RigBatch, data: DataConfig) -> RigBatch:
-    """The sample with as much of its depth as data.truth leaves; real data come with it."""
-    if data.kind != "street" or data.truth == "dense":
+    """The sample, without any of its depth if data.truth says so; open_split does the rest."""
+    if data.kind != "street" or data.truth != "none":
         return item
-    if data.truth == "lidar":
-        return as_lidar_sees(item)
     nothing = np.zeros_like(item.depth_gt)
     return replace(item, depth_gt=nothing, valid=nothing > 0)
 

@@ -42,8 +42,9 @@ def gather(student: StudentDepthNet, batches: Iterable[RigBatch], reach_m: float
     rows = []
     for batch in batches:
         student(batch.images, batch.K, batch.T_ego_cam)
-        surface = (batch.valid & (batch.depth_gt <= reach_m)).flatten(0, 1)
-        known = (batch.valid | batch.sky).flatten(0, 1)
+        valid = batch.valid & ~batch.mask
+        surface = (valid & (batch.depth_gt <= reach_m)).flatten(0, 1)
+        known = (valid | batch.sky).flatten(0, 1)
         features = seen.pop().permute(0, 2, 3, 1).flatten(0, 2)
         chosen = torch.randperm(len(features), generator=random)[: CELLS * len(surface)]
         rows.append((features[chosen], *(_by_cell(maps)[chosen] for maps in (surface, known))))

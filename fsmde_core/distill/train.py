@@ -24,7 +24,6 @@ from fsmde_core.distill.state import (
     new_state,
     restore,
     save_state,
-    update_average,
 )
 from fsmde_core.distill.step import (
     DistillStep,
@@ -123,7 +122,7 @@ class Trainer:
         self.optimizer.zero_grad()
         state.schedule.step()
         state.step += 1
-        update_average(state.average, state.student, state.step, decay=config.average_decay)
+        state.moving.update(state.student, state.step + 1)  # timm counts from 1, and copies then
         return {**sums, "gradient": norm.item()}
 
     def losses_of(self, batch: RigBatch) -> dict[str, torch.Tensor]:
@@ -245,7 +244,7 @@ class Report:
             self.writer.add_scalar(f"train/{name}", value, self.state.step)
         rate = self.state.schedule.get_last_lr()[-1]
         self.writer.add_scalar("train/learning_rate", rate, self.state.step)
-        self.bar.set_postfix({n: f"{v:.3f}" for n, v in means.items()})
+        self.bar.set_postfix({n: f"{v:.3f}" for n, v in means.items() if v})
 
     def validation(self, result) -> None:
         """Numbers and picture of a validation."""

@@ -31,7 +31,7 @@ class Validation:
 
 @torch.inference_mode()
 def validate(student: nn.Module, samples: ValidationSamples, config: DistillConfig) -> Validation:
-    """Per-image errors at the network's resolution, up to val_depth_m.
+    """Per-image errors at the network's resolution, up to val_depth_m, without the own vehicle.
 
     Without any scaling, but for a scale-invariant student: then with the ratio of medians, one for
     the rig.
@@ -54,13 +54,14 @@ def validate(student: nn.Module, samples: ValidationSamples, config: DistillConf
 
 
 def _surfaces_told(logits: torch.Tensor, batch: RigBatch, reach_m: float) -> float:
-    surface = batch.valid & (batch.depth_gt <= reach_m)
-    known = batch.valid | batch.sky
+    valid = batch.valid & ~batch.mask
+    surface = valid & (batch.depth_gt <= reach_m)
+    known = valid | batch.sky
     return float(((logits > 0) == surface)[known].float().mean())
 
 
 def _image_metrics(depth: np.ndarray, batch: RigBatch, config: DistillConfig) -> list[np.ndarray]:
-    depth_gt, valid = batch.depth_gt[0].numpy(), batch.valid[0].numpy()
+    depth_gt, valid = batch.depth_gt[0].numpy(), (batch.valid & ~batch.mask)[0].numpy()
     valid = valid & (depth_gt > MIN_DEPTH_M) & (depth_gt <= config.val_depth_m)
     if config.losses.scale_invariant and valid.any():
         depth = depth * median_scale(depth[valid], depth_gt[valid])

@@ -10,6 +10,8 @@ import json
 import os
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -27,17 +29,24 @@ from fsmde_core.street.rigs import RIG_NAMES
 
 JPEG_QUALITY = 95  # a second JPEG on top of the sensor's own: hardly any further loss
 CONFIG_FILE = "samples.json"
+RETURNS = {"return_pixels", "return_depth"}
+NO_RETURNS = (
+    "sample {} holds no LiDAR returns, as it was rendered before they were kept: give data.truth "
+    "dense, or run the command again that rendered the folder, which adds them"
+)
 
 
 class CachedStreet:
     """A StreetDataset read from a folder; what is not there yet is rendered and kept.
 
-    Depth is stored as float16: relative error below 5e-4, range to 65 km. DatasetError for a folder
-    that holds samples of another config, or a file that does not read.
+    Depth is stored as float16: relative error below 5e-4, range to 65 km. lidar: depth_gt is what
+    the simulated LiDAR returned, not the depth of every pixel. DatasetError for a folder that holds
+    samples of another config, a file that does not read, or, where they are asked for, one without
+    returns: it was rendered before they were kept.
     """
 
-    def __init__(self, street: StreetDataset, folder: Path | str):
-        self.street, self.folder = street, Path(folder)
+    def __init__(self, street: StreetDataset, folder: Path | str, *, lidar: bool = False):
+        self.street, self.folder, self._lidar = street, Path(folder), lidar
         self._claim()
 
     def __len__(self) -> int:
@@ -46,8 +55,20 @@ class CachedStreet:
     def __getitem__(self, index: int) -> RigBatch:
         file = self.file(index)
         if not file.exists():
-            write_arrays(file, **_packed(self.street[index]))
+            self.render(index)
         return self._read(file, index)
+
+    def render(self, index: int) -> None:
+        """Render a sample and keep it, whatever is there already."""
+        sample, returns = self.street.recorded(index)
+        write_arrays(self.file(index), **_packed(sample), **_packed_returns(returns))
+
+    def complete(self, index: int) -> bool:
+        """Whether a sample is there with the LiDAR's returns."""
+        if not self.file(index).exists():
+            return False
+        with self._opened(self.file(index)) as arrays:
+            return RETURNS <= set(arrays.files)
 
     def file(self, index: int) -> Path:
         """Where a sample is kept."""
@@ -68,15 +89,25 @@ class CachedStreet:
         if replace(_noted(note), render=render) != config:
             raise DatasetError(f"{note} names another config than {config}")
 
-    def _read(self, file: Path, index: int) -> RigBatch:
+    @contextmanager
+    def _opened(self, file: Path) -> Iterator:
+        """The arrays of a file; whatever goes wrong with them names it."""
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                jpegs = np.split(arrays["jpeg"], np.cumsum(arrays["jpeg_sizes"])[:-1])
-                depth_gt = arrays["depth"].astype(np.float32)
-                mask = np.unpackbits(arrays["mask"], count=depth_gt.size).astype(bool)
-                stamps_ns = tuple(arrays["stamps_ns"].tolist())
+                yield arrays
+        except DatasetError:
+            raise
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DatasetError(f"sample {file} does not read: {error}") from error
+
+    def _read(self, file: Path, index: int) -> RigBatch:
+        with self._opened(file) as arrays:
+            jpegs = np.split(arrays["jpeg"], np.cumsum(arrays["jpeg_sizes"])[:-1])
+            depth_gt = arrays["depth"].astype(np.float32)
+            mask = np.unpackbits(arrays["mask"], count=depth_gt.size).astype(bool)
+            stamps_ns = tuple(arrays["stamps_ns"].tolist())
+            if self._lidar:
+                depth_gt = _unpacked_returns(arrays, depth_gt.shape, file)
         rig = self.street.rig(index)
         return RigBatch(
             images=np.stack([cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB) for jpeg in jpegs]),
@@ -91,10 +122,11 @@ class CachedStreet:
         )
 
 
-def open_cache(folder: Path | str) -> tuple[CachedStreet, list[int]]:
+def open_cache(folder: Path | str, *, lidar: bool = False) -> tuple[CachedStreet, list[int]]:
     """The samples that lie in a folder: their dataset, and the indices of those that are there.
 
-    DatasetError if there is none, or they are of several splits.
+    lidar as for CachedStreet. DatasetError if there is none, they are of several splits, or the
+    first has no returns where these are asked for.
     """
     folder = Path(folder)
     seeds = {int(file.name.split("-")[1]) for file in folder.glob("street-*-*.npz")}
@@ -105,8 +137,11 @@ def open_cache(folder: Path | str) -> tuple[CachedStreet, list[int]]:
     if not splits:
         raise DatasetError(f"folder {folder} holds samples of several splits")
     streets = max(seeds) - SPLIT_SEEDS[splits[0]].start + 1
-    samples = CachedStreet(StreetDataset(splits[0], streets, _noted(note)), folder)
-    return samples, samples.cached()
+    samples = CachedStreet(StreetDataset(splits[0], streets, _noted(note)), folder, lidar=lidar)
+    there = samples.cached()
+    if lidar and not samples.complete(there[0]):
+        raise DatasetError(NO_RETURNS.format(samples.file(there[0])))
+    return samples, there
 
 
 def _noted(note: Path) -> StreetDatasetConfig:
@@ -131,6 +166,22 @@ def _packed(sample: RigBatch) -> dict[str, np.ndarray]:
         "mask": np.packbits(sample.mask),
         "stamps_ns": np.array(sample.stamps_ns, np.int64),
     }
+
+
+def _packed_returns(returns: np.ndarray) -> dict[str, np.ndarray]:
+    """Further arrays of a file: the pixels of all cameras with a return, and its depth."""
+    return {
+        "return_pixels": np.flatnonzero(returns).astype(np.int32),
+        "return_depth": returns[returns > 0].astype(np.float32),
+    }
+
+
+def _unpacked_returns(arrays, shape: tuple[int, ...], file: Path) -> np.ndarray:
+    if not RETURNS <= set(arrays.files):
+        raise DatasetError(NO_RETURNS.format(file))
+    depth_gt = np.zeros(shape, np.float32)
+    depth_gt.reshape(-1)[arrays["return_pixels"]] = arrays["return_depth"]
+    return depth_gt
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -163,11 +214,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fill(samples: CachedStreet, street: int) -> None:
-    """Render the samples of one street that are not there yet."""
+    """Render the samples of one street that are not there yet, or without the LiDAR's returns."""
     poses = samples.street.config.poses
     for index in range(street * poses, (street + 1) * poses):
-        if not samples.file(index).exists():
-            samples[index]
+        if not samples.complete(index):
+            samples.render(index)
 
 
 if __name__ == "__main__":

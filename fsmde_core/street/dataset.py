@@ -7,17 +7,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.sample import scatter_depth
+from fsmde_core.geometry import invert_transform, transform_points
 from fsmde_core.rig import Camera, Rig
 from fsmde_core.street.camera_view import RenderConfig, Stage
 from fsmde_core.street.drive import (
     CameraFrame,
     DriveConfig,
+    FrameSet,
     drive_scene,
     render_frame_set,
     stamp_ns,
     trigger_times,
 )
 from fsmde_core.street.rigs import make_rig
+from fsmde_core.street.sensor import LidarConfig
 
 # Seeds of the splits; training may use any part of its range.
 SPLIT_SEEDS = {
@@ -69,6 +73,7 @@ class StreetDataset:
             frames=self.config.poses,
             rate_hz=2.0,
             render=self.config.render,
+            lidar=LidarConfig(),
             stress=split == "stress",
         )
         self._kept: tuple[int, Rig, Stage] | None = None
@@ -77,6 +82,15 @@ class StreetDataset:
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> RigBatch:
+        return self.recorded(index)[0]
+
+    def recorded(self, index: int) -> tuple[RigBatch, np.ndarray]:
+        """A sample, and the depths [N, H, W] float32 of what the simulated LiDAR returned.
+
+        Metres along the optical axis at each camera's own stamp, with the sensor's noise and from
+        where it stands; 0 where no return falls on a pixel or the own vehicle is. The nearest of a
+        pixel wins.
+        """
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         street, pose = divmod(index, self.config.poses)
@@ -87,7 +101,8 @@ class StreetDataset:
             self._kept = (seed, rig, Stage(drive_scene(seed, rig, self._drive)))
         _, rig, stage = self._kept
         frames = render_frame_set(stage, rig, self._drive, seed=seed, index=pose)
-        return _stacked(frames.cameras, rig, self.tokens[index])
+        sample = _stacked(frames.cameras, rig, self.tokens[index])
+        return sample, np.where(sample.mask, np.float32(0), _returns(frames))
 
     def rig(self, index: int) -> Rig:
         """The rig of a sample, without rendering it."""
@@ -117,6 +132,17 @@ def _reframed(camera: Camera, width: int, height: int) -> Camera:
     cy += (height - camera.height * zoom) / 2
     K = np.array([[fx, 0, cx], [0, fx, cy], [0, 0, 1]])
     return replace(camera, width=width, height=height, K=K)
+
+
+def _returns(frames: FrameSet) -> np.ndarray:
+    """Depths [N, H, W] of the sweep's points in each camera, 0 where there is none."""
+    sweep = frames.lidar
+    points = transform_points(sweep.T_world_ego @ sweep.T_ego_lidar, sweep.points[:, :3])
+    depths = []
+    for frame in frames.cameras:
+        T_cam_world = invert_transform(frame.T_world_ego @ frame.camera.T_ego_cam)
+        depths.append(scatter_depth(transform_points(T_cam_world, points), frame.camera))
+    return np.stack(depths)
 
 
 def _stacked(frames: tuple[CameraFrame, ...], rig: Rig, token: str) -> RigBatch:
