@@ -6,7 +6,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 # ROS's messages are compiled against Ubuntu's numpy 1.26: keep it
 RUN pip install --break-system-packages "numpy<2" "opencv-python-headless<4.12" onnxruntime-gpu==1.23.2 \
-        simplejpeg==1.9.0 rosbags==0.11.9 tqdm
+        simplejpeg==1.9.0 rosbags==0.11.9 tabulate tqdm
 COPY . /ws/src/fsmde_ros
 WORKDIR /ws
 RUN . /opt/ros/jazzy/setup.sh && colcon build --packages-select fsmde_ros

@@ -14,12 +14,12 @@ VENV_FLAGS := --system-site-packages
 # rclpy's messages are compiled against this numpy: another major version does not load them
 VERSIONS = "numpy==$$($(PYTHON) -c 'import numpy; print(numpy.__version__)')"
 RUN_EXTRAS := [street]
-TEST_EXTRAS := [street,train,test]
+TEST_EXTRAS := [street,evaluate,train,test]
 else
 VENV_FLAGS :=
 VERSIONS := --constraint constraints.txt
 RUN_EXTRAS := [ros,street]
-TEST_EXTRAS := [ros,street,train,view,test]
+TEST_EXTRAS := [ros,street,evaluate,train,view,test]
 endif
 
 .PHONY: demo test lint clean

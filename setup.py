@@ -12,6 +12,7 @@ RUN_TIME = [
     "simplejpeg>=1.7.4",  # decodes in two thirds of OpenCV's time, and says what is damaged
     "PyYAML>=6",
     "tqdm>=4.60",
+    "tabulate>=0.9",  # tables of reports
     "rosbags>=0.11.9,<0.12",  # rosbag2 files without a ROS installation
     # The GPU build also runs on the CPU; elsewhere only the CPU build is on PyPI.
     'onnxruntime-gpu>=1.21; platform_machine == "x86_64" and sys_platform == "linux"',
@@ -39,11 +40,14 @@ VIEW = ["rerun-sdk>=0.28,<0.42"]  # fsmde-view; wants numpy 2, unlike a ROS 2 Ja
 
 STREET = ["numba>=0.62"]  # the procedural street: its scenes are ray traced on the CPU
 
+EVALUATE = ["scipy>=1.15"]  # intervals of fsmde-evaluate --compare; scoring needs none of it
+
 TRAIN = [
     "torch>=2.9",
     "torchvision",  # timm imports it
     "timm>=1.0.20,<1.1",
     "safetensors>=0.5",
+    "pydantic>=2.10,<3",  # what values a training config may have
     "onnx>=1.19",
     "onnxscript>=0.5",  # torch.onnx exports through it
     "lightning-fabric>=2.5",
@@ -93,6 +97,7 @@ setup(
         "street": STREET,
         "view": VIEW,
         "gpu": GPU,
+        "evaluate": EVALUATE,
         "train": TRAIN,
         "test": TEST,
     },

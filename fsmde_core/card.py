@@ -35,6 +35,8 @@ class ModelCard:
     foundation: dict = field(default_factory=dict)
     """The FoundationConfig of a teacher on a foundation model, of which `student` then gives the
     bins only; empty for networks that are all ours."""
+    made_from: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Role (initial, teacher...) -> name and sha256 of the weights of another model."""
     metrics: dict = field(default_factory=dict)
     """Numbers, each under the command that printed it."""
     sha256: dict[str, str] = field(default_factory=dict)

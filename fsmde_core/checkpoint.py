@@ -23,6 +23,7 @@ def save_student(
     licence: str,
     provisional: bool,
     foundation: dict | None = None,
+    made_from: dict | None = None,
     metrics: dict | None = None,
 ) -> ModelCard:
     """Write weights and card; both appear whole, the card last. Returns the card.
@@ -42,6 +43,7 @@ def save_student(
         max_depth_m=config.reach_m,
         student=asdict(config),
         foundation=foundation or {},
+        made_from=made_from or {},
         metrics=metrics or {},
         sha256={weights.name: sha256_of(weights)},
     )

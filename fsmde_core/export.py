@@ -17,15 +17,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
-import torch
-from torch import Tensor, nn
+from fsmde_core.extras import needed_by
 
-from fsmde_core.card import ModelError, add_file, load_card
-from fsmde_core.checkpoint import load_student, student_config
-from fsmde_core.files import whole_file
-from fsmde_core.fit import CELL
-from fsmde_core.student import StudentConfig, StudentDepthNet
+with needed_by("fsmde-export", __file__):
+    import onnx
+    import torch
+    from torch import Tensor, nn
+
+    from fsmde_core.card import ModelError, add_file, load_card
+    from fsmde_core.checkpoint import load_student, student_config
+    from fsmde_core.files import reason, whole_file, writable_folder
+    from fsmde_core.fit import CELL
+    from fsmde_core.interrupt import Interrupt
+    from fsmde_core.student import StudentConfig, StudentDepthNet
 
 OPSET = 18
 INPUTS = ("images", "K", "T_ego_cam")
@@ -116,18 +120,33 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("card", type=Path, help="model card NAME.json; NAME.onnx is written")
     arguments = parser.parse_args(argv)
-    try:
-        student = load_student(arguments.card)
-        config = student_config(load_card(arguments.card))
-    except ModelError as error:
-        print(f"fsmde-export: {error}", file=sys.stderr)
-        return 2
     path = arguments.card.with_suffix(".onnx")
-    export_onnx(student, config, path)
-    add_file(arguments.card, path)
+    with Interrupt() as interrupt:
+        try:
+            with interrupt.at_once():
+                _export(arguments.card, path)
+        except KeyboardInterrupt:
+            print(f"fsmde-export: stopped, {path} is not written", file=sys.stderr)
+            return interrupt.exit_code
+        except ModelError as error:
+            return _refused(str(error))
+        except OSError as error:
+            return _refused(reason(error))
     size = path.stat().st_size / 1e6
     print(f"wrote {path} ({size:.1f} MB, opset {OPSET}, images of any number and shape)")
     return 0
+
+
+def _export(card: Path, path: Path) -> None:
+    student, config = load_student(card), student_config(load_card(card))
+    writable_folder(path.parent)
+    export_onnx(student, config, path)
+    add_file(card, path)
+
+
+def _refused(sentence: str) -> int:
+    print(f"fsmde-export: {sentence}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

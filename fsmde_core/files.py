@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+
+def reason(error: OSError) -> str:
+    """The file and what is wrong with it; Python's own sentence begins with a number."""
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def writable_folder(folder: Path | str) -> None:
+    """Make a folder and try it, before hours go into what is to be written there.
+
+    OSError names the folder.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot be written to: {error.strerror}", str(folder)
+        ) from error
 
 
 @contextmanager

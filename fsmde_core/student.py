@@ -13,9 +13,11 @@ other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from fsmde_core.bins import BinHead, BinOutput, for_rigs, full_precision, on_a_side
@@ -24,6 +26,7 @@ from fsmde_core.encoder import create_encoder
 STRIDES = (4, 8, 16, 32)
 RAY_CHANNELS = 7
 SURE_LOGIT = 3.0  # probability 0.95
+Side = Annotated[int, Field(gt=0, multiple_of=STRIDES[-1])]
 
 
 @dataclass(frozen=True)
@@ -32,24 +35,24 @@ class StudentConfig:
 
     encoder: str = "tf_efficientnet_lite0"
     """timm name; lite0 is the largest that keeps six views in real time on two CPU cores."""
-    decoder_channels: int = 64
+    decoder_channels: Annotated[int, Field(gt=1)] = 64
     """Width of the pyramid, half of it at stride 4; dense convolutions, which beat separable ones
     in the study."""
-    n_bins: int = 64
+    n_bins: PositiveInt = 64
     """Z; 32 to 128 did not differ beyond the seeds' spread."""
-    min_depth_m: float = 0.5
+    min_depth_m: PositiveFloat = 0.5
     """First bin edge at the canonical focal length, metres."""
-    max_depth_m: float = 200.0
+    max_depth_m: PositiveFloat = 200.0
     """Last bin edge at the canonical focal length, metres."""
-    canonical_focal_px: float = 500.0
+    canonical_focal_px: PositiveFloat = 500.0
     """Focal length at which the edges hold: that of nuScenes' cameras at 640 pixels width."""
-    reach_m: float = 200.0
+    reach_m: PositiveFloat = 200.0
     """What is farther counts as no surface, whatever the focal length, metres; DDAD's LiDAR range.
     Bins that reach it with a short lens must go far beyond at the canonical one."""
-    input_width: int = 640
+    input_width: Side = 640
     """Pixels; a multiple of 32. With the height it says how many pixels an image has by default;
     its shape is each camera's own."""
-    input_height: int = 352
+    input_height: Side = 352
     """Pixels; a multiple of 32."""
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from fsmde_core.bins import BinHead, BinOutput, for_rigs, upsampled
@@ -36,7 +37,7 @@ class FoundationConfig:
     """Official file of Depth Anything V2, .pth or .safetensors; empty: no foundation model."""
     size: Literal["vits", "vitb", "vitl"] = "vits"
     """Small, Base or Large; only Small's licence (Apache-2.0) permits commercial use."""
-    channels: int = 128
+    channels: PositiveInt = 128
     """Width of the layer between the frozen features and the bins."""
 
 

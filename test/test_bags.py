@@ -1,5 +1,6 @@
 """Bags written, read back, and replayed over DDS by the player in a process of its own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from fsmde_core.data.nuscenes import read_keyframes, read_points
 from fsmde_core.data.sample import DatasetError, lidar_points_cam
 from fsmde_core.geometry import invert_transform, transform_points
 from fsmde_core.rig import K_to_opencv, load_rig
+from fsmde_ros.bags import convert
 from fsmde_ros.bags.convert import main
 from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.recorder import BagRecorder
@@ -110,6 +112,31 @@ def test_a_real_nuscenes_keyframe_becomes_a_bag(nuscenes_root, tmp_path, capsys)
 ORDER = (
     "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("bag", ["/proc/nowhere/bag", "file/bag", "file/under/bag"])
+def test_what_cannot_be_written_is_said_before_anything_is_read(tmp_path, capsys, bag):
+    (tmp_path / "file").write_text("")
+    assert main([str(tmp_path / "no_dataset"), str(tmp_path / bag)]) == 2
+    error = capsys.readouterr().err.strip()
+    folder = (tmp_path / bag).parent
+    assert error.startswith(f"fsmde-dataset-to-bag: {folder}: cannot be written to: ")
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_conversion_keeps_the_whole_bags(
+    ddad_scene, tmp_path, capsys, monkeypatch, number, code
+):
+    def read_points(sweep):
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setitem(convert.READ_POINTS, "ddad", read_points)
+    out = tmp_path / "bags"
+    arguments = [str(ddad_scene.parent.parent), str(out), "--dataset", "ddad", "--scene", "all"]
+    assert main(arguments) == code
+    assert not list(out.iterdir())
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error == "fsmde-dataset-to-bag: stopped; the bag begun is not written"
 
 
 def test_poses_in_the_bag_carry_lidar_onto_the_images(nuscenes_root, tmp_path):

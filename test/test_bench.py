@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import onnxruntime
@@ -53,7 +54,8 @@ def test_the_report_says_what_was_not_measured(document, tmp_path):
     assert json.loads((tmp_path / "bench.json").read_text()) == document
     for text in (screen(document), markdown(document)):
         assert "teacher_vits CPU fp32: random weights" in text and "no CUDA" in text
-    assert "| student_s CPU fp32 | 10.0 | 60.0 |" in (tmp_path / "bench.md").read_text()
+    row = r"\| student_s CPU fp32 +\| +10.0 \| +60.0 \|"
+    assert re.search(row, (tmp_path / "bench.md").read_text())
 
 
 def test_multiply_adds_of_a_graph_worked_out_by_hand(tmp_path):

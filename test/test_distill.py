@@ -1,12 +1,18 @@
 """Training runs of a few steps on tiny rendered streets."""
 
 import json
+import multiprocessing
+import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +22,12 @@ from blocks import render_blocks
 from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fsmde_core.card import load_card
 from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill import main as distill
-from fsmde_core.distill import step, train
+from fsmde_core.distill import step, stream, train
 from fsmde_core.distill.config import (
     ConfigError,
     DataConfig,
@@ -28,9 +35,17 @@ from fsmde_core.distill.config import (
     LossConfig,
     load_config,
 )
+from fsmde_core.distill.origin import licence_of
 from fsmde_core.distill.state import CHECKPOINT, moving_average, new_state
 from fsmde_core.distill.step import ring_pairs
-from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
+from fsmde_core.distill.stream import (
+    LoaderError,
+    SampleStream,
+    by_camera_count,
+    open_split,
+    split_of,
+    training_batches,
+)
 from fsmde_core.files import write_arrays
 from fsmde_core.predictor import Predictor
 from fsmde_core.street import cache
@@ -108,8 +123,11 @@ def test_a_finished_run_leaves_a_model_that_runs_without_torch(config_file, tmp_
     assert run(config_file(), out) == 0
     card = json.loads((out / "student.json").read_text())
     assert card["provisional"] is False
-    assert "4 of 4 steps of 2 rigs, 4 samples of street, losses silog 1" in card["description"]
-    (metrics,) = card["metrics"].values()
+    assert (
+        "4 of 4 steps of 2 rigs, 4 samples of street train, losses silog 1" in card["description"]
+    )
+    ((title, metrics),) = card["metrics"].items()
+    assert "2 samples of street val" in title
     assert 0 < metrics["abs_rel"] < 100
     prediction = Predictor(out / "student.json")([image for image, _ in views], rig)
     assert [depth.shape for depth in prediction.depth] == 6 * [(32, 32)]
@@ -197,10 +215,8 @@ def test_all_rigs_of_a_step_have_one_size_and_steps_have_many(config_file):
 
 
 def test_a_run_over_shapes_learns_depth_sky_and_surfaces(
-    config_file, tmp_path, capsys, monkeypatch
+    config_file, tmp_path, capsys, quick_export
 ):
-    # a minute, which another test takes
-    monkeypatch.setattr(train, "export_onnx", lambda student, config, path: path.write_bytes(b""))
     shapes = {"aspects": [1.0, 4.0], "pixels": [0.5, 3.0], "keep_cameras": 2}
     losses = {"silog": 1.0, "sky": 1.0, "surface": 1.0}
     out = tmp_path / "out"
@@ -532,14 +548,37 @@ def test_defaults_presets_and_overrides(config_file):
     [
         ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, log_l1, abs_rel"),
         ("stepz=1", "unknown key 'stepz'"),
-        ("steps=many", "steps is 'many', not of type int"),
-        ("data.kind=kitti", "data.kind is 'kitti', not one of street, nuscenes, ddad"),
-        ("data.size=[1]", "data.size is [1], not a list of 2"),
+        ("steps=many", "steps is 'many': should be a valid integer"),
+        ("data.kind=kitti", "data.kind is 'kitti': should be 'street', 'nuscenes' or 'ddad'"),
+        ("data.size=[1]", "data.size[1] is [1]: field required"),
+        ("data.size=[0, 5]", "data.size[0] is 0: should be greater than 0"),
+        ("data.size=5", "data.size is 5: should be a valid tuple"),
+        ("data.workers=-1", "data.workers is -1: should be greater than or equal to 0"),
+        ("data.past_sweeps=-1", "data.past_sweeps is -1: should be greater than or equal to 0"),
+        ("data.timeout_s=0", "data.timeout_s is 0: should be greater than 0"),
+        ("data=street", "data is 'street', not a mapping"),
         ("preset=xl", "preset is 'xl', not one of s, m"),
-        ("also_every=0", "also_every is 0, not positive"),
+        ("preset=[s]", "preset is ['s'], not one of s, m"),
+        ("name=a/b", "name is 'a/b': string should match pattern"),
+        ("also_every=0", "also_every is 0: should be greater than 0"),
+        ("seed=-1", "seed is -1: should be greater than or equal to 0"),
+        ("steps=true", "steps is True: should be a valid integer"),
+        ("steps=2.5", "steps is 2.5: should be a valid integer"),
+        ("learning_rate=-0.1", "learning_rate is -0.1: should be greater than or equal to 0"),
+        ("learning_rate=.nan", "learning_rate is nan: should be a finite number"),
+        ("learning_rate=1e-4", "learning_rate is '1e-4': to YAML that is a text; with a point"),
+        ("losses.silog=5e-1", "losses.silog is '5e-1': to YAML that is a text; with a point"),
+        ("augment.smallest_crop=1e-1", "augment.smallest_crop is '1e-1': to YAML that is a text"),
+        ("warm_up_share=2", "warm_up_share is 2: should be less than 1"),
+        ("warm_up_share=0.25", "warm_up_share 0.25 of 4 steps is one"),
+        ("average_decay=1", "average_decay is 1: should be less than 1"),
+        ("gradient_norm=0", "gradient_norm is 0: should be greater than 0"),
+        ("losses.temperature=0", "losses.temperature is 0: should be greater than 0"),
         ("data.truth=none", "data.truth is none, and no loss with a teacher has a weight"),
         ("losses.kd=1", "losses with a teacher have a weight, but teacher names no card"),
-        ("student.input_width=60", "student.input_width is 60, not a positive multiple of 32"),
+        ("student.encoder=resnet18", "student.encoder is 'resnet18', not one of tf_efficientnet_l"),
+        ("student.input_width=60", "student.input_width is 60: should be a multiple of 32"),
+        ("student.input_height=0", "student.input_height is 0: should be greater than 0"),
         (
             "augment.aspects=[2, 1]",
             "augment.aspects is [2.0, 1.0], not a range of positive numbers",
@@ -548,12 +587,16 @@ def test_defaults_presets_and_overrides(config_file):
             "augment.aspects=[0, 4]",
             "augment.aspects is [0.0, 4.0], not a range of positive numbers",
         ),
-        ("augment.smallest_crop=2", "augment.smallest_crop is 2.0, not in (0, 1]"),
-        ("student.reach_m=-1", "student.reach_m is -1.0, not positive"),
+        ("augment.smallest_crop=2", "augment.smallest_crop is 2: should be less than or equal to"),
+        ("augment.mirror_probability=2", "augment.mirror_probability is 2: should be less than or"),
+        ("augment.keep_cameras=-1", "augment.keep_cameras is -1: should be greater than or equal"),
+        ("student.reach_m=-1", "student.reach_m is -1: should be greater than 0"),
         ("student.min_depth_m=900", "student.min_depth_m is 900.0, max_depth_m 200.0: not a range"),
-        ("student.n_bins=0", "student.n_bins is 0, not positive"),
-        ("losses.surface=-1", "losses.surface is -1.0, which is negative"),
-        ("last_rate_share=-1", "last_rate_share is -1.0, which is negative"),
+        ("student.n_bins=0", "student.n_bins is 0: should be greater than 0"),
+        ("foundation.channels=0", "foundation.channels is 0: should be greater than 0"),
+        ("foundation.size=xl", "foundation.size is 'xl': should be 'vits', 'vitb' or 'vitl'"),
+        ("losses.surface=-1", "losses.surface is -1: should be greater than or equal to 0"),
+        ("last_rate_share=-1", "last_rate_share is -1: should be greater than or equal to 0"),
         ("losses={kd: 1, align: false}", "align is false, but bins out of teacher_cache follow no"),
         ("augment.pixels=[0, 0]", "augment.pixels is [0.0, 0.0], not a range of positive numbers"),
         ("steps", "override 'steps' is not of the form key=value"),
@@ -662,16 +705,280 @@ def test_a_loss_that_is_nan_keeps_the_last_good_checkpoint(
     assert (out / CHECKPOINT).read_bytes() == good
 
 
-def test_ctrl_c_finishes_the_step_and_saves_it(config_file, tmp_path):
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        ("data.workers=1", []),
+        ("data.timeout_s=60", []),
+        ("data.train=MOVED", ["data.train was", "MOVED"]),
+        ("validate_steps=3", []),
+        ("licence=MIT", []),
+    ],
+)
+def test_what_changes_no_weight_may_change_on_the_way(
+    config_file, street, tmp_path, capsys, override, said
+):
+    assert run(config_file(), tmp_path / "whole", "--until", "2") == 0
+    assert run(config_file(), tmp_path / "parts", "--until", "1") == 0
+    moved = shutil.copytree(street / "train", tmp_path / "MOVED")
+    override = override.replace("MOVED", str(moved))
+    assert run(config_file(), tmp_path / "parts", "--until", "2", override) == 0
+    out = capsys.readouterr().out
+    assert "goes on at step 1" in out and all(text in out for text in said)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"), rtol=0, atol=0)
+
+
+@pytest.fixture
+def quick_export(monkeypatch):
+    """A minute, which another test takes."""
+    monkeypatch.setattr(train, "export_onnx", lambda student, config, path: path.write_bytes(b""))
+
+
+def model(path, *, seed=0, licence="Apache-2.0"):
+    """The card of a student of TINY's shape that may be begun with, or taught by."""
+    config = replace(StudentConfig(), **TINY["student"])
+    torch.manual_seed(seed)
+    student = StudentDepthNet(config).eval()
+    return save_student(
+        student, path, config=config, description="", licence=licence, provisional=False
+    )
+
+
+def test_a_moved_model_is_the_same_but_another_is_not(config_file, tmp_path, capsys):
+    for name, seed in (("here", 0), ("there", 0), ("other", 1)):
+        model(tmp_path / name / "start.json", seed=seed)
+    cards = {name: f"initial={tmp_path}/{name}/start.json" for name in ("here", "there", "other")}
+    out = tmp_path / "out"
+    assert run(config_file(), out, "--until", "1", cards["here"]) == 0
+    assert run(config_file(), out, "--until", "2", cards["there"]) == 0
+    assert run(config_file(), out, "--until", "3", cards["other"]) == 2
+    assert "of a run with another made from.initial.sha256" in capsys.readouterr().err
+
+
+def test_the_card_names_what_it_was_made_from(config_file, tmp_path, quick_export):
+    start = model(tmp_path / "start.json")
+    teacher = model(tmp_path / "teacher.json", seed=1, licence="CC-BY-NC-4.0")
+    out = tmp_path / "out"
+    options = [f"initial={tmp_path}/start.json", f"teacher={tmp_path}/teacher.json"]
+    assert run(config_file(), out, *options, "losses.kd=0.1", "data.train_split=x") == 0
+    card = load_card(out / "student.json")
+    assert card.made_from == {
+        "initial": {"name": "start", "sha256": start.sha256["start.safetensors"]},
+        "teacher": {"name": "teacher", "sha256": teacher.sha256["teacher.safetensors"]},
+    }
+    assert card.licence == "CC-BY-NC-4.0"  # the teacher's
+
+
+def licence(config_file, street, **changes):
+    data = {"train": str(street / "train"), **changes.pop("data", {})}
+    return licence_of(load_config(config_file(data=data, **changes)))
+
+
+def test_data_not_for_commerce_leave_no_licence_for_it(config_file, street):
+    """What is said of nuScenes, DDAD and PandaSet: shared/data/README.md, docs/training.md."""
+    assert licence(config_file, street) == "Apache-2.0"
+    for kind in ("nuscenes", "ddad"):
+        assert licence(config_file, street, data={"kind": kind}) == "CC-BY-NC-SA-4.0"
+        mixed = {"also": {"kind": kind, "train": "somewhere"}}
+        assert licence(config_file, street, **mixed) == "CC-BY-NC-SA-4.0"
+    pandaset = {"kind": "nuscenes", "licence": "CC-BY-4.0"}
+    assert licence(config_file, street, data=pandaset) == "Apache-2.0"
+    mine = {"licence": "MIT", "data": {"licence": "research use only"}}
+    assert licence(config_file, street, **mine) == "research use only"
+
+
+def test_large_foundations_and_their_students_are_not_for_commerce(config_file, street, tmp_path):
+    for size, expected in (("vits", "Apache-2.0"), ("vitb", "CC-BY-NC-4.0")):
+        foundation = {"checkpoint": "file.pth", "size": size}
+        assert licence(config_file, street, foundation=foundation) == expected
+    model(tmp_path / "start.json", licence="CC-BY-NC-SA-4.0")
+    begun = {"initial": str(tmp_path / "start.json"), "data": {"kind": "nuscenes"}}
+    assert licence(config_file, street, **begun) == "CC-BY-NC-SA-4.0"
+
+
+def test_the_card_says_what_was_validated_on(config_file, street, nuscenes_root):
+    data = DataConfig("nuscenes", str(nuscenes_root), version="v1.0-mini", val_split="mini_train")
+    samples = open_split(data, train=False)
+    assert split_of(data, samples, train=False) == "nuscenes v1.0-mini mini_train"
+    rendered = DataConfig(train=str(street / "train"), val=str(street / "train"))
+    split = split_of(rendered, open_split(rendered, train=False), train=False)
+    assert split == "street train"  # whatever the key is called
+
+
+def test_processes_that_read_are_handed_every_kind_of_data(street, nuscenes_root, ddad_scene):
+    sources = [
+        DataConfig(train=str(street / "train")),
+        DataConfig("nuscenes", str(nuscenes_root), version="v1.0-mini", train_split="mini_train"),
+        DataConfig("ddad", str(ddad_scene.parent.parent), train_split="train"),
+    ]
+    for data in sources:
+        samples = open_split(data, train=True)
+        copy = pickle.loads(pickle.dumps(samples))
+        assert np.array_equal(copy[0].images, samples[0].images)
+
+
+def test_a_full_shared_memory_is_said_before_the_processes_start(
+    config_file, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(stream, "SHARED_MEMORY", Path("/proc"))  # a place with no room at all
+    assert run(config_file(), tmp_path / "out", "data.workers=2", "--until", "1") == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith(
+        "fsmde-distill: /proc has 0 MB free, and what data.workers 2 read ahead"
+    )
+    assert run(config_file(), tmp_path / "out", "--until", "1") == 0  # without any
+
+
+def waiting_stream(config_file, action, timeout_s=300):
+    """Batches of a stream whose items do something in the process that reads."""
+    config = load_config(config_file(), ["data.workers=1", f"data.timeout_s={timeout_s}"])
+    samples = SampleStream(Reader(action, os.getpid()), config)
+    return training_batches(samples, config, first_step=0, rank=0, processes=1)
+
+
+class Reader:
+    """A dataset whose first items are read by this process, the others wait or die in theirs."""
+
+    def __init__(self, action, reader):
+        self.action, self.reader = action, reader
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        if os.getpid() != self.reader:
+            self.action()
+        views = np.zeros((1, 48, 80), np.float32)
+        return RigBatch(
+            images=np.zeros((1, 48, 80, 3), np.uint8), K=np.diag([50.0, 50.0, 1.0])[None],
+            T_ego_cam=np.eye(4)[None], depth_gt=views, valid=views > 0, mask=views > 0,
+            stamps_ns=(0,), names=("a",), tokens="t",
+        )  # fmt: skip
+
+
+def for_ever():
+    time.sleep(1000)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def nothing():
+    pass
+
+
+@pytest.mark.parametrize(
+    "action, timeout_s, sentence",
+    [
+        (for_ever, 1, "none of data.workers 1 processes delivered for 1 s (data.timeout_s)"),
+        (die, 300, "one of data.workers 1 processes died"),
+    ],
+)
+def test_processes_that_do_not_deliver_end_the_run(
+    config_file, monkeypatch, action, timeout_s, sentence
+):
+    monkeypatch.setattr(stream, "LOOK_S", 1)
+    batches = waiting_stream(config_file, action, timeout_s)
+    with pytest.raises(LoaderError, match=re.escape(sentence)):
+        next(batches)
+    assert not multiprocessing.active_children()
+
+
+def test_no_process_that_reads_is_a_fork_of_one_with_threads(config_file):
+    with closing(waiting_stream(config_file, nothing)) as batches:
+        assert next(batches)
+        (child,) = multiprocessing.active_children()
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        assert f"PPid:\t{os.getpid()}\n" not in status  # a server of its own forked it
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_to_all_processes_is_answered_by_the_trainer(config_file, tmp_path, number, code):
+    process = start_long_run(config_file, tmp_path, workers=2)
+    os.killpg(process.pid, number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == code, error
+    step = torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["step"]
+    assert step >= 1 and f"step {step} of 100000 is saved, the same command goes on" in error
+    assert "Traceback" not in error and "DataLoader" not in error
+
+
+def start_long_run(config_file, tmp_path, *, workers):
+    """A process, in a group of its own, in the middle of a run."""
     data = yaml.safe_load(config_file().read_text())["data"]
-    config = config_file(steps=100_000, validate_steps=100_000, data={**data, "workers": 1})
+    config = config_file(steps=100_000, validate_steps=100_000, data={**data, "workers": workers})
     command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config)]
     command += ["--out", str(tmp_path / "out"), "--accelerator", "cpu"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     for text in process.stderr:
         if "silog=" in text:
-            break
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 130 and "the same command goes on" in error
-    assert torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["step"] >= 1
+            return process
+    raise AssertionError("ended early")
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_interrupted_while_exporting_is_not_complete(
+    config_file, tmp_path, capsys, monkeypatch, number, code
+):
+    out = tmp_path / "out"
+
+    def export(student, config, path):
+        os.kill(os.getpid(), number)
+        path.write_bytes(b"whole")
+
+    monkeypatch.setattr(train, "export_onnx", export)
+    assert run(config_file(), out) == code
+    error = capsys.readouterr().err
+    assert "step 4 of 4 is saved, the model is not written whole: the same command" in error
+    card = load_card(out / "student.json")
+    assert card.provisional and set(card.sha256) == {"student.safetensors"}
+    monkeypatch.setattr(train, "export_onnx", lambda student, config, path: path.write_bytes(b""))
+    assert run(config_file(), out) == 0
+    card = load_card(out / "student.json")
+    assert not card.provisional and "student.onnx" in card.sha256
+
+
+def test_interrupted_while_validating_leaves_at_once(config_file, tmp_path, capsys, monkeypatch):
+    def validate(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(train, "validate", validate)
+    assert run(config_file(), tmp_path / "out") == 143
+    assert "step 2 of 4 is saved, the same command goes on" in capsys.readouterr().err
+    assert torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["step"] == 2
+
+
+def test_interrupted_while_opening_is_one_sentence(config_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "open_split", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    assert run(config_file(), tmp_path / "out") == 130
+    assert capsys.readouterr().err.strip().endswith("stopped before the first step")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("rigs_per_step=3", "--devices", "2"), "rigs_per_step 3 does not split over 2 processes"),
+        (("--accelerator", "gpu"), "--accelerator gpu --devices 1: this machine has no such"),
+        (("--out", "/proc/nowhere"), "/proc/nowhere: cannot be written to: "),
+    ],
+)
+def test_what_this_machine_cannot_do_is_one_sentence(
+    config_file, tmp_path, capsys, arguments, message
+):
+    if "gpu" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert run(config_file(), tmp_path / "out", *arguments) == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith("fsmde-distill: ") and message in error
+
+
+@pytest.mark.parametrize("argument", ["--devices=0", "--until=0", "--nodes=-1"])
+def test_numbers_on_the_command_line_are_positive(config_file, tmp_path, capsys, argument):
+    with pytest.raises(SystemExit):
+        run(config_file(), tmp_path / "out", argument)
+    assert "is not positive" in capsys.readouterr().err

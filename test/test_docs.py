@@ -9,7 +9,7 @@ from graph import Graph
 from fsmde_core.rig import Rig
 from fsmde_ros.params import NodeParams
 from fsmde_ros.sync import RigSync
-from fsmde_ros.sync.simulation import table
+from fsmde_ros.sync.simulation import comparison
 
 DOCUMENT = (ROOT / "docs" / "interface.md").read_text()
 
@@ -81,7 +81,7 @@ def test_the_parameters_named_in_the_documents_exist():
 
 
 def test_the_table_of_the_synchronization_is_the_one_that_the_simulation_prints():
-    assert table() in (ROOT / "docs" / "synchronization.md").read_text()
+    assert comparison() in (ROOT / "docs" / "synchronization.md").read_text()
 
 
 def test_the_learned_phases_stand_under_the_key_of_the_table():

@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from fsmde_core.files import whole_file
+from fsmde_core.files import reason, whole_file, writable_folder
 
 FILL_THE_DISK = """
 import resource, sys
@@ -46,3 +46,16 @@ def test_a_file_that_cannot_be_read_is_not_called_the_one_to_be_written(tmp_path
         beside.write_bytes((tmp_path / "original").read_bytes())
     assert raised.value.filename == str(tmp_path / "original")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_made_and_tried(tmp_path):
+    writable_folder(tmp_path / "new" / "folder")
+    assert not list((tmp_path / "new" / "folder").iterdir())
+
+
+@pytest.mark.parametrize("name", ["file", "file/under", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as raised:
+        writable_folder(tmp_path / name)
+    assert reason(raised.value).startswith(f"{tmp_path / name}: cannot be written to: ")

@@ -42,7 +42,7 @@ def test_who_says_a_tenth_everywhere_finds_all_of_the_sky_and_nothing_else(rig, 
     assert document["sky"]["precision"] == pytest.approx(1 - share, abs=0.02)
     assert document["calibration_error"] == pytest.approx(abs(share - 0.1), abs=0.02)
     assert document["confidence"]["within_25_percent"][0] == 0.0
-    assert "precision" in reliability.table(document)
+    assert "precision" in reliability.numbers(document)
     assert reliability.diagram(document).shape == (540, 1280, 3)
 
 

@@ -109,7 +109,7 @@ def test_images_without_depth_are_learnt_from_by_the_teacher(
     out = tmp_path / "out"
     assert run(config, out) == 0
     description = json.loads((out / "student.json").read_text())["description"]
-    assert "(1 in 2 of 2 of street without depth)" in description
+    assert "(1 in 2 of 2 of street val without depth)" in description
     changed = [f"also.train={street / 'train'}", f"data.train={street / 'val'}", "data.truth=none"]
     assert run(config, tmp_path / "none", *changed, "also.train=", "--until", "1") == 0
     trained, before = weights(tmp_path / "none"), weights(out)

@@ -26,6 +26,7 @@ from fsmde_core.bench.plan import BenchConfig, plan, working_providers
 from fsmde_core.bench.report import Measured, report, save_report, screen
 from fsmde_core.bench.variant import FollowUp, Surround, Variant
 from fsmde_core.bench.worker import VariantError, Worker
+from fsmde_core.extras import absent
 from fsmde_core.rig import Rig, load_rig
 
 JPEG_QUALITY = 90  # as nuScenes' files: about 1.2 bits a pixel on these images
@@ -58,7 +59,8 @@ def main(
         if not results:
             raise VariantError("; ".join(refused))
     except (ValueError, VariantError, OSError, ImportError) as error:
-        print(f"fsmde-bench: {error}", file=sys.stderr)
+        reason = absent(error) if isinstance(error, ImportError) else error
+        print(f"fsmde-bench: {reason}", file=sys.stderr)
         return 2
     about = {
         "command": shlex.join(["fsmde-bench", *argv]),

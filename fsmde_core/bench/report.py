@@ -10,6 +10,7 @@ import numpy as np
 from fsmde_core.bench.variant import Laps, Variant
 from fsmde_core.bench.worker import Memory
 from fsmde_core.files import write_json, write_text
+from fsmde_core.tables import table
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -146,23 +147,14 @@ def _limit_table(document: dict) -> Table:
 
 def screen(document: dict) -> str:
     """The tables for a terminal."""
-    parts = []
-    for title, header, rows in tables(document):
-        widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
-            for row in [header, *rows]
-        ]
-        parts.append("\n".join([f"\n{title}", *lines]))
+    parts = [f"\n{title}\n{table(header, rows)}" for title, header, rows in tables(document)]
     return "\n".join([*parts, "", *_notes(document)])
 
 
 def markdown(document: dict) -> str:
     """The tables as Markdown."""
     parts = [f"`{document['command']}`", f"{document['machine']}; {document['input']}."]
-    for title, header, rows in tables(document):
-        lines = [header, ["---"] * len(header), *rows]
-        parts.append("\n".join([f"**{title}**\n", *(f"| {' | '.join(r)} |" for r in lines)]))
+    parts += [f"**{title}**\n\n{table(header, rows)}" for title, header, rows in tables(document)]
     return "\n\n".join([*parts, *_notes(document)]) + "\n"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.bin_map import BinMap
@@ -23,9 +25,9 @@ MIRROR_CAM = np.diag([-1.0, 1.0, 1.0, 1.0])  # x right becomes left
 class AugmentConfig:
     """What may happen to a sample, and at which sizes it is learnt from."""
 
-    mirror_probability: float = 0.5
+    mirror_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of the mirror world, left and right cameras exchanged; streets have no preferred side."""
-    smallest_crop: float = 0.5
+    smallest_crop: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the sides of the largest window that fits; every camera is cropped for itself, so
     focal lengths vary. 1: the largest, centred."""
     aspects: tuple[float, float] = (0.0, 0.0)
@@ -34,17 +36,17 @@ class AugmentConfig:
     pixels: tuple[float, float] = (1.0, 1.0)
     """Fewest and most pixels of the network's input, as shares of the student's input size, drawn
     likewise."""
-    colour_strength: float = 0.3
+    colour_strength: NonNegativeFloat = 0.3
     """Largest relative change of gain, balance, contrast and gamma."""
     colour_per_camera: bool = False
     """True: each camera its own colours. False: one draw a rig, as cameras of one make agree."""
-    camera_strength: float = 0.0
+    camera_strength: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Of what a real camera adds and a renderer leaves out, 0 to 1: mixed colours, uneven light,
     blur, noise and JPEG; each camera its own."""
-    keep_cameras: int = 0
+    keep_cameras: NonNegativeInt = 0
     """Cameras left after others are dropped; 0 keeps all. A number, not a chance: samples of one
     batch need equally many."""
-    turn_deg: float = 0.0
+    turn_deg: NonNegativeFloat = 0.0
     """Largest turn of the whole rig under the same scene; for data with few headings, as the road
     lies ahead in all others."""
 
@@ -299,5 +301,7 @@ def as_camera_sees(image: np.ndarray, rng: np.random.Generator, *, strength: flo
     pixels += rng.normal(0, 12 * noise, pixels.shape)
     pixels = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(95 - 70 * blocks)]
-    _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], quality)  # JPEG keeps green, red, then blue
+    _, encoded = cv2.imencode(
+        ".jpg", pixels[..., ::-1], quality
+    )  # JPEG keeps green, red, then blue
     return cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)

@@ -6,7 +6,6 @@ import json
 import zipfile
 import zlib
 from datetime import datetime, timezone
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +29,19 @@ def read_dataset(root: Path | str, *, split: str) -> Samples:
     for scene_json in _scene_files(path, split):
         scenes[scene_json.parent.name] = scene_json
         entries += [(scene_json.parent.name, str(i)) for i in range(_sample_count(scene_json))]
-    scene_of = lru_cache(maxsize=2)(read_scene)  # samples are asked for scene after scene
-    return Samples(entries, lambda scene, index: scene_of(scenes[scene])[int(index)])
+    return Samples(entries, _Scenes(scenes))
+
+
+class _Scenes:
+    """Samples by scene and number; a class, so that processes that read can be handed it."""
+
+    def __init__(self, files: dict[str, Path]):
+        self._files, self._kept = files, {}
+
+    def __call__(self, scene: str, index: str) -> Sample:
+        if scene not in self._kept:  # samples are asked for scene after scene
+            self._kept = {scene: read_scene(self._files[scene])}
+        return self._kept[scene][int(index)]
 
 
 def read_scene(scene_json: Path | str) -> list[Sample]:

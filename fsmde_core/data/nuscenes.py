@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,7 @@ def read_keyframes(
     scenes = tables.load(split, scene)
     entries = [(s["name"], token) for s in scenes for token in tables.sample_tokens(s)]
 
-    def build(scene: str, token: str) -> Sample:
-        tables.get("sample", token, f"scene {scene}")
-        return _whole_sample(tables, scene, token, tables.keyframes.get(token, []), past_sweeps)
-
-    return Samples(entries, build)
+    return Samples(entries, partial(_keyframe, tables, past_sweeps))
 
 
 def read_sweeps(
@@ -68,10 +65,18 @@ def read_sweeps(
             entries.append((entry["name"], token))
             sets[token] = data
 
-    def build(scene: str, token: str) -> Sample:
-        return _whole_sample(tables, scene, token, sets[token], past_sweeps)
+    return Samples(entries, partial(_sweep_set, tables, sets, past_sweeps))
 
-    return Samples(entries, build)
+
+def _keyframe(tables: _Tables, past_sweeps: int, scene: str, token: str) -> Sample:
+    tables.get("sample", token, f"scene {scene}")
+    return _whole_sample(tables, scene, token, tables.keyframes.get(token, []), past_sweeps)
+
+
+def _sweep_set(
+    tables: _Tables, sets: dict[str, list[dict]], past_sweeps: int, scene: str, token: str
+) -> Sample:
+    return _whole_sample(tables, scene, token, sets[token], past_sweeps)
 
 
 def read_points(sweep: LidarSweep) -> np.ndarray:

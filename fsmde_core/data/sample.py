@@ -49,8 +49,9 @@ class Sample:
 class Samples(Sequence):
     """Samples that are put together only when asked for.
 
-    entries are (scene, key) in time order, scene after scene; build makes the Sample of one. What
-    is wrong with a sample is therefore raised (DatasetError) when that sample is asked for.
+    entries are (scene, key) in time order, scene after scene; build makes the Sample of one, and is
+    no closure, as processes that read get a copy. What is wrong with a sample is therefore raised
+    (DatasetError) when that sample is asked for.
     """
 
     def __init__(

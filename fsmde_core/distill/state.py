@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,7 +31,11 @@ import_timm()  # also beside a torchvision of another torch; then its parts impo
 from timm.optim import param_groups_weight_decay  # noqa: E402
 from timm.utils import ModelEmaV3  # noqa: E402
 
-FREE_TO_CHANGE = ("checkpoint_minutes", "validate_steps", "val_samples", "val_depth_m", "log_steps")
+# What does not change the weights, be it how often something is written, or where files lie
+REPORTING = ("checkpoint_minutes", "validate_steps", "val_samples", "val_depth_m", "log_steps")
+REPORTING += ("name", "licence", "val_split")
+PLACES = ("train", "val", "masks", "initial", "teacher", "teacher_cache", "checkpoint")
+FREE_TO_CHANGE = (*REPORTING, *PLACES, "workers", "timeout_s")
 CHECKPOINT = "last.pt"
 LAST_LAYERS = ("head.logits.", "surface.")
 BINS = ("n_bins", "min_depth_m", "max_depth_m")  # of StudentConfig
@@ -56,6 +62,8 @@ class TrainState:
     """Wall-clock time of these steps, over all sessions."""
     samples: int = 0
     """Training samples there were, as their number decides the order."""
+    moved: tuple[str, ...] = ()
+    """What restore found elsewhere than the checkpoint's run did, in words."""
 
     @property
     def average(self) -> nn.Module:
@@ -144,10 +152,11 @@ def _load_initial(student: nn.Module, config: DistillConfig) -> None:
     student.head = ours
 
 
-def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:
+def save_state(state: TrainState, config: DistillConfig, folder: Path, *, made_from: dict) -> None:
     """Write the checkpoint; it replaces the one before only when it is whole."""
     document = {
         "config": json.dumps(asdict(config)),
+        "made_from": json.dumps(made_from),
         "step": state.step,
         "seconds": state.seconds,
         "samples": state.samples,
@@ -161,22 +170,36 @@ def save_state(state: TrainState, config: DistillConfig, folder: Path) -> None:
     write_bytes(folder / CHECKPOINT, data.getbuffer())
 
 
-def _different(theirs: dict, ours: dict, where: str = "") -> str:
-    """The first key whose values differ, with its path; keys that only one side knows may."""
-    for key in (theirs.keys() & ours.keys()) - set(FREE_TO_CHANGE):
+def _different(theirs: dict, ours: dict, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Paths of the keys whose values differ, with both; keys that only one side knows may."""
+    for key in [key for key in ours if key in theirs]:
         if isinstance(ours[key], dict):
-            found = _different(theirs[key], ours[key], f"{where}{key}.")
-            if found:
-                return found
+            yield from _different(theirs[key], ours[key], f"{where}{key}.")
         elif theirs[key] != ours[key]:
-            return where + key
-    return ""
+            yield where + key, theirs[key], ours[key]
 
 
-def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
+def _compare(theirs: dict, ours: dict, path: Path) -> tuple[str, ...]:
+    """What moved since, in words; CheckpointError for what makes it another run."""
+    moved = []
+    for key, old, new in _different(theirs, ours):
+        last = key.rpartition(".")[2]
+        if last not in FREE_TO_CHANGE:
+            raise CheckpointError(
+                f"checkpoint {path} is of a run with another {key} ({old!r}, now {new!r}); "
+                "choose another --out"
+            )
+        if last in PLACES:
+            moved.append(f"{key} was {old or 'empty'}, is now {new or 'empty'}")
+    return tuple(moved)
+
+
+def restore(state: TrainState, config: DistillConfig, folder: Path, *, made_from: dict) -> bool:
     """Go on where the folder's checkpoint stopped; False if there is none.
 
-    CheckpointError for a file that does not read, or of a run with another config.
+    What changes the result must be as it was: the config but for places of files and what is
+    reported when, and the weights that the run is made from. CheckpointError else, and for a file
+    that does not read.
     """
     path = folder / CHECKPOINT
     if not path.exists():
@@ -184,17 +207,14 @@ def restore(state: TrainState, config: DistillConfig, folder: Path) -> bool:
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
         theirs = json.loads(document["config"])
-        ours = json.loads(json.dumps(asdict(config)))
+        theirs["made from"] = json.loads(document.get("made_from", "{}"))
+        ours = json.loads(json.dumps({**asdict(config), "made from": made_from}))
     except Exception as error:  # torch.load raises whatever the broken bytes lead to
         reason = str(error).split("\n")[0]
         raise CheckpointError(
             f"checkpoint {path} does not read ({reason}); delete it to start anew"
         ) from error
-    different = _different(theirs, ours)
-    if different:
-        raise CheckpointError(
-            f"checkpoint {path} is of a run with another {different}; choose another --out"
-        )
+    state.moved = _compare(theirs, ours, path)
     restore_weights(state.student, document["student"])
     restore_weights(state.average, document["average"])
     try:

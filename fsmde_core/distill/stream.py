@@ -6,9 +6,16 @@ that goes on at step s sees exactly what it would have seen, and no state has to
 
 from __future__ import annotations
 
+import math
+import multiprocessing
+import os
+import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +26,12 @@ from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.augment import at_size, augmented, random_size
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
 from fsmde_core.data.sample import DatasetError
-from fsmde_core.distill.config import DataConfig, DistillConfig
+from fsmde_core.distill.config import ConfigError, DataConfig, DistillConfig
+from fsmde_core.interrupt import SIGNALS
+
+PREFETCH = 4  # batches that each worker reads ahead
+SHARED_MEMORY = Path("/dev/shm")  # through it workers hand over their batches
+LOOK_S = 5  # between two looks at whether the workers still live
 
 
 def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
@@ -44,6 +56,22 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
         raise DatasetError(f"{config.kind} root {root} has no sample in split {split}")
     masks = BodyMasks(config.masks) if config.masks else None
     return RigDataset(samples, read_points, size=config.size, masks=masks)
+
+
+def split_of(config: DataConfig, samples: Sequence[RigBatch], *, train: bool) -> str:
+    """Which split the samples of open_split are, for a card; a rendered folder knows its own."""
+    if config.kind == "street":
+        return f"street {samples.dataset.street.split}"
+    split = config.train_split if train else config.val_split
+    return " ".join(filter(None, [config.kind, _version(config), split]))
+
+
+def _version(config: DataConfig) -> str:
+    return config.version if config.kind == "nuscenes" else ""
+
+
+class LoaderError(RuntimeError):
+    """Workers that do not deliver; the message names data.workers."""
 
 
 class SampleStream(Dataset):
@@ -80,6 +108,13 @@ class SampleStream(Dataset):
         size = self.size(k // config.rigs_per_step)
         item = augmented(item, config.augment, size=size, rng=rng, dense=data.dense)
         return _with_sky(item, dense=data.dense) if config.losses.needs_sky else item
+
+    def bytes_of(self, places: Sequence[int]) -> int:
+        """Memory of the arrays of these items if they were of the largest size there is."""
+        most = max(1.0, self._config.augment.pixels[1]) * math.prod(self._size)
+        items = [self[k] for k in places]
+        arrays = sum(array.nbytes for item in items for array in item.arrays.values())
+        return round(arrays * most / math.prod(self.size(places[0] // self._config.rigs_per_step)))
 
     def size(self, step: int) -> tuple[int, int]:
         """Width and height of the network's input at a step."""
@@ -125,6 +160,7 @@ class ValidationSamples(Dataset):
         count = min(config.val_samples, len(samples))
         self._indices = np.linspace(0, len(samples) - 1, count).round().astype(int)
         self._samples, self._dense = samples, config.data.kind == "street"
+        self.split = split_of(config.data, samples, train=False)
         self._with_sky = self._dense and config.losses.needs_sky
         self._size = (config.student.input_width, config.student.input_height)
 
@@ -138,28 +174,121 @@ class ValidationSamples(Dataset):
 
 
 def training_batches(
-    stream: SampleStream, config: DistillConfig, *, first_step: int, rank: int, processes: int
-) -> DataLoader:
+    stream: SampleStream,
+    config: DistillConfig,
+    *,
+    first_step: int,
+    rank: int,
+    processes: int,
+    ended: Callable[[], bool] = lambda: False,
+) -> Iterator[list[RigBatch]]:
     """Steps first_step, first_step + 1, ... as lists of batches, one batch for each camera count.
 
-    Of the rigs of a step this process gets every processes-th.
+    Of the rigs of a step this process gets every processes-th. While a batch is waited for, ended()
+    true ends the iteration; close() ends the workers. ConfigError where the rigs do not split over
+    the processes, or /dev/shm cannot hold what the workers read ahead; LoaderError where a worker
+    dies or none delivers for data.timeout_s.
     """
-    each = config.rigs_per_step
+    each, workers = config.rigs_per_step, config.data.workers
     if each % processes:
-        raise ValueError(f"rigs_per_step {each} does not split over {processes} processes")
+        raise ConfigError(f"rigs_per_step {each} does not split over {processes} processes")
     own = [
         list(range(step * each + rank, (step + 1) * each, processes))
         for step in range(first_step, config.steps)
     ]
-    return DataLoader(
+    if not workers or not own:
+        yield from (by_camera_count([stream[k] for k in places]) for places in own)
+        return
+    _check_shared_memory(stream.bytes_of(own[0]), workers, processes)
+    loader = DataLoader(
         stream,
         batch_sampler=own,
         collate_fn=by_camera_count,
-        num_workers=config.data.workers,
-        prefetch_factor=4 if config.data.workers else None,
+        num_workers=workers,
+        prefetch_factor=PREFETCH,
         worker_init_fn=_begin_worker,
-        multiprocessing_context="fork" if config.data.workers else None,  # readers hold closures
+        multiprocessing_context=_context(),
+        timeout=LOOK_S,
     )
+    others = set(multiprocessing.active_children())
+    with _signals_wait():
+        batches = iter(loader)
+    started = [child for child in multiprocessing.active_children() if child not in others]
+    try:
+        yield from _awaited(batches, config.data.timeout_s, workers, ended)
+    finally:
+        del batches  # it asks its workers to end
+        for worker in started:
+            if worker.is_alive():
+                worker.kill()
+
+
+def _awaited(
+    batches: Iterator, timeout_s: float, workers: int, ended: Callable[[], bool]
+) -> Iterator[list[RigBatch]]:
+    """The batches as they come, LoaderError where they do not."""
+    looks = 0
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            reason = str(error)
+            if not reason.startswith("DataLoader"):
+                raise
+            if ended():
+                return
+            if "timed out" not in reason:
+                raise LoaderError(
+                    f"one of data.workers {workers} processes died (out of memory?): {reason}"
+                ) from error
+            looks += 1
+            if looks * LOOK_S >= timeout_s:
+                raise LoaderError(
+                    f"none of data.workers {workers} processes delivered for {timeout_s:g} s "
+                    f"(data.timeout_s): is {SHARED_MEMORY} full, or the disk gone?"
+                ) from error
+            continue
+        looks = 0
+        yield batch
+
+
+def _check_shared_memory(batch_bytes: int, workers: int, processes: int) -> None:
+    """ConfigError if the batches read ahead do not fit: a worker would hang on it for ever."""
+    if not SHARED_MEMORY.is_dir():
+        return
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    needed = batch_bytes * (PREFETCH * workers + 1) * here
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if needed > free:
+        raise ConfigError(
+            f"{SHARED_MEMORY} has {free / 1e6:.0f} MB free, and what data.workers {workers} read "
+            f"ahead takes {needed / 1e6:.0f} MB: lower data.workers (0: none), or enlarge it "
+            "(docker run --shm-size)"
+        )
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Workers come from a server that has no threads: to fork a process that has may deadlock."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])
+    return context
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """SIGINT and SIGTERM come after the block; what starts in it inherits the mask, for life.
+
+    A signal goes to the whole process group: it must not end workers, or the server they come
+    from, before the trainer has written its checkpoint.
+    """
+    resource_tracker.ensure_running()  # its start would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def by_camera_count(items: Sequence[RigBatch]) -> list[RigBatch]:
@@ -182,8 +311,8 @@ def _tensors(batch: RigBatch) -> RigBatch:
 
 
 def _begin_worker(_: int) -> None:
-    """The cores are the training's, and so is the answer to Ctrl-C."""
+    """The cores are the training's, and so is the answer to signals."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -14,19 +14,22 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from tqdm import tqdm
+from fsmde_core.extras import needed_by
 
-from fsmde_core.card import ModelError, add_file, load_card
-from fsmde_core.checkpoint import load_student, save_student, student_config
-from fsmde_core.data.batch import RigBatch
-from fsmde_core.data.sample import DatasetError
-from fsmde_core.distill.config import ConfigError, load_config
-from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
-from fsmde_core.export import export_onnx
-from fsmde_core.student import STRIDES, StudentDepthNet
+with needed_by("surface", __file__):
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+    from tqdm import tqdm
+
+    from fsmde_core.card import ModelError, add_file, load_card
+    from fsmde_core.checkpoint import load_student, save_student, student_config
+    from fsmde_core.data.batch import RigBatch
+    from fsmde_core.data.sample import DatasetError
+    from fsmde_core.distill.config import ConfigError, load_config
+    from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
+    from fsmde_core.export import export_onnx
+    from fsmde_core.student import STRIDES, StudentDepthNet
 
 SAMPLES = 120  # of the training stream, augmented as there
 CELLS = 1500  # of an image: neighbours tell little new
@@ -105,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     save_student(
         student, arguments.card, config=student_config(card), licence=card.licence,
         description=f"{card.description} The surface layer fitted last.",
-        provisional=card.provisional,
+        provisional=card.provisional, made_from=card.made_from,
     )  # fmt: skip
     export_onnx(student, student_config(card), arguments.card.with_suffix(".onnx"))
     add_file(arguments.card, arguments.card.with_suffix(".onnx"))

@@ -10,9 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from fsmde_core.distill import main as distill
-from fsmde_core.distill.cached_teacher import fill_cache
-from fsmde_core.distill.config import ConfigError, load_config
+from fsmde_core.extras import needed_by
+
+with needed_by("fsmde-teacher", __file__):
+    from fsmde_core.distill import main as distill
+    from fsmde_core.distill.cached_teacher import fill_cache
+    from fsmde_core.distill.config import ConfigError, load_config
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import asdict, fields
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
@@ -14,11 +14,12 @@ from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from fsmde_core.card import add_file
+from fsmde_core.card import add_file, load_card, save_card
 from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import DistillConfig
+from fsmde_core.distill.origin import licence_of, made_from
 from fsmde_core.distill.state import (
     CHECKPOINT,
     new_state,
@@ -31,9 +32,17 @@ from fsmde_core.distill.step import (
     freeze_norms,
     network_precision,
 )
-from fsmde_core.distill.stream import SampleStream, ValidationSamples, open_split, training_batches
+from fsmde_core.distill.stream import (
+    SampleStream,
+    ValidationSamples,
+    open_split,
+    split_of,
+    training_batches,
+)
 from fsmde_core.distill.validate import validate
 from fsmde_core.export import export_onnx
+from fsmde_core.files import writable_folder
+from fsmde_core.interrupt import Interrupt
 from fsmde_core.teacher import load_teacher
 
 
@@ -44,9 +53,9 @@ class TrainingError(RuntimeError):
 class Trainer:
     """A run: what it learns from, what it changes, and where it reports."""
 
-    def __init__(self, config: DistillConfig, out: Path, fabric: Fabric):
-        self.config, self.out, self.fabric = config, out, fabric
-        self.interrupted = False
+    def __init__(self, config: DistillConfig, out: Path, fabric: Fabric, interrupt: Interrupt):
+        self.config, self.out, self.fabric, self.interrupt = config, out, fabric, interrupt
+        self.licence, self.made_from = licence_of(config), made_from(config)
         self.teacher = None
         if config.losses.needs_teacher and config.teacher_cache:
             sources = [CachedTeacher(config, data) for data in config.sources]
@@ -55,13 +64,16 @@ class Trainer:
             if config.losses.needs_teacher:
                 self.teacher = load_teacher(config.teacher).to(fabric.device)
         self.samples, self.also = [*sources, ()][:2]
+        opened = [s.samples if isinstance(s, CachedTeacher) else s for s in sources]
+        self.splits = [split_of(d, s, train=True) for d, s in zip(config.sources, opened)]
         self.validation = None
         if config.data.kind != "street" or config.data.val:
             samples = open_split(config.data, train=False)
             self.validation = ValidationSamples(samples, config)
-        out.mkdir(parents=True, exist_ok=True)
+        writable_folder(out)
         self.state = new_state(config, fabric.device)
-        self.resumed = restore(self.state, config, out)
+        self.resumed = restore(self.state, config, out, made_from=self.made_from)
+        self.saved_step = self.state.step
         self.samples_before, self.state.samples = self.state.samples, len(self.samples)
         if fabric.device.type == "cpu" and config.precision == "bf16-mixed":
             depthwise_in_float32(self.state.student)  # the average, a copy, stays as it is
@@ -69,19 +81,21 @@ class Trainer:
         self.step, self.optimizer = fabric.setup(step, self.state.optimizer)
 
     def run(self, *, until: int | None = None) -> None:
-        """Train to the end, to step `until`, or until `interrupted` is set; then write the model.
+        """Train to the end, to step `until`, or until interrupted; then write the model.
 
         TrainingError at a loss or gradient that is not finite; the checkpoint before it stays.
+        KeyboardInterrupt if interrupted while validating or exporting; the step before is saved.
         """
         config, state = self.config, self.state
         last = min(config.steps, until or config.steps)
         batches = training_batches(
             SampleStream(self.samples, config, also=self.also), config, first_step=state.step,
-            rank=self.fabric.global_rank, processes=self.fabric.world_size,
+            rank=self.fabric.global_rank, processes=self.fabric.world_size, ended=self._leaves,
         )  # fmt: skip
         freeze_norms(state.student, config.frozen_norm)
         with closing(Report(self)) as report:
-            self._steps(batches, last, report)
+            with closing(batches):
+                self._steps(batches, last, report)
             self.save()
             if state.step == config.steps:
                 self.write_model(report)
@@ -98,6 +112,7 @@ class Trainer:
             state.seconds = before + time.monotonic() - begun
             report.losses(losses)
             if state.step % config.validate_steps == 0 and state.step < config.steps:
+                self.save()
                 self.write_model(report)
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 saved = time.monotonic()
@@ -140,9 +155,17 @@ class Trainer:
 
     def _any_interrupted(self) -> bool:
         if self.fabric.world_size == 1:
-            return self.interrupted
-        flag = torch.tensor(float(self.interrupted), device=self.fabric.device)
+            return bool(self.interrupt)
+        flag = torch.tensor(float(bool(self.interrupt)), device=self.fabric.device)
         return bool(self.fabric.all_reduce(flag, reduce_op="max"))
+
+    def _leaves(self) -> bool:
+        """Whether to leave now; one of several processes leaves with the others, after a step."""
+        return self.fabric.world_size == 1 and bool(self.interrupt)
+
+    def _leavable(self) -> AbstractContextManager:
+        """What an interrupt breaks off; one of several processes goes on, as the others wait."""
+        return self.interrupt.at_once() if self.fabric.world_size == 1 else nullcontext()
 
     def _check_finite(self, values: dict[str, float]) -> None:
         for name, value in values.items():
@@ -154,55 +177,68 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint, from one process; the others, whose clocks differ, do not wait."""
         if self.fabric.is_global_zero:
-            save_state(self.state, self.config, self.out)
+            save_state(self.state, self.config, self.out, made_from=self.made_from)
+        self.saved_step = self.state.step
 
     def write_model(self, report: Report) -> None:
-        """Validate the averaged weights and write them with their card; ONNX at the end."""
-        config, state = self.config, self.state
+        """Validate the averaged weights and write them with their card; ONNX at the end.
+
+        The card is provisional until all of the last step is written.
+        """
         if self.fabric.is_global_zero:
-            metrics = {}
-            if self.validation is not None:
-                result = validate(state.average, self.validation, config)
-                report.validation(result)
-                metrics = {self._validation_title(): result.metrics}
-            finished = state.step == config.steps
-            card = self.out / f"{config.name}.json"
-            save_student(
-                state.average,
-                card,
-                config=config.student,
-                provisional=not finished,
-                licence=config.licence,
-                description=self._description(),
-                foundation=asdict(config.foundation) if config.foundation.checkpoint else None,
-                metrics=metrics,
-            )
-            if finished and not config.foundation.checkpoint:
-                average = state.average.cpu()
-                export_onnx(average, config.student, card.with_suffix(".onnx"))
-                add_file(card, card.with_suffix(".onnx"))
+            with self._leavable():
+                card = self._write_weights(report)
+                if self.state.step == self.config.steps:
+                    self._finish(card)
         self.fabric.barrier()
+
+    def _write_weights(self, report: Report) -> Path:
+        config, state, metrics = self.config, self.state, {}
+        if self.validation is not None:
+            result = validate(state.average, self.validation, config)
+            report.validation(result)
+            metrics = {self._validation_title(): result.metrics}
+        card = self.out / f"{config.name}.json"
+        save_student(
+            state.average,
+            card,
+            config=config.student,
+            provisional=True,
+            licence=self.licence,
+            description=self._description(),
+            foundation=asdict(config.foundation) if config.foundation.checkpoint else None,
+            made_from=self.made_from,
+            metrics=metrics,
+        )
+        return card
+
+    def _finish(self, card: Path) -> None:
+        if not self.config.foundation.checkpoint:
+            average = self.state.average.cpu()
+            export_onnx(average, self.config.student, card.with_suffix(".onnx"))
+            add_file(card, card.with_suffix(".onnx"))
+        save_card(replace(load_card(card), provisional=False), card)
 
     def _validation_title(self) -> str:
         config = self.config
         scale = "rig's median scale" if config.losses.scale_invariant else "metric"
         return (
-            f"fsmde-distill: {len(self.validation)} samples of {config.data.kind} val, "
+            f"fsmde-distill: {len(self.validation)} samples of {self.validation.split}, "
             f"to {config.val_depth_m:g} m, {scale}"
         )
 
     def _description(self) -> str:
         config, state = self.config, self.state
-        names = [f.name for f in fields(config.losses) if f.type == "float"]
-        weights = {n: getattr(config.losses, n) for n in names if n != "temperature"}
+        values = {f.name: getattr(config.losses, f.name) for f in fields(config.losses)}
+        weights = {n: v for n, v in values.items() if isinstance(v, float) and n != "temperature"}
         losses = ", ".join(f"{n} {w:g}" for n, w in weights.items() if w)
         if config.losses.needs_teacher:
             losses += f", teacher {Path(config.teacher).stem}"
-        samples = f"{len(self.samples)} samples of {config.data.kind}"
+        samples = f"{len(self.samples)} samples of {self.splits[0]}"
         if self.also:
             share = f"1 in {config.also_every} of {len(self.also)}"
             without = " without depth" if config.also.truth == "none" else ""
-            samples += f" ({share} of {config.also.kind}{without})"
+            samples += f" ({share} of {self.splits[1]}{without})"
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
             f"{samples}, losses {losses}, seed {config.seed}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -205,8 +206,12 @@ def evaluate(
     protocol: Protocol,
     max_depth_m: float,
     strict: bool = False,
+    ended: Callable[[], bool] = lambda: False,
 ) -> tuple[Evaluation, list[Fault]]:
-    """Score every sample; those with a fault are returned, or raised at once if strict."""
+    """Score every sample; those with a fault are returned, or raised at once if strict.
+
+    Where ended() is true before a sample, it and all further ones are left out.
+    """
     evaluation, faults = Evaluation(protocol, max_depth_m), []
 
     def add(index: int) -> None:  # a function, so that a sample is gone before the next is read
@@ -216,6 +221,8 @@ def evaluate(
 
     progress = tqdm(range(len(samples)), desc="evaluate", unit="sample", disable=None)
     for index in progress:
+        if ended():
+            break
         try:
             add(index)
         except (DatasetError, PredictionError) as error:

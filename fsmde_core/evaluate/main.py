@@ -17,7 +17,14 @@ from fsmde_core.data.sample import DatasetError, Samples
 from fsmde_core.evaluate.compare import compare, comparison_table
 from fsmde_core.evaluate.evaluation import Evaluation, evaluate, score_sample
 from fsmde_core.evaluate.protocols import PROTOCOLS, RANGES, Protocol
-from fsmde_core.evaluate.report import ReportError, load_report, report, save_report, screen
+from fsmde_core.evaluate.report import (
+    ReportError,
+    is_partial,
+    load_report,
+    report,
+    save_report,
+    screen,
+)
 from fsmde_core.evaluate.sources import (
     Predict,
     PredictionError,
@@ -25,16 +32,23 @@ from fsmde_core.evaluate.sources import (
     onnx_source,
     torch_source,
 )
+from fsmde_core.extras import absent
+from fsmde_core.files import reason, writable_folder
+from fsmde_core.interrupt import Interrupt
 from fsmde_core.session import ProviderError
 from fsmde_core.visualize import evaluation_panel, line_chart
 
 BACKENDS = ("onnx", "torch")
 READ_POINTS = {"nuscenes": nuscenes.read_points, "ddad": ddad.read_points}
 REFUSALS = (DatasetError, PredictionError, ModelError, ProviderError, ReportError)
+REFUSALS += (OSError, ImportError)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; exit code 2 with one sentence for what cannot be read, or a fault if strict."""
+    """Command line; exit code 2 with one sentence for what cannot be read, or a fault if strict.
+
+    130 after Ctrl-C and 143 after SIGTERM: the report of what was counted so far is written.
+    """
     argv = sys.argv[1:] if argv is None else argv
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -43,10 +57,17 @@ def main(argv: list[str] | None = None) -> int:
             return _compare(arguments.compare)
         if not arguments.data or not (arguments.model or arguments.predictions):
             parser.error("--data and one of --model and --predictions are needed, or --compare")
-        return _evaluate(arguments, command=shlex.join(["fsmde-evaluate", *argv]))
+        with Interrupt() as interrupt:
+            return _evaluate(arguments, shlex.join(["fsmde-evaluate", *argv]), interrupt)
     except REFUSALS as error:
-        print(f"fsmde-evaluate: {error}", file=sys.stderr)
+        print(f"fsmde-evaluate: {_sentence(error)}", file=sys.stderr)
         return 2
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return absent(error)
+    return reason(error) if isinstance(error, OSError) else str(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,22 +114,35 @@ def _parser() -> argparse.ArgumentParser:
 def _compare(paths: list[list[Path]]) -> int:
     pairs = [(load_report(a), load_report(b)) for a, b in paths]
     differences, samples = compare(pairs)
-    print(comparison_table(differences, [(f"{a}", f"{b}") for a, b in paths], samples))
+    names = [(_named(a, of_a), _named(b, of_b)) for (a, b), (of_a, of_b) in zip(paths, pairs)]
+    print(comparison_table(differences, names, samples))
     return 0
 
 
-def _evaluate(arguments: argparse.Namespace, *, command: str) -> int:
-    protocol, limits = PROTOCOLS[arguments.protocol], RANGES[arguments.dataset]
-    samples, dataset = _data(arguments, protocol)
-    predict = _source(arguments)
-    evaluation, faults = evaluate(
-        samples,
-        dataset,
-        predict,
-        protocol=protocol,
-        max_depth_m=limits.max_depth_m,
-        strict=arguments.strict,
-    )
+def _named(path: Path, document: dict) -> str:
+    return f"{path} (PARTIAL: {document['partial']})" if is_partial(document) else str(path)
+
+
+def _evaluate(arguments: argparse.Namespace, command: str, interrupt: Interrupt) -> int:
+    try:
+        with interrupt.at_once():
+            writable_folder(arguments.out)  # before the work, not after it
+            protocol, limits = PROTOCOLS[arguments.protocol], RANGES[arguments.dataset]
+            samples, dataset = _data(arguments, protocol)
+            predict = _source(arguments)
+        evaluation, faults = evaluate(
+            samples,
+            dataset,
+            predict,
+            protocol=protocol,
+            max_depth_m=limits.max_depth_m,
+            strict=arguments.strict,
+            ended=interrupt.__bool__,
+        )
+    except KeyboardInterrupt:
+        print("fsmde-evaluate: stopped, nothing is written", file=sys.stderr)
+        return interrupt.exit_code
+    seen = len(evaluation.latencies_s) + len(faults)
     about = {
         "command": command,
         "model": str(arguments.model or arguments.predictions),
@@ -116,14 +150,19 @@ def _evaluate(arguments: argparse.Namespace, *, command: str) -> int:
         "dataset": arguments.dataset,
         "version": arguments.version if arguments.dataset == "nuscenes" else "",
         "split": arguments.split,
+        "partial": f"{seen} of {len(samples)} samples" if seen < len(samples) else "",
     }
     document = report(evaluation, faults, about)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    print(screen(document))  # first: what is counted is not lost with a disk that is full by now
     save_report(document, arguments.out)
     _save_picture(arguments.out / "error_by_distance.png", error_chart(document))
-    print(screen(document))
-    if evaluation.per_sample:
-        _save_panels(arguments, samples, dataset, predict, evaluation)
+    try:
+        with interrupt.at_once():
+            if evaluation.per_sample:
+                _save_panels(arguments, samples, dataset, predict, evaluation)
+    except KeyboardInterrupt:
+        print(f"\nstopped; report: {arguments.out}")
+        return interrupt.exit_code
     print(f"\nreport and pictures: {arguments.out}")
     return 0 if evaluation.per_sample else 1
 

@@ -26,6 +26,7 @@ from fsmde_core.data.sample import DatasetError
 from fsmde_core.files import write_bytes, write_json
 from fsmde_core.predictor import LIKELY, Prediction, Predictor
 from fsmde_core.street.cache import open_cache
+from fsmde_core.tables import table
 from fsmde_core.visualize import line_chart
 
 STEPS = 20  # of probability and confidence
@@ -115,20 +116,19 @@ def measure(predictor: Predictor, samples: Iterable[RigBatch]) -> dict:
     return reliability.report()
 
 
-def table(document: dict) -> str:
+def numbers(document: dict) -> str:
     """The numbers for a terminal."""
     sky, confidence = document["sky"], document["confidence"]
-    lines = [
+    line = (
         f"sky: precision {sky['precision']}, recall {sky['recall']}; "
-        f"mean error of the surface's probability {document['calibration_error']}",
-        "confidence over   share of pixels   of them within 25 %",
+        f"mean error of the surface's probability {document['calibration_error']}"
+    )
+    columns = zip(confidence["over"], confidence["share"], confidence["within_25_percent"])
+    rows = [
+        [f"{over:.2f}", f"{share:.3f}", "-" if within is None else str(within)]
+        for over, share, within in list(columns)[::2]
     ]
-    rows = zip(confidence["over"], confidence["share"], confidence["within_25_percent"])
-    lines += [
-        f"{over:15.2f} {share:17.3f} {within if within is not None else '-':>21}"
-        for over, share, within in list(rows)[::2]
-    ]
-    return "\n".join(lines)
+    return line + "\n" + table(["confidence over", "share of pixels", "of them within 25 %"], rows)
 
 
 def diagram(document: dict) -> np.ndarray:
@@ -170,7 +170,7 @@ def main(argv: list[str] | None = None) -> int:
     write_json(arguments.out / "reliability.json", document, indent=2)
     _, png = cv2.imencode(".png", diagram(document)[..., ::-1])
     write_bytes(arguments.out / "reliability.png", png.tobytes())
-    print(table(document))
+    print(numbers(document))
     print(f"\nnumbers and diagrams: {arguments.out}")
     return 0
 

@@ -13,6 +13,7 @@ from fsmde_core.evaluate.evaluation import Evaluation, Fault
 from fsmde_core.evaluate.metrics import METRICS, NO_PIXELS, ErrorSums
 from fsmde_core.evaluate.protocols import DISTANCE_BANDS_M
 from fsmde_core.files import write_text
+from fsmde_core.tables import table
 
 FORMAT = 1  # of the JSON report
 HEADINGS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "d<1.25", "d<1.25^2", "d<1.25^3")
@@ -113,6 +114,11 @@ def load_report(path: Path) -> dict:
     return document
 
 
+def is_partial(document: dict) -> bool:
+    """Whether the report is of an evaluation that was interrupted."""
+    return bool(document.get("partial"))
+
+
 def tables(document: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     """(title, headings, rows) of every table of a report."""
     result = []
@@ -144,6 +150,8 @@ def summary(document: dict) -> list[str]:
         f"{document['max_depth_m']:g} m",
         f"{document['samples']} samples counted, {len(document['faults'])} with faults",
     ]
+    if is_partial(document):
+        lines.insert(0, f"PARTIAL, interrupted: {document['partial']}")
     if latency["median"] is not None:
         lines.append(
             f"latency of a sample: median {latency['median']:.1f} ms, 95% {latency['p95']:.1f} ms "
@@ -153,14 +161,10 @@ def summary(document: dict) -> list[str]:
 
 
 def screen(document: dict) -> str:
-    """The tables as aligned text."""
+    """The tables for a terminal."""
     lines = ["", *summary(document)]
     for title, headings, rows in tables(document):
-        widths = [max(len(r[i]) for r in [headings, *rows]) for i in range(len(headings))]
-        lines += ["", title]
-        for row in [headings, *rows]:
-            first = row[0].ljust(widths[0])
-            lines.append("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]))
+        lines += ["", title, table(headings, rows)]
     lines += [f"fault: {fault['sample']}: {fault['reason']}" for fault in document["faults"]]
     return "\n".join(lines)
 
@@ -170,9 +174,7 @@ def markdown(document: dict) -> str:
     lines = ["# Evaluation", "", *(f"{line}  " for line in summary(document))]
     lines += ["", f"Command: `{document['command']}`"]
     for title, headings, rows in tables(document):
-        lines += ["", f"## {title}", "", "| " + " | ".join(headings) + " |"]
-        lines += ["|" + "---|" * len(headings)]
-        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        lines += ["", f"## {title}", "", table(headings, rows)]
     lines += ["", "![error against distance](error_by_distance.png)"]
     if document["faults"]:
         lines += ["", "## Faults", ""]

@@ -21,11 +21,14 @@ import numpy as np
 
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
+from fsmde_core.extras import needed_by
 from fsmde_core.files import write_arrays, write_json
-from fsmde_core.street.camera_view import RenderConfig
-from fsmde_core.street.dataset import SPLIT_SEEDS, StreetDataset, StreetDatasetConfig
-from fsmde_core.street.pool import for_all
-from fsmde_core.street.rigs import RIG_NAMES
+
+with needed_by("street cache", __file__):
+    from fsmde_core.street.camera_view import RenderConfig
+    from fsmde_core.street.dataset import SPLIT_SEEDS, StreetDataset, StreetDatasetConfig
+    from fsmde_core.street.pool import for_all
+    from fsmde_core.street.rigs import RIG_NAMES
 
 JPEG_QUALITY = 95  # a second JPEG on top of the sensor's own: hardly any further loss
 CONFIG_FILE = "samples.json"

@@ -8,12 +8,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from fsmde_core.street import ddad_writer, nuscenes_writer
-from fsmde_core.street.camera_view import RenderConfig
-from fsmde_core.street.drive import DriveConfig
-from fsmde_core.street.pool import for_all
-from fsmde_core.street.rigs import RIG_NAMES, make_rig
-from fsmde_core.street.sensor import LIDAR_64, LidarConfig
+from fsmde_core.extras import needed_by
+
+with needed_by("fsmde-street", __file__):
+    from fsmde_core.street import ddad_writer, nuscenes_writer
+    from fsmde_core.street.camera_view import RenderConfig
+    from fsmde_core.street.drive import DriveConfig
+    from fsmde_core.street.pool import for_all
+    from fsmde_core.street.rigs import RIG_NAMES, make_rig
+    from fsmde_core.street.sensor import LIDAR_64, LidarConfig
 
 MIN_SIDE_PX = 16
 

@@ -10,18 +10,26 @@ import argparse
 import sys
 from pathlib import Path
 
-from fsmde_core.data import ddad, nuscenes
-from fsmde_core.data.sample import DatasetError, Samples
-from fsmde_ros.bags.topics import load_topics
-from fsmde_ros.bags.writer import RIG_FILE, write_bag
-from fsmde_ros.share import share_dir
+from fsmde_core.extras import needed_by
+
+with needed_by("fsmde-dataset-to-bag", __file__):
+    from fsmde_core.data import ddad, nuscenes
+    from fsmde_core.data.sample import DatasetError, Samples
+    from fsmde_core.files import reason, writable_folder
+    from fsmde_core.interrupt import Interrupt
+    from fsmde_ros.bags.topics import load_topics
+    from fsmde_ros.bags.writer import RIG_FILE, write_bag
+    from fsmde_ros.share import share_dir
 
 ALL_SCENES = "all"
 READ_POINTS = {"nuscenes": nuscenes.read_points, "ddad": ddad.read_points}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; exit code 2 with one sentence for a dataset that cannot be read."""
+    """Command line; exit code 2 with one sentence for what cannot be read or written.
+
+    130 after Ctrl-C and 143 after SIGTERM: bags that are whole stay, of the others nothing does.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("root", type=Path, help="nuScenes root, or DDAD's folder or dataset JSON")
@@ -38,19 +46,29 @@ def main(argv: list[str] | None = None) -> int:
         help="ROS parameter file with topic names; config/surround_depth.yaml",
     )
     arguments = parser.parse_args(argv)
-    try:
-        convert(arguments)
-    except DatasetError as error:
-        print(f"fsmde-dataset-to-bag: {error}", file=sys.stderr)
-        return 2
+    with Interrupt() as interrupt:
+        try:
+            with interrupt.at_once():
+                convert(arguments)
+        except KeyboardInterrupt:
+            print("fsmde-dataset-to-bag: stopped; the bag begun is not written", file=sys.stderr)
+            return interrupt.exit_code
+        except (DatasetError, OSError) as error:
+            sentence = reason(error) if isinstance(error, OSError) else error
+            print(f"fsmde-dataset-to-bag: {sentence}", file=sys.stderr)
+            return 2
     return 0
 
 
 def convert(arguments: argparse.Namespace) -> None:
-    """Write the bags that the command line asks for; DatasetError at the first fault."""
+    """Write the bags that the command line asks for; DatasetError at the first fault.
+
+    OSError, before anything is read, where they cannot be written.
+    """
+    every = arguments.scene == ALL_SCENES
+    writable_folder(arguments.bag if every else arguments.bag.parent)
     topics = load_topics(arguments.params or share_dir() / "config" / "surround_depth.yaml")
     samples = _samples(arguments)
-    every = arguments.scene == ALL_SCENES
     for scene in samples.scenes if every else [arguments.scene]:
         bag = arguments.bag / scene if every else arguments.bag
         if every and bag.exists():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from fsmde_core.tables import table
 from fsmde_ros.sync.rig_sync import RigSync, StampedSet
 
 MS = 1_000_000
@@ -154,12 +155,10 @@ def _scenes(rng: random.Random) -> dict[str, list[Shot]]:
     return scenes | {"a bag of 2.5 s, played four times": loops}
 
 
-def table(seed: int = 0) -> str:
+def comparison(seed: int = 0) -> str:
     """Our sets and message_filters' on the same streams, as Markdown."""
-    lines = [
-        "| stream | frames | full | partial | mixed | message_filters: full | mixed |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    headings = ("stream", "frames", "full", "partial", "mixed", "message_filters: full", "mixed")
+    rows = []
     for name, shots in _scenes(random.Random(seed)).items():
         sync: RigSync[Shot] = RigSync(NAMES, slop_ns=SLOP_NS, deadline_ns=DEADLINE_NS)
         sets = replay(sync, shots, after_ns=1000 * MS)
@@ -168,12 +167,10 @@ def table(seed: int = 0) -> str:
         frames = 1 + max(shot.frame for shot in shots)
         frames *= 4 if "four times" in name else 1
         mixed = sum(is_mixed(s.items) for s in sets)
-        lines.append(
-            f"| {name} | {frames} | {full} | {len(sets) - full} | {mixed} | {len(theirs)} "
-            f"| {sum(map(is_mixed, theirs))} |"
-        )
-    return "\n".join(lines)
+        counts = (frames, full, len(sets) - full, mixed, len(theirs), sum(map(is_mixed, theirs)))
+        rows.append([name, *map(str, counts)])
+    return table(headings, rows)
 
 
 if __name__ == "__main__":
-    print(table())
+    print(comparison())

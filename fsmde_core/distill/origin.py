@@ -1,0 +1,51 @@
+"""What a trained model owes to whom: the models it was made from, and what their licences leave."""
+
+from __future__ import annotations
+
+import re
+
+from fsmde_core.card import load_card
+from fsmde_core.distill.config import DataConfig, DistillConfig
+
+DATA_LICENCES = {"street": "Apache-2.0", "nuscenes": "CC-BY-NC-SA-4.0", "ddad": "CC-BY-NC-SA-4.0"}
+"""data.kind -> the licence of these data; data.licence names another, where they have one."""
+FOUNDATION_LICENCES = {"vits": "Apache-2.0", "vitb": "CC-BY-NC-4.0", "vitl": "CC-BY-NC-4.0"}
+"""Of Depth Anything V2's weights, by their size."""
+_RESTRICTED = re.compile(r"\bNC\b|non-?commercial|research", re.IGNORECASE)
+
+
+def data_licence(data: DataConfig) -> str:
+    """The licence under which these data may be learnt from."""
+    return data.licence or DATA_LICENCES[data.kind]
+
+
+def licence_of(config: DistillConfig) -> str:
+    """What the model's card says: config.licence, unless anything it is made from forbids more.
+
+    Data, the model begun with, the teacher and the foundation model count; what forbids commercial
+    use takes the place of what permits it.
+    """
+    licences = [config.licence, *map(data_licence, config.sources)]
+    licences += [load_card(path).licence for path in _cards(config).values()]
+    if config.foundation.checkpoint:
+        licences.append(FOUNDATION_LICENCES[config.foundation.size])
+    restricted = dict.fromkeys(text for text in licences if _RESTRICTED.search(text))
+    return " and ".join(restricted) or config.licence
+
+
+def made_from(config: DistillConfig) -> dict[str, dict[str, str]]:
+    """Name and sha256 of the weights of the model begun with, and of the teacher, as in a card."""
+    return {role: weights_of(path) for role, path in _cards(config).items()}
+
+
+def weights_of(card_path: str) -> dict[str, str]:
+    """Name and sha256 of the weights that a card vouches for; ModelError as load_card."""
+    card = load_card(card_path)
+    return {"name": card.name, "sha256": card.sha256.get(f"{card.name}.safetensors", "")}
+
+
+def _cards(config: DistillConfig) -> dict[str, str]:
+    teacher = config.teacher if config.losses.needs_teacher else ""
+    return {
+        role: path for role, path in (("initial", config.initial), ("teacher", teacher)) if path
+    }
