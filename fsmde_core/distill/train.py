@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from fsmde_core.card import add_file
 from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.state import (
@@ -56,18 +58,31 @@ class Trainer:
             if config.losses.needs_teacher:
                 self.teacher = load_teacher(config.teacher).to(fabric.device)
         self.samples, self.also = [*sources, ()][:2]
-        self.validation = None
-        if config.data.kind != "street" or config.data.val:
-            samples = open_split(config.data, train=False)
-            self.validation = ValidationSamples(samples, config)
+        self.validation = self._validation()
         out.mkdir(parents=True, exist_ok=True)
         self.state = new_state(config, fabric.device)
+        if config.foundation.checkpoint:  # a run goes on with the file that it began with
+            self.config = config = replace(config, foundation=self.state.student.foundation)
         self.resumed = restore(self.state, config, out)
         self.samples_before, self.state.samples = self.state.samples, len(self.samples)
         if fabric.device.type == "cpu" and config.precision == "bf16-mixed":
             depthwise_in_float32(self.state.student)  # the average, a copy, stays as it is
         step = DistillStep(self.state.student, config.losses, config.student)
         self.step, self.optimizer = fabric.setup(step, self.state.optimizer)
+
+    def _validation(self) -> ValidationSamples | None:
+        """What is validated on; None where nothing was named and there is nothing by default."""
+        data = self.config.data
+        if data.kind == "street" and not data.val:
+            return None
+        try:
+            return ValidationSamples(open_split(data, train=False), self.config)
+        except DatasetError as error:
+            if data.val or data.val_split:
+                raise
+            if self.fabric.is_global_zero:
+                print(f"no validation: {error}", file=sys.stderr)
+            return None
 
     def run(self, *, until: int | None = None) -> None:
         """Train to the end, to step `until`, or until `interrupted` is set; then write the model.
