@@ -8,6 +8,7 @@ foundation model, with a loss that is not scale-invariant, they are metres.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -108,8 +109,14 @@ class FoundationTeacher(nn.Module):
 
         surface_logits only from version 3, which knows the sky.
         """
-        _, cameras, height, width, _ = images.shape
         views, K = images.flatten(0, 1).permute(0, 3, 1, 2).float(), K.flatten(0, 1)
+        with _precision(images.device.type):
+            output = self._bins(views, K)
+        return for_rigs(output, images.shape[1])
+
+    def _bins(self, views: Tensor, K: Tensor) -> BinOutput:
+        """Bins of views [V, 3, H, W], 0..255."""
+        height, width = views.shape[-2:]
         with torch.no_grad():
             size = patch_size_of((height, width), shorter_px=self.foundation.input_px)
             resized = F.interpolate(views, size, mode="bicubic", antialias=True)
@@ -119,14 +126,11 @@ class FoundationTeacher(nn.Module):
             maps = torch.cat([_resized(seen.features, cells), _resized(cue, cells)], dim=1)
         maps = self.mix(maps)
         output = self.head(maps, maps.mean(dim=(2, 3)), K[:, 0, 0])
-        knows_sky = seen.sky is not None and not self.training
-        sky = _resized((seen.sky >= DA3_SKY)[:, None], (height, width)) if knows_sky else None
-        if knows_sky:
-            output = _far_in_the_sky(output, sky)
-        output = upsampled(output, (height, width))
-        if knows_sky:
-            output = replace(output, surface_logits=SURE_LOGIT * (1 - 2 * sky[:, 0]))
-        return for_rigs(output, cameras)
+        if seen.sky is None or self.training:
+            return upsampled(output, (height, width))
+        sky = _resized((seen.sky >= DA3_SKY)[:, None], (height, width))
+        output = upsampled(_far_in_the_sky(output, sky), (height, width))
+        return replace(output, surface_logits=SURE_LOGIT * (1 - 2 * sky[:, 0]))
 
     def _cue(self, seen: FoundationOutput, K: Tensor, *, scale: tuple[float, float]) -> Tensor:
         """The model's own depth as it is best learnt from, [V, 1, h, w].
@@ -157,6 +161,12 @@ def patch_size_of(size: tuple[int, int], *, shorter_px: int) -> tuple[int, int]:
     scale = shorter_px / min(size)
     height, width = (max(1, round(scale * side / PATCH_PX)) * PATCH_PX for side in size)
     return height, width
+
+
+def _precision(device_type: str) -> AbstractContextManager:
+    """Autocast stays as it is on a GPU. On a CPU always float32: dense layers as these are three to
+    six times slower there in bf16, unless it has instructions for that."""
+    return full_precision(device_type) if device_type == "cpu" else nullcontext()
 
 
 def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
