@@ -1,25 +1,27 @@
-"""Depth Anything V2: a DINOv2 transformer under a DPT decoder, for the official checkpoints.
+"""Depth Anything V2 and the single-image networks of version 3, for the official checkpoints.
 
-Parameter names and shapes are those of the official files, which therefore load unchanged. After
-the papers (Oquab et al. 2023, Ranftl et al. 2021, Yang et al. 2024) and the names in the files.
-Small is Apache-2.0; Base and Large are CC-BY-NC-4.0, and so is what is distilled from them.
+A DINOv2 transformer under a DPT decoder. Parameter names and shapes are those of V2's official
+files, which therefore load unchanged; depth_anything_names maps the names of others. After the
+papers (Oquab et al. 2023, Ranftl et al. 2021, Yang et al. 2024, Lin et al. 2025) and the names in
+the files. V2 Small, DA3MONO-LARGE and DA3METRIC-LARGE are Apache-2.0; V2 Base and Large are
+CC-BY-NC-4.0, and so is what is distilled from them.
 """
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fsmde_core.bins import full_precision
 from fsmde_core.card import ModelError
+from fsmde_core.depth_anything_names import as_official, check_evidence
 from fsmde_core.encoder import import_timm
+from fsmde_core.foreign_weights import read_weights
 
 PATCH_PX = 14
 TRAINED_PATCHES = 37  # a side of the square images that the position embeddings are made for
@@ -51,28 +53,81 @@ SIZES = {
 }
 
 
+@dataclass(frozen=True)
+class Variant:
+    """What distinguishes the networks of one size: what they were trained to say."""
+
+    metric: bool
+    """Whether what comes out has a scale: metres, after what FoundationOutput says."""
+    input_px: int
+    """Shorter side of the images it was trained for."""
+    version_3: bool = False
+    """Depth Anything 3: the exponential of the last layer is depth; a second one knows the sky."""
+
+
+VARIANTS = {
+    "relative": Variant(metric=False, input_px=518),
+    "metric": Variant(metric=True, input_px=518),
+    "da3_mono": Variant(metric=False, input_px=504, version_3=True),
+    "da3_metric": Variant(metric=True, input_px=504, version_3=True),
+}
+"""relative and metric: V2; metric the files fine-tuned on Hypersim or Virtual KITTI, which end in a
+sigmoid. da3_mono and da3_metric: DA3MONO-LARGE and DA3METRIC-LARGE."""
+UNUSED = ("pretrained.mask_token", "depth_head.scratch.refinenet4.resConfUnit1.")
+"""In V2's files without a use, and not in all others."""
+DA3_FOCAL_PX = 300.0
+"""Depth of da3_metric is what comes out times the focal length over this, their README says."""
+DA3_SKY = 0.3
+"""Where their sky map is at least that, their code takes it for the sky."""
+
+
+@dataclass(frozen=True)
+class FoundationOutput:
+    """What a foundation model says of V images [V, 3, H, W]."""
+
+    inverse_depth: Tensor
+    """[V, H, W]. relative and da3_mono: of no scale, 0 furthest. metric: 1/m. da3_metric: 1/m for a
+    camera whose focal length is DA3_FOCAL_PX; depth grows with the focal length."""
+    features: Tensor
+    """[V, C, 4H/7, 4W/7], of the decoder."""
+    sky: Tensor | None = None
+    """[V, H, W], 0 or more, sky from DA3_SKY on; None for a network that does not say."""
+
+
 class DepthAnythingV2(nn.Module):
-    """Relative inverse depth of single images."""
+    """Depth of single images; `variant` is one of VARIANTS.
 
-    def __init__(self, size: Size):
+    max_depth_m is what a metric variant's sigmoid is times: 20 for Hypersim, 80 for Virtual KITTI.
+    """
+
+    def __init__(self, size: Size, *, variant: str = "relative", max_depth_m: float = 0.0):
         super().__init__()
-        self.pretrained = Dinov2(size)
-        self.depth_head = DptDecoder(size)
+        self.variant, self.max_depth_m = variant, max_depth_m
+        self.pretrained = Dinov2(size, last_eps=1e-5 if VARIANTS[variant].version_3 else 1e-6)
+        self.depth_head = DptDecoder(size, knows_sky=VARIANTS[variant].version_3)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Relative inverse depth [V, H, W], 0 is furthest, and features [V, C, 4H/7, 4W/7].
+    def forward(self, images: Tensor) -> FoundationOutput:
+        """images [V, 3, H, W] normalised with ImageNet's mean and deviation.
 
-        images [V, 3, H, W] normalised with ImageNet's mean and deviation; H and W multiples of 14.
+        H and W are multiples of 14.
         """
         grid = images.shape[-2] // PATCH_PX, images.shape[-1] // PATCH_PX
         features = self.depth_head.fused(self.pretrained(images), grid)
-        return self.depth_head.inverse_depth(features, grid), features
+        value, sky = self.depth_head.last(features, grid)
+        return FoundationOutput(self._inverse_depth(value), features, sky)
+
+    def _inverse_depth(self, value: Tensor) -> Tensor:
+        if VARIANTS[self.variant].version_3:
+            return torch.exp(-value)
+        if VARIANTS[self.variant].metric:
+            return 1 / (self.max_depth_m * value.sigmoid()).clamp_min(1e-3)
+        return F.relu(value)
 
 
 class Dinov2(nn.Module):
     """The transformer; returns the normalised patch tokens after some of its blocks."""
 
-    def __init__(self, size: Size):
+    def __init__(self, size: Size, *, last_eps: float = 1e-6):
         super().__init__()
         block = import_timm().models.vision_transformer.Block
         norm = partial(nn.LayerNorm, eps=1e-6)
@@ -85,7 +140,7 @@ class Dinov2(nn.Module):
             block(size.width, size.heads, qkv_bias=True, init_values=1.0, norm_layer=norm)
             for _ in range(size.depth)
         )
-        self.norm = norm(size.width)
+        self.norm = nn.LayerNorm(size.width, eps=last_eps)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Tokens [V, h w, C] of each tapped block; images [V, 3, 14 h, 14 w]."""
@@ -118,7 +173,7 @@ class Dinov2(nn.Module):
 class DptDecoder(nn.Module):
     """Tokens of four blocks to maps of four sizes, fused from coarse to fine."""
 
-    def __init__(self, size: Size):
+    def __init__(self, size: Size, *, knows_sky: bool = False):
         super().__init__()
         first, second, third, fourth = size.tap_channels
         self.projects = nn.ModuleList(nn.Conv2d(size.width, c, 1) for c in size.tap_channels)
@@ -137,9 +192,9 @@ class DptDecoder(nn.Module):
             self.scratch.add_module(f"refinenet{i}", Fusion(size.features))
         half = size.features // 2
         self.scratch.output_conv1 = nn.Conv2d(size.features, half, 3, padding=1)
-        self.scratch.output_conv2 = nn.Sequential(
-            nn.Conv2d(half, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, 1), nn.ReLU()
-        )
+        self.scratch.output_conv2 = _last_layers(half)
+        if knows_sky:
+            self.scratch.sky_output_conv2 = _last_layers(half)
 
     def fused(self, tokens: list[Tensor], grid: tuple[int, int]) -> Tensor:
         """Features [V, C, 8 h, 8 w] of tokens 4 x [V, h w, C']; grid (h, w)."""
@@ -154,11 +209,18 @@ class DptDecoder(nn.Module):
             path = getattr(self.scratch, f"refinenet{i}")(maps[i - 1], path, size)
         return path
 
-    def inverse_depth(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Relative inverse depth [V, 14 h, 14 w]."""
-        maps = self.scratch.output_conv1(features)
-        maps = _stretched(maps, (PATCH_PX * grid[0], PATCH_PX * grid[1]))
-        return self.scratch.output_conv2(maps)[:, 0]
+    def last(self, features: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+        """What the last layer says [V, 14 h, 14 w] before its activation, and the sky or None.
+
+        In float32 inside autocast too: a logarithm of depth of 3 in bf16 is off by up to 0.8 %.
+        """
+        with full_precision(features.device.type):
+            maps = self.scratch.output_conv1(features.float())
+            maps = _stretched(maps, (PATCH_PX * grid[0], PATCH_PX * grid[1]))
+            value, sky = self.scratch.output_conv2(maps)[:, 0], None
+            if hasattr(self.scratch, "sky_output_conv2"):
+                sky = F.relu(self.scratch.sky_output_conv2(maps)[:, 0])
+        return value, sky
 
 
 class Fusion(nn.Module):
@@ -189,24 +251,55 @@ class Residual(nn.Module):
         return maps + self.conv2(F.relu(self.conv1(F.relu(maps))))
 
 
-def load_depth_anything(path: Path | str, size: str) -> DepthAnythingV2:
-    """A network of SIZES with the weights of an official checkpoint, .pth or .safetensors.
+def load_depth_anything(
+    path: Path | str, size: str, *, variant: str = "", max_depth_m: float = 0.0
+) -> DepthAnythingV2:
+    """A network of SIZES with the weights of a checkpoint, in evaluation mode, on the CPU.
 
-    ModelError names a file that is missing, does not read, or holds another size.
+    The file: official .pth, safetensors in 16 or 32 bits, transformers' names, DA3MONO-LARGE's and
+    DA3METRIC-LARGE's. variant: one of VARIANTS; empty: relative, unless something about the file
+    says otherwise, which then has to be given. ModelError names a file that is missing, does not
+    read, holds another size, or is known to be of another variant than the one given.
     """
-    path, network = Path(path), DepthAnythingV2(SIZES[size])
-    try:
-        if path.suffix == ".safetensors":
-            weights = load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(weights)
-    except OSError as error:
-        raise ModelError(f"checkpoint {path}: {error.strerror or error}") from error
-    except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"checkpoint {path} is no Depth Anything V2 {size}: {reason}") from error
+    path = Path(path)
+    weights = as_official(read_weights(path))
+    found = _size_of(weights)
+    if found not in (None, size):
+        raise ModelError(
+            f"checkpoint {path} is no Depth Anything {size}: give foundation.size={found}, "
+            f"as its tokens have {SIZES[found].width} channels"
+        )
+    variant = check_evidence(path, weights, SIZES[size].taps, variant, max_depth_m)
+    network = DepthAnythingV2(SIZES[size], variant=variant, max_depth_m=max_depth_m)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    lacking = [n for n in shapes if n not in weights and not n.startswith(UNUSED)]
+    fits = {n: w.is_floating_point() and w.shape == shapes.get(n) for n, w in weights.items()}
+    wrong = [name for name, fit in fits.items() if not fit]
+    if lacking or wrong:
+        raise ModelError(
+            f"checkpoint {path} is no Depth Anything {size}: it lacks {_some(lacking)}; "
+            f"not of this network or of another shape: {_some(wrong)}"
+        )
+    network.load_state_dict(weights, strict=False)
     return network.eval()
+
+
+def _size_of(weights: dict[str, Tensor]) -> str | None:
+    """The size whose width the tokens have; None for none that is known."""
+    token = weights.get("pretrained.cls_token")
+    widths = {size.width: name for name, size in SIZES.items()}
+    return None if token is None else widths.get(token.shape[-1])
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return (", ".join(names[:2]) or "nothing") + more
+
+
+def _last_layers(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, kernel_size=1)
+    )
 
 
 def _stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -2,31 +2,48 @@
 
 One interface, the student's: teacher(images, K, T_ego_cam) -> BinOutput with bin_logits at stride 4
 of the images. Depths and centres are relative: metres times a factor that differs from rig to rig.
-A teacher is either a large network of our own or a bin head on a foundation model.
+A teacher is either a large network of our own or a bin head on a foundation model. On a metric
+foundation model, with a loss that is not scale-invariant, they are metres.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from fsmde_core.bins import BinHead, BinOutput, for_rigs, upsampled
-from fsmde_core.card import ModelError, load_card
+from fsmde_core.bins import (
+    GUESS_M,
+    BinHead,
+    BinOutput,
+    expected_depth,
+    for_rigs,
+    full_precision,
+    upsampled,
+)
+from fsmde_core.card import ModelError, load_card, sha256_of
 from fsmde_core.checkpoint import load_student, load_weights, student_config
 from fsmde_core.depth_anything import (
+    DA3_FOCAL_PX,
+    DA3_SKY,
     IMAGENET_MEAN,
     IMAGENET_STD,
     PATCH_PX,
     SIZES,
+    VARIANTS,
+    FoundationOutput,
     load_depth_anything,
 )
 from fsmde_core.student import StudentConfig
+
+SURE_LOGIT = 15.0
+"""Of the last bin, and of there being no surface, where a foundation model sees the sky."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +51,45 @@ class FoundationConfig:
     """A foundation model under a teacher."""
 
     checkpoint: str = ""
-    """Official file of Depth Anything V2, .pth or .safetensors; empty: no foundation model."""
+    """File of Depth Anything V2, DA3MONO-LARGE or DA3METRIC-LARGE: .pth or .safetensors, official
+    names or transformers'; empty: no foundation model."""
     size: Literal["vits", "vitb", "vitl"] = "vits"
-    """Small, Base or Large; only Small's licence (Apache-2.0) permits commercial use."""
+    """Small, Base or Large; of V2 only Small's licence (Apache-2.0) permits commercial use. Version
+    3's are large."""
+    variant: Literal["", "relative", "metric", "da3_mono", "da3_metric"] = ""
+    """What the checkpoint says: relative inverse depth (V2), metres through a sigmoid (V2
+    fine-tuned on Hypersim or Virtual KITTI), depth (DA3MONO-LARGE), metres (DA3METRIC-LARGE).
+    Empty: relative, unless the file's name or a config.json beside it says otherwise; then it has
+    to be given."""
+    max_depth_m: NonNegativeFloat = 0.0
+    """Of metric alone, metres: 20 for Hypersim, 80 for Virtual KITTI."""
+    input_px: NonNegativeInt = 0
+    """Shorter side at which the foundation model sees each image, whose aspect stays; both sides
+    are rounded to patches of 14. 0: that of its training, 518, of version 3 504."""
     channels: PositiveInt = 128
     """Width of the layer between the frozen features and the bins."""
+    sha256: str = ""
+    """Of the checkpoint's bytes; another file is refused. Empty: any. The teacher's card has it."""
+
+    @property
+    def metric(self) -> bool:
+        """Whether the foundation model's depth has a scale."""
+        return VARIANTS[self.variant or "relative"].metric
 
 
 class FoundationTeacher(nn.Module):
-    """Bins on the frozen features of Depth Anything V2.
+    """Bins on the frozen features of Depth Anything.
 
-    Only the head is trained; the foundation model's own output, relative inverse depth, is one of
-    its inputs. Each image is seen alone.
+    Only the head is trained; the foundation model's own depth is one of its inputs. Each image is
+    seen alone. Where version 3 sees the sky, a teacher in evaluation mode says that there is no
+    surface, and puts the depth into the last bin.
     """
 
     def __init__(self, config: FoundationConfig, bins: StudentConfig):
+        """ModelError for a checkpoint that is missing or does not fit the config."""
         super().__init__()
-        self.backbone = load_depth_anything(config.checkpoint, config.size).requires_grad_(False)
+        self.backbone = _backbone(config).requires_grad_(False)
+        self.foundation = _as_found(config, self.backbone.variant)
         features = SIZES[config.size].features + 1
         self.mix = nn.Sequential(nn.Conv2d(features, config.channels, 3, padding=1), nn.ReLU())
         self.head = BinHead(
@@ -61,35 +100,117 @@ class FoundationTeacher(nn.Module):
             max_depth_m=bins.max_depth_m,
             canonical_focal_px=bins.canonical_focal_px,
         )
+        self.reach_m = bins.reach_m
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         self.register_buffer("mean", 255 * mean[:, None, None], persistent=False)
         self.register_buffer("std", 255 * std[:, None, None], persistent=False)
 
     def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> BinOutput:
-        """Relative depth of B rigs of N cameras; arguments and result as StudentDepthNet's."""
-        _, cameras, height, width, _ = images.shape
-        views = images.flatten(0, 1).permute(0, 3, 1, 2).float()
-        with torch.no_grad():
-            features = self._features((views - self.mean) / self.std)
-        maps = F.interpolate(features, (height // 4, width // 4), mode="bilinear", antialias=True)
-        maps = self.mix(maps)
-        output = self.head(maps, maps.mean(dim=(2, 3)), K.flatten(0, 1)[:, 0, 0])
-        return for_rigs(upsampled(output, (height, width)), cameras)
+        """Depth of B rigs of N cameras; arguments and result as StudentDepthNet's.
 
-    def _features(self, views: Tensor) -> Tensor:
-        """Decoder features and relative inverse depth over its mean, [V, C + 1, h, w]."""
-        size = [max(1, round(side / PATCH_PX)) * PATCH_PX for side in views.shape[-2:]]
-        resized = F.interpolate(views, size, mode="bicubic", antialias=True)
-        rel_inv_depth, features = self.backbone(resized)
-        rel_inv_depth = F.interpolate(rel_inv_depth[:, None], features.shape[-2:], mode="area")
-        mean = rel_inv_depth.mean(dim=(2, 3), keepdim=True).clamp_min(1e-6)
-        return torch.cat([features, rel_inv_depth / mean], dim=1)
+        surface_logits only from version 3, which knows the sky.
+        """
+        views, K = images.flatten(0, 1).permute(0, 3, 1, 2).float(), K.flatten(0, 1)
+        with _precision(images.device.type):
+            output = self._bins(views, K)
+        return for_rigs(output, images.shape[1])
+
+    def _bins(self, views: Tensor, K: Tensor) -> BinOutput:
+        """Bins of views [V, 3, H, W], 0..255."""
+        height, width = views.shape[-2:]
+        with torch.no_grad():
+            size = patch_size_of((height, width), shorter_px=self.foundation.input_px)
+            resized = F.interpolate(views, size, mode="bicubic", antialias=True)
+            seen = self.backbone((resized - self.mean) / self.std)
+            cue = self._cue(seen, K, scale=(size[1] / width, size[0] / height))
+            cells = (height // 4, width // 4)
+            maps = torch.cat([_resized(seen.features, cells), _resized(cue, cells)], dim=1)
+        maps = self.mix(maps)
+        output = self.head(maps, maps.mean(dim=(2, 3)), K[:, 0, 0])
+        if seen.sky is None or self.training:
+            return upsampled(output, (height, width))
+        sky = _resized((seen.sky >= DA3_SKY)[:, None], (height, width))
+        output = upsampled(_far_in_the_sky(output, sky), (height, width))
+        return replace(output, surface_logits=SURE_LOGIT * (1 - 2 * sky[:, 0]))
+
+    def _cue(self, seen: FoundationOutput, K: Tensor, *, scale: tuple[float, float]) -> Tensor:
+        """The model's own depth as it is best learnt from, [V, 1, h, w].
+
+        scale: of the pixels that the model sees to those that K [V, 3, 3] is of. Relative depth:
+        its inverse over the mean. Metres: the logarithm, as a camera of the canonical focal length
+        would have it, since that is what bins are at.
+        """
+        inverse = seen.inverse_depth
+        if seen.sky is not None:
+            inverse = torch.where(seen.sky >= DA3_SKY, torch.zeros_like(inverse), inverse)
+        inverse = F.interpolate(inverse[:, None], seen.features.shape[-2:], mode="area")
+        if self.foundation.metric:
+            fx, fy = K[:, 0, 0], K[:, 1, 1]
+            inverse = inverse * (fx / self.head.canonical_focal_px)[:, None, None, None]
+            if self.backbone.variant == "da3_metric":
+                focal_px = (scale[0] * fx + scale[1] * fy) / 2
+                inverse = inverse * (DA3_FOCAL_PX / focal_px)[:, None, None, None]
+            return -(GUESS_M * inverse.clamp_min(1 / self.reach_m)).log()
+        return inverse / inverse.mean(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+
+
+def patch_size_of(size: tuple[int, int], *, shorter_px: int) -> tuple[int, int]:
+    """Height and width in whole patches, of about the aspect of size (height, width).
+
+    The shorter one is the multiple of 14 next to shorter_px.
+    """
+    scale = shorter_px / min(size)
+    height, width = (max(1, round(scale * side / PATCH_PX)) * PATCH_PX for side in size)
+    return height, width
+
+
+def _precision(device_type: str) -> AbstractContextManager:
+    """Autocast stays as it is on a GPU. On a CPU always float32: dense layers as these are three to
+    six times slower there in bf16, unless it has instructions for that."""
+    return full_precision(device_type) if device_type == "cpu" else nullcontext()
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps at another size, averaged where it is smaller; in float32: a CPU has no bf16 for it."""
+    return F.interpolate(maps.float(), size, mode="bilinear", antialias=True)
+
+
+def _far_in_the_sky(output: BinOutput, sky: Tensor) -> BinOutput:
+    """The output of V views, all in the last bin where more than half of sky [V, 1, H, W] is."""
+    with full_precision(sky.device.type):
+        logits = output.bin_logits.float()
+        last = torch.zeros_like(logits[:, :, :1, :1])
+        last[:, -1] = SURE_LOGIT
+        logits = torch.where(_resized(sky, logits.shape[-2:]) > 0.5, last, logits)
+        depth, confidence = expected_depth(logits, output.bin_centers)
+    return replace(output, bin_logits=logits, depth=depth, confidence=confidence)
+
+
+def _backbone(config: FoundationConfig) -> nn.Module:
+    if config.input_px < 0:
+        raise ModelError(f"foundation.input_px is {config.input_px}, not a number of pixels")
+    return load_depth_anything(
+        config.checkpoint, config.size, variant=config.variant, max_depth_m=config.max_depth_m
+    )
+
+
+def _as_found(config: FoundationConfig, variant: str) -> FoundationConfig:
+    """The config with all that the checkpoint decides; ModelError if it is not the one meant."""
+    sha256 = sha256_of(config.checkpoint)
+    if config.sha256 not in ("", sha256):
+        raise ModelError(
+            f"checkpoint {config.checkpoint} has sha256 {sha256}, not {config.sha256} of the file "
+            "that the teacher's head was trained on"
+        )
+    input_px = config.input_px or VARIANTS[variant].input_px
+    return replace(config, variant=variant, input_px=input_px, sha256=sha256)
 
 
 def load_teacher(card_path: Path | str) -> nn.Module:
     """The teacher that a card describes, frozen, in evaluation mode, on the CPU.
 
-    ModelError as load_student, and for a foundation model's checkpoint that is missing.
+    ModelError as load_student, and for a foundation model's checkpoint that is missing or is not
+    the file whose sha256 the card has.
     """
     card = load_card(card_path)
     if not card.foundation:

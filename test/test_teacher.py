@@ -1,16 +1,20 @@
 """Teachers of both kinds, trained for a step, asked at every step or once."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
+from foundation_files import as_version_3
 from test_depth_anything import TINY as TINY_FOUNDATION
 from test_distill import CKD_VRKD, blocks_sample, config_file, run, street, weights  # noqa: F401
 
-from fsmde_core.card import ModelError
+from fsmde_core.card import ModelError, sha256_of
 from fsmde_core.checkpoint import load_student
 from fsmde_core.data.augment import at_size
+from fsmde_core.data.sample import DatasetError
 from fsmde_core.depth_anything import SIZES, DepthAnythingV2
 from fsmde_core.distill import train
 from fsmde_core.distill.cached_teacher import CachedTeacher
@@ -20,7 +24,8 @@ from fsmde_core.distill.teacher_main import main as teacher_main
 from fsmde_core.files import write_arrays
 from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
-from fsmde_core.teacher import load_teacher
+from fsmde_core.student import StudentConfig
+from fsmde_core.teacher import FoundationConfig, FoundationTeacher, load_teacher, patch_size_of
 
 SCALE_INVARIANT = {"silog": 1.0, "scale_invariant": True}
 
@@ -44,9 +49,28 @@ def fit(config_file, tmp_path, monkeypatch):  # noqa: F811
 def foundation(tmp_path, monkeypatch):
     """A checkpoint of a tiny foundation model."""
     monkeypatch.setitem(SIZES, "vits", TINY_FOUNDATION)
-    torch.manual_seed(0)
-    torch.save(DepthAnythingV2(TINY_FOUNDATION).state_dict(), tmp_path / "tiny_vits.pth")
-    return tmp_path / "tiny_vits.pth"
+    return saved_foundation(tmp_path / "tiny_vits.pth", seed=0)
+
+
+def saved_foundation(path, *, seed):
+    torch.manual_seed(seed)
+    torch.save(DepthAnythingV2(TINY_FOUNDATION).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def version_3(tmp_path, monkeypatch):
+    """A tiny DA3METRIC-LARGE that says 3 everywhere."""
+    monkeypatch.setitem(SIZES, "vits", TINY_FOUNDATION)
+    network = DepthAnythingV2(TINY_FOUNDATION, variant="da3_metric")
+    last = network.depth_head.scratch.output_conv2[2]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, float(np.log(3)))
+    torch.save(as_version_3(network.state_dict()), tmp_path / "vits.pth")
+    return tmp_path / "vits.pth"
+
+
+SMALL_INPUT = "foundation.input_px=28"  # as a test has no minutes
 
 
 def ask(teacher):
@@ -57,10 +81,13 @@ def ask(teacher):
 
 
 def test_a_bin_head_is_fitted_on_a_frozen_foundation_model(fit, foundation, capsys):
-    card = fit(f"foundation.checkpoint={foundation}")
+    card = fit(f"foundation.checkpoint={foundation}", SMALL_INPUT)
     document = json.loads(card.read_text())
     assert "rig's median scale" in next(iter(document["metrics"]))
-    assert document["foundation"]["checkpoint"] == str(foundation)
+    assert document["foundation"] == {
+        "checkpoint": str(foundation), "size": "vits", "variant": "relative", "max_depth_m": 0.0,
+        "input_px": 28, "channels": 128, "sha256": sha256_of(foundation),
+    }  # fmt: skip
     assert card.with_suffix(".safetensors").stat().st_size < 100_000  # the head, no backbone
     assert not any(key.startswith("backbone.") for key in weights(card.parent))
     teacher = load_teacher(card)
@@ -72,6 +99,133 @@ def test_a_bin_head_is_fitted_on_a_frozen_foundation_model(fit, foundation, caps
     foundation.unlink()
     with pytest.raises(ModelError, match="tiny_vits.pth: No such file"):
         load_teacher(card)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_the_documented_command_runs_on_a_cpu(
+    foundation, nuscenes_root, tmp_path, capsys, precision
+):
+    """teacher_vits.yaml as it is, on a nuScenes root, but for the sizes."""
+    config, out = ROOT / "config" / "distill" / "teacher_vits.yaml", tmp_path / "out"
+    command = ["fit", "--config", str(config), f"foundation.checkpoint={foundation}"]
+    command += ["data.kind=nuscenes", f"data.train={nuscenes_root}"]
+    small = ["steps=1", "rigs_per_step=1", "data.workers=0", "data.size=[128,72]", SMALL_INPUT]
+    small += ["student.input_width=64", "student.input_height=32", f"precision={precision}"]
+    arguments = ["--out", str(out), "--accelerator", "cpu"]
+    assert teacher_main([*command, *small, *arguments]) == 0
+    assert "no validation: " in capsys.readouterr().err  # of one scene, which is one to learn from
+    assert json.loads((out / "teacher_vits.json").read_text())["provisional"] is False
+    assert teacher_main([*command, *small, "data.val_split=mini_val", *arguments]) == 2
+    assert "no scene of the split 'mini_val'" in capsys.readouterr().err
+
+
+def test_the_foundation_model_sees_images_at_the_size_of_its_training(foundation):
+    seen = []
+
+    def shape_seen(width, height, **changes):
+        config = FoundationConfig(str(foundation), **changes)
+        teacher = FoundationTeacher(config, StudentConfig(n_bins=8)).eval()
+        teacher.backbone.pretrained.register_forward_pre_hook(
+            lambda _, inputs: seen.append(tuple(inputs[0].shape[-2:]))
+        )
+        images = torch.zeros(1, 1, height, width, 3, dtype=torch.uint8)
+        with torch.no_grad():
+            output = teacher(images, torch.eye(3)[None, None] * 50, torch.eye(4)[None, None])
+        assert output.bin_logits.shape[-2:] == (height // 4, width // 4)
+        return seen[-1]
+
+    assert shape_seen(64, 32) == (518, 1036)
+    assert shape_seen(64, 64) == (
+        518,
+        518,
+    )  # the size at which position embeddings stay as they are
+    assert shape_seen(64, 32, input_px=56) == (56, 112)
+    assert shape_seen(32, 96, input_px=30) == (84, 28)
+    assert patch_size_of((900, 1600), shorter_px=518) == (518, 924)
+    with pytest.raises(ModelError, match="foundation.input_px is -1"):
+        shape_seen(64, 32, input_px=-1)
+
+
+def test_a_teacher_knows_its_checkpoint_again(fit, config_file, foundation, tmp_path, capsys):  # noqa: F811
+    arguments = [f"foundation.checkpoint={foundation}", SMALL_INPUT]
+    card = fit(*arguments)
+    file = config_file(losses=CKD_VRKD, teacher=str(card), teacher_cache=str(tmp_path / "c"))
+    assert teacher_main(["cache", "--config", str(file)]) == 0
+    note = json.loads((tmp_path / "c" / "teacher.json").read_text())
+    assert note["foundation"]["sha256"] == sha256_of(foundation)
+    before = foundation.read_bytes()
+
+    saved_foundation(foundation, seed=1)  # another file in its place
+    with pytest.raises(ModelError, match="tiny_vits.pth has sha256 .*, not .* head was trained on"):
+        load_teacher(card)
+    assert teacher_main(["cache", "--config", str(file)]) == 2
+    assert "tiny_vits.pth has sha256" in capsys.readouterr().err
+    document = json.loads(card.read_text())
+    document["foundation"]["sha256"] = sha256_of(foundation)
+    other = card.with_name("other.json")
+    other.write_text(json.dumps(document))
+    config = replace(load_config(file), teacher=str(other))
+    with pytest.raises(DatasetError, match="of another foundation model's checkpoint"):
+        CachedTeacher(config, config.data)
+
+    foundation.write_bytes(before)
+    assert load_teacher(card).foundation.sha256 == note["foundation"]["sha256"]
+
+
+def test_a_run_goes_on_with_the_checkpoint_it_began_with(config_file, foundation, tmp_path, capsys):  # noqa: F811
+    config = config_file(losses=SCALE_INVARIANT, name="teacher")
+    overrides = [f"foundation.checkpoint={foundation}", SMALL_INPUT]
+    assert run(config, tmp_path / "out", *overrides, "--until", "1") == 0
+    saved_foundation(foundation, seed=1)
+    assert run(config, tmp_path / "out", *overrides, "--until", "2") == 2
+    assert "of a run with another foundation.sha256" in capsys.readouterr().err
+
+
+def version_3_teacher(path):
+    foundation = FoundationConfig(str(path), variant="da3_metric", input_px=28)
+    return FoundationTeacher(foundation, StudentConfig(n_bins=8))
+
+
+@pytest.mark.parametrize("focal_px", [50.0, 100.0])
+def test_a_metric_model_hands_on_metres(version_3, focal_px):
+    """DA3METRIC's depth is what comes out times the focal length at its own input over 300."""
+    teacher, cues = version_3_teacher(version_3).eval(), []
+    teacher.mix.register_forward_pre_hook(lambda _, inputs: cues.append(inputs[0][:, -1]))
+    K = torch.tensor([[focal_px, 0, 32], [0, focal_px, 16], [0, 0, 1]])[None, None]
+    with torch.no_grad():
+        teacher(torch.zeros(1, 1, 32, 64, 3), K, torch.eye(4)[None, None])
+    metres = 3 * (28 / 32 * focal_px) / 300
+    canonical = metres * StudentConfig.canonical_focal_px / focal_px  # as the bins are
+    assert cues[0].numpy() == pytest.approx(np.log(canonical / 10), rel=1e-3)
+
+
+def test_where_version_3_sees_the_sky_there_is_no_surface(version_3):
+    teacher = version_3_teacher(version_3)
+    sky_head = teacher.backbone.depth_head.scratch.sky_output_conv2[2]
+    torch.nn.init.zeros_(sky_head.weight)
+    views = torch.zeros(1, 1, 32, 64, 3), 50 * torch.eye(3)[None, None], torch.eye(4)[None, None]
+    for sky, surface in ((0.29, True), (0.31, False)):
+        torch.nn.init.constant_(sky_head.bias, sky)
+        with torch.no_grad():
+            output = teacher.eval()(*views)
+        assert output.surface_logits.shape == (1, 1, 32, 64)
+        assert ((output.surface_logits > 0) == surface).all()
+        last = output.bin_logits.softmax(dim=2)[:, :, -1]
+        assert (last < 0.9).all() if surface else (last > 0.999).all()
+        assert surface or torch.allclose(output.depth, output.bin_centers.max(), rtol=1e-3)
+    with torch.no_grad():  # what is learnt from stays open to its truth
+        assert teacher.train()(*views).surface_logits is None
+
+
+def test_a_metric_teacher_may_learn_metres(fit, foundation, config_file, tmp_path, capsys):  # noqa: F811
+    metres = ["losses.scale_invariant=false", f"foundation.checkpoint={foundation}", SMALL_INPUT]
+    metric = ["foundation.variant=metric", "foundation.max_depth_m=80"]
+    document = json.loads(fit(*metres, *metric).read_text())
+    assert document["foundation"]["max_depth_m"] == 80
+    assert "metric" in next(iter(document["metrics"]))
+    config = config_file(losses=SCALE_INVARIANT)
+    assert teacher_main(["fit", "--config", str(config), *metres]) == 2
+    assert "unless foundation.variant is metric" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -146,6 +300,12 @@ def test_a_teacher_is_asked_about_images_in_their_own_shape(fit, config_file, tm
 
 
 def test_what_makes_no_teacher_is_one_sentence(config_file, capsys):  # noqa: F811
+    yaml = str(ROOT / "config" / "distill" / "teacher_vits.yaml")
+    assert teacher_main(["fit", "--config", yaml]) == 2
+    assert "data.train names no folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        teacher_main(["cache", "--config", str(config_file()), "--device", "cpu"])
+    assert "cache knows no --device cpu" in capsys.readouterr().err
     assert teacher_main(["fit", "--config", str(config_file())]) == 2
     assert "a teacher wants losses.scale_invariant" in capsys.readouterr().err
     assert teacher_main(["cache", "--config", str(config_file())]) == 2

@@ -30,7 +30,7 @@ class TeacherGraph(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """images [N, H, W, 3] uint8 to relative inverse depth [N, H, W]."""
         views = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        return self.backbone(views)[0]
+        return self.backbone(views).inverse_depth
 
 
 def write_teacher(size: str, width: int, height: int, path: Path) -> tuple[int, int]:

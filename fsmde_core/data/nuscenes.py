@@ -20,6 +20,13 @@ POINT_FIELDS = 5  # x, y, z, intensity, ring as float32
 WHOLE_VERSION = "all"
 
 
+def version_in(root: Path | str) -> str:
+    """The folder of tables that a root has: v1.0-trainval, or v1.0-mini where that is not there."""
+    mini, whole = "v1.0-mini", "v1.0-trainval"
+    there = (Path(root) / mini).is_dir() and not (Path(root) / whole).is_dir()
+    return mini if there else whole
+
+
 def read_keyframes(
     root: Path | str,
     version: str,

@@ -27,6 +27,7 @@ from fsmde_core.files import write_arrays, write_json
 from fsmde_core.teacher import load_teacher
 
 NOTE = "teacher.json"
+FOUNDATION = ("sha256", "variant", "max_depth_m", "input_px")  # decides what comes out
 STEPS = 16.0  # levels a unit of log probability; 255 levels reach down to exp(-15.9)
 
 
@@ -43,7 +44,10 @@ class CachedTeacher:
         card = load_card(config.teacher)
         self._size = (card.input_width, card.input_height)
         self._dense = data.kind == "street"
-        self._claim({"weights": card.sha256, "size": list(self._size)})
+        origin = {"weights": card.sha256, "size": list(self._size)}
+        if card.foundation:  # the weights are those of its head alone
+            origin["foundation"] = {key: card.foundation.get(key) for key in FOUNDATION}
+        self._claim(origin)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -87,7 +91,13 @@ class CachedTeacher:
         note = self.folder / NOTE
         if not note.exists():
             write_json(note, origin)
-        elif json.loads(note.read_text()) != origin:
+            return
+        kept = json.loads(note.read_text())
+        if kept.get("foundation") != origin.get("foundation"):
+            raise DatasetError(
+                f"{note}: these outputs are of another foundation model's checkpoint"
+            )
+        if kept != origin:
             raise DatasetError(f"{note}: these outputs are of another teacher or input size")
 
 

@@ -43,12 +43,14 @@ class DataConfig:
     """Folder of rendered samples, nuScenes root, or DDAD's ddad.json or its folder."""
     val: str = ""
     """The same for validation; empty: no validation for the street, the same root else."""
-    train_split: str = "train"
-    """Split of nuScenes or DDAD; rendered samples know theirs."""
-    val_split: str = "val"
-    """Split of nuScenes or DDAD."""
-    version: str = "v1.0-trainval"
-    """nuScenes' folder of tables."""
+    train_split: str = ""
+    """Split of nuScenes or DDAD; empty: train, of v1.0-mini mini_train. Rendered samples know
+    theirs."""
+    val_split: str = ""
+    """Split of nuScenes or DDAD; empty: val or mini_val, or no validation where that has no
+    sample."""
+    version: str = ""
+    """nuScenes' folder of tables; empty: v1.0-trainval where it is there, else v1.0-mini."""
     truth: Literal["dense", "lidar", "none"] = "dense"
     """What is learnt from on the street: the depth of every pixel, or the returns of the LiDAR that
     was simulated with it; validation is dense. Real data have their own LiDAR. none, for either:

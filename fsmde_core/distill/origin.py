@@ -10,7 +10,8 @@ from fsmde_core.distill.config import DataConfig, DistillConfig
 DATA_LICENCES = {"street": "Apache-2.0", "nuscenes": "CC-BY-NC-SA-4.0", "ddad": "CC-BY-NC-SA-4.0"}
 """data.kind -> the licence of these data; data.licence names another, where they have one."""
 FOUNDATION_LICENCES = {"vits": "Apache-2.0", "vitb": "CC-BY-NC-4.0", "vitl": "CC-BY-NC-4.0"}
-"""Of Depth Anything V2's weights, by their size."""
+"""Of Depth Anything V2's weights, metric ones too, by their size."""
+DA3_LICENCE = "Apache-2.0"  # of DA3MONO-LARGE and DA3METRIC-LARGE
 _RESTRICTED = re.compile(r"\bNC\b|non-?commercial|research", re.IGNORECASE)
 
 
@@ -28,7 +29,8 @@ def licence_of(config: DistillConfig) -> str:
     licences = [config.licence, *map(data_licence, config.sources)]
     licences += [load_card(path).licence for path in _cards(config).values()]
     if config.foundation.checkpoint:
-        licences.append(FOUNDATION_LICENCES[config.foundation.size])
+        version_3 = config.foundation.variant.startswith("da3")
+        licences.append(DA3_LICENCE if version_3 else FOUNDATION_LICENCES[config.foundation.size])
     restricted = dict.fromkeys(text for text in licences if _RESTRICTED.search(text))
     return " and ".join(restricted) or config.licence
 

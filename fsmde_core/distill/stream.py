@@ -42,11 +42,14 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
 
         samples, there = open_cache(root, lidar=train and config.truth == "lidar")
         return Subset(samples, there)
-    root, split = root or config.train, config.train_split if train else config.val_split
+    root = root or config.train
+    version = config.version or nuscenes.version_in(root) if config.kind == "nuscenes" else ""
+    split = config.train_split if train else config.val_split
+    split = split or ("mini_" * (version == "v1.0-mini") + ("train" if train else "val"))
     if config.kind == "nuscenes":
         read_points = nuscenes.read_points
         samples = nuscenes.read_keyframes(
-            root, config.version, split=split, past_sweeps=config.past_sweeps
+            root, version, split=split, past_sweeps=config.past_sweeps
         )
     else:
         read_points, samples = ddad.read_points, ddad.read_dataset(root, split=split)

@@ -1,6 +1,7 @@
 """Make a teacher ready: fsmde-teacher fit trains one, fsmde-teacher cache keeps its outputs.
 
 fsmde-teacher fit --config config/distill/teacher_vits.yaml foundation.checkpoint=FILE
+    data.kind=nuscenes data.train=ROOT
 fsmde-teacher cache --config config/distill/street.yaml teacher=CARD teacher_cache=FOLDER
 """
 
@@ -21,13 +22,17 @@ with needed_by("fsmde-teacher", __file__):
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit status 2 with one sentence for whatever stops it.
 
-    fit takes all arguments of fsmde-distill; its config must ask for a scale-invariant loss.
+    fit takes all arguments of fsmde-distill; its config must ask for a scale-invariant loss, but
+    for a metric foundation model. cache takes a config and overrides alone.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=("fit", "cache"))
     parser.add_argument("--config", type=Path, required=True)
     arguments, rest = parser.parse_known_args(argv)
     overrides = [text for text in rest if "=" in text and not text.startswith("-")]
+    others = [text for text in rest if text not in overrides]
+    if arguments.command == "cache" and others:
+        parser.error(f"cache knows no {' '.join(others)}")
     try:
         config = load_config(arguments.config, overrides)
         if arguments.command == "cache":
@@ -35,8 +40,10 @@ def main(argv: list[str] | None = None) -> int:
                 raise ConfigError("teacher and teacher_cache must name a card and a folder")
             fill_cache(config)
             return 0
-        if not config.losses.scale_invariant:
-            raise ConfigError("a teacher wants losses.scale_invariant: true")
+        if not config.losses.scale_invariant and not config.foundation.metric:
+            raise ConfigError(
+                "a teacher wants losses.scale_invariant: true, unless foundation.variant is metric"
+            )
     except distill.ERRORS as error:
         print(f"fsmde-teacher: {distill.sentence(error)}", file=sys.stderr)
         return 2

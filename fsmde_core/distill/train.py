@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from fsmde_core.card import add_file, load_card, save_card
 from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
+from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.origin import licence_of, made_from
@@ -55,7 +57,7 @@ class Trainer:
 
     def __init__(self, config: DistillConfig, out: Path, fabric: Fabric, interrupt: Interrupt):
         self.config, self.out, self.fabric, self.interrupt = config, out, fabric, interrupt
-        self.licence, self.made_from = licence_of(config), made_from(config)
+        self.made_from = made_from(config)
         self.teacher = None
         if config.losses.needs_teacher and config.teacher_cache:
             sources = [CachedTeacher(config, data) for data in config.sources]
@@ -66,12 +68,12 @@ class Trainer:
         self.samples, self.also = [*sources, ()][:2]
         opened = [s.samples if isinstance(s, CachedTeacher) else s for s in sources]
         self.splits = [split_of(d, s, train=True) for d, s in zip(config.sources, opened)]
-        self.validation = None
-        if config.data.kind != "street" or config.data.val:
-            samples = open_split(config.data, train=False)
-            self.validation = ValidationSamples(samples, config)
+        self.validation = self._validation()
         writable_folder(out)
         self.state = new_state(config, fabric.device)
+        if config.foundation.checkpoint:  # a run goes on with the file that it began with
+            self.config = config = replace(config, foundation=self.state.student.foundation)
+        self.licence = licence_of(config)
         self.resumed = restore(self.state, config, out, made_from=self.made_from)
         self.saved_step = self.state.step
         self.samples_before, self.state.samples = self.state.samples, len(self.samples)
@@ -79,6 +81,20 @@ class Trainer:
             depthwise_in_float32(self.state.student)  # the average, a copy, stays as it is
         step = DistillStep(self.state.student, config.losses, config.student)
         self.step, self.optimizer = fabric.setup(step, self.state.optimizer)
+
+    def _validation(self) -> ValidationSamples | None:
+        """What is validated on; None where nothing was named and there is nothing by default."""
+        data = self.config.data
+        if data.kind == "street" and not data.val:
+            return None
+        try:
+            return ValidationSamples(open_split(data, train=False), self.config)
+        except DatasetError as error:
+            if data.val or data.val_split:
+                raise
+            if self.fabric.is_global_zero:
+                print(f"no validation: {error}", file=sys.stderr)
+            return None
 
     def run(self, *, until: int | None = None) -> None:
         """Train to the end, to step `until`, or until interrupted; then write the model.

@@ -1,0 +1,126 @@
+"""Weights that other people's programs wrote: what kind of file it is, and the tensors in it.
+
+The kind is told by what the file holds, not by its name. Nothing in it is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fsmde_core.card import ModelError
+
+POINTER = b"version https://git-lfs"
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "params")
+"""Keys under which training programs keep the weights among other things."""
+LEADING = ("model", "network", "net")
+"""What may stand before the names of all tensors alike."""
+ANYWHERE = ("module", "_orig_mod")
+"""What DataParallel and torch.compile put into names, at whatever depth."""
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a .pth, .pt, .bin or .safetensors file by name, on the CPU.
+
+    Taken out of {"model": ...} and the like; names without `module.`, `_orig_mod.` and `model.`
+    before all of them. ModelError says in one sentence what a file is that holds none: missing, a
+    Git LFS pointer, half a download, a web page, or objects that would have to be run.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+        document = _document(path, head)
+    except OSError as error:
+        raise ModelError(f"checkpoint {path}: {error.strerror or error}") from error
+    weights = _unwrapped(document)
+    if not weights:
+        raise ModelError(f"checkpoint {path} holds no tensors by name")
+    return _plain_names(weights)
+
+
+def _document(path: Path, head: bytes) -> object:
+    """What the file holds."""
+    start = head.lstrip()[:16].lower()
+    if not head:
+        raise ModelError(f"checkpoint {path} is empty: the download did not begin")
+    if head.startswith(POINTER):
+        raise ModelError(
+            f"checkpoint {path} is a Git LFS pointer, not the weights: git lfs pull fetches them"
+        )
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ModelError(f"checkpoint {path} is a web page, not weights: download the file itself")
+    if head.startswith(b"PK\x03\x04"):
+        if not zipfile.is_zipfile(path):  # its list of contents stands at the end
+            raise ModelError(f"checkpoint {path} ends too early: half a download")
+        return _pickled(path)
+    if head.startswith(b"\x80"):  # of torch before 1.6
+        return _pickled(path)
+    if head[8:9] == b"{":
+        return _safetensors(path, head)
+    raise ModelError(f"checkpoint {path} is neither safetensors nor a file of torch.save")
+
+
+def _safetensors(path: Path, head: bytes) -> dict[str, Tensor]:
+    size, header_size = path.stat().st_size, int.from_bytes(head[:8], "little")
+    try:
+        with path.open("rb") as file:
+            header = file.read(8 + header_size)[8:] if 8 + header_size <= size else b""
+        entries = json.loads(header).items() if header else []
+        ends = [entry["data_offsets"][1] for name, entry in entries if name != "__metadata__"]
+        whole = 8 + header_size + max(ends, default=0)
+        if whole <= size:
+            return load_file(path)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"checkpoint {path} is damaged: {reason}") from error
+    of = f" of {whole:,}" if header else ""
+    raise ModelError(f"checkpoint {path} ends too early: half a download, {size:,} bytes{of}")
+
+
+def _pickled(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except EOFError as error:
+        raise ModelError(f"checkpoint {path} ends too early: half a download") from error
+    except OSError:
+        raise
+    except Exception as error:  # whatever broken bytes lead to; what torch advises runs the file
+        text = str(error)
+        if any(words in text for words in ("end of file", "unexpected EOF", "truncated")):
+            raise ModelError(f"checkpoint {path} ends too early: half a download") from error
+        if isinstance(error, RuntimeError) and "TorchScript" not in text:
+            raise ModelError(f"checkpoint {path} is damaged") from error
+        raise ModelError(
+            f"checkpoint {path} holds Python objects besides tensors, which could run anything, or "
+            "is damaged; whoever wrote it should save its state_dict alone, best as safetensors"
+        ) from error
+
+
+def _unwrapped(document: object) -> dict[str, Tensor]:
+    """The innermost mapping from names to tensors; empty if there is none."""
+    while isinstance(document, dict):
+        inner = [document[key] for key in WRAPPERS if isinstance(document.get(key), dict)]
+        if not inner:
+            pairs = document.items()
+            return {n: t for n, t in pairs if isinstance(n, str) and isinstance(t, Tensor)}
+        document = inner[0]
+    return {}
+
+
+def _plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    plain = {}
+    for name, tensor in weights.items():
+        parts = [part for part in name.split(".") if part not in ANYWHERE]
+        plain[".".join(parts)] = tensor
+    first = {name.split(".")[0] for name in plain}
+    while len(first) == 1 and first <= set(LEADING):
+        plain = {name.split(".", 1)[-1]: tensor for name, tensor in plain.items()}
+        first = {name.split(".")[0] for name in plain}
+    return plain
