@@ -23,7 +23,7 @@ from tqdm import tqdm
 from fsmde_core.card import ModelError, add_file, load_card, save_card, verified_file
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
-from fsmde_core.evaluate.metrics import error_sums
+from fsmde_core.evaluate.metrics import image_errors
 from fsmde_core.files import whole_file
 from fsmde_core.precision import write_fp16, write_int8
 from fsmde_core.predictor import Predictor
@@ -50,13 +50,11 @@ def abs_rel(predictor: Predictor, samples: Sequence[RigBatch]) -> float:
     errors = []
     for sample in tqdm(samples, unit="set", desc=predictor.config.precision):
         prediction = predictor(list(sample.images), rig_of(sample))
-        for i, (truth, body) in enumerate(zip(sample.depth_gt, sample.mask)):
-            depth = prediction.at_source(i)
-            counts = (truth > 0) & (truth <= MAX_DEPTH_M) & ~body & ~np.isnan(depth)
-            if counts.any():
-                clipped = np.clip(depth[counts], 1e-3, MAX_DEPTH_M)
-                errors.append(error_sums(clipped, truth[counts]).metrics[0])
-    return float(np.mean(errors))
+        depth = np.stack([prediction.at_source(i) for i in range(len(sample.images))])
+        truth = sample.depth_gt
+        counted = (truth > 0) & (truth <= MAX_DEPTH_M) & ~sample.mask & ~np.isnan(depth)
+        errors += image_errors(depth, truth, counted, max_depth_m=MAX_DEPTH_M)
+    return float(np.mean([sums.metrics[0] for sums in errors if sums.count]))
 
 
 def quantize(
