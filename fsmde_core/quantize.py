@@ -29,7 +29,7 @@ from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.bag import BagImages
 from fsmde_core.data.batch import RigBatch, RigDataset, rig_of
 from fsmde_core.data.sample import DatasetError
-from fsmde_core.evaluate.metrics import error_sums
+from fsmde_core.evaluate.metrics import image_errors
 from fsmde_core.extras import absent, needed_by
 from fsmde_core.files import reason, whole_file, writable_folder
 from fsmde_core.interrupt import Interrupt
@@ -123,9 +123,8 @@ def _near(prediction: Prediction, i: int) -> np.ndarray:
 def _abs_rel(depth: np.ndarray, truth: np.ndarray) -> float:
     """NaN where no pixel counts."""
     counts = (truth > 0) & (truth <= MAX_DEPTH_M) & ~np.isnan(depth)
-    if not counts.any():
-        return np.nan
-    return error_sums(np.clip(depth[counts], 1e-3, MAX_DEPTH_M), truth[counts]).metrics[0]
+    (sums,) = image_errors([depth], [truth], [counts], max_depth_m=MAX_DEPTH_M)
+    return sums.metrics[0] if sums.count else np.nan
 
 
 def quantize(

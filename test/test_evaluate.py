@@ -76,13 +76,22 @@ def test_means_over_images_then_cameras_by_hand(world):
 def test_the_vfdepth_protocol_pools_four_samples(world):
     evaluation, faults = world(5, constant(8.0), "vfdepth")
     document = report(evaluation, faults, ABOUT)
-    # behind: 5, 6, 7, 8 m form one group with median 6.5, 9 m the other
-    assert document["median_scale"]["back"] == pytest.approx((6.5 / 8 + 9 / 8) / 2)
-    first = (1.5 / 5 + 0.5 / 6 + 0.5 / 7 + 1.5 / 8) / 4
+    # behind: 5, 6, 7, 8 m form one group with (lower) median 6, 9 m the other
+    assert document["median_scale"]["back"] == pytest.approx((6 / 8 + 9 / 8) / 2)
+    first = (1 / 5 + 0 / 6 + 1 / 7 + 2 / 8) / 4
     back = document["median_scaled"]["cameras"]["back"]["abs_rel"]
     assert back == pytest.approx((first + 0) / 2)
     rmse = (np.sqrt((9 + 4 + 1 + 0) / 4) + 1) / 2
     assert document["metric"]["cameras"]["back"]["rmse"] == pytest.approx(rmse)
+
+
+def test_cvcdepth_pools_four_samples_of_native_truth_and_masks_nothing(world):
+    protocol = PROTOCOLS["cvcdepth"]
+    assert protocol.native_ground_truth and not protocol.body_masks
+    evaluation, faults = world(4, constant(8.0), "cvcdepth")
+    back = report(evaluation, faults, ABOUT)["metric"]["cameras"]["back"]
+    assert back["abs_rel"] == pytest.approx((3 / 5 + 2 / 6 + 1 / 7 + 0) / 4)
+    assert back["rmse"] == pytest.approx(np.sqrt((9 + 4 + 1 + 0) / 4))
 
 
 def test_truth_beyond_the_range_does_not_count_and_predictions_are_clipped(world):
@@ -229,11 +238,11 @@ def test_the_trivial_floor_of_a_real_keyframe(nuscenes_root, tmp_path, capsys):
     both = [str(tmp_path / f"{name}_out" / "report.json") for name in ("constant", "flat")]
     capsys.readouterr()
     assert main(["--compare", *both]) == 0
-    assert re.search(r"\| abs_rel +\| +0.577 \| +0.454 \| +-0.122 \|", capsys.readouterr().out)
+    assert re.search(r"\| abs_rel +\| +0.577 \| +0.454 \| +-0.123 \|", capsys.readouterr().out)
     assert main(["--compare", *both, "--compare", *both]) == 0
     table = capsys.readouterr().out
     assert table.count("a = ") == 2 and "not certain" in table  # of one sample nothing is
-    assert re.search(r"\| abs_rel +\| +0.577 \| +0.454 \| +-0.122 \|", table)
+    assert re.search(r"\| abs_rel +\| +0.577 \| +0.454 \| +-0.123 \|", table)
 
 
 def test_what_a_rig_files_masks_cover_is_not_counted(nuscenes_root, tmp_path, capsys):

@@ -8,6 +8,7 @@ from fsmde_core.evaluate.metrics import (
     NO_PIXELS,
     band_sums,
     error_sums,
+    image_errors,
     median_scale,
 )
 
@@ -47,3 +48,20 @@ def test_bands_go_by_true_depth():
 def test_median_scale():
     assert median_scale(P, D) == 1.0  # medians 4 and 4
     assert median_scale(np.array([1.0, 2.0, 30.0]), np.array([3.0, 4.0, 5.0])) == 2.0
+
+
+def test_of_an_even_number_the_lower_median_is_torchs():
+    p, d = np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 6.0, 8.0, 20.0])
+    assert median_scale(p, d) == 7 / 2.5
+    assert median_scale(p, d, lower=True) == 6 / 2
+    assert median_scale(p[1:], d[1:], lower=True) == 8 / 3
+
+
+def test_errors_of_images_count_what_is_counted_and_clip_to_the_range():
+    predictions = np.array([[[2.0, 500.0]], [[1e-9, 4.0]], [[1.0, 1.0]]])
+    depths = np.array([[[1.0, 40.0]], [[4.0, 4.0]], [[1.0, 1.0]]])
+    counted = np.array([[[False, True]], [[True, True]], [[False, False]]])
+    first, second, nothing = image_errors(predictions, depths, counted, max_depth_m=80.0)
+    assert first.metrics[0] == 1.0 and first.count == 1  # 80 for 40
+    assert second.metrics[0] == pytest.approx((4 - 1e-3) / 4 / 2)
+    assert nothing.count == 0

@@ -1,12 +1,21 @@
+import codecs
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fsmde_core.data.batch import RigDataset
 from fsmde_core.data.nuscenes import read_keyframes, read_points, read_sweeps
 from fsmde_core.data.nuscenes_splits import split_scenes
-from fsmde_core.data.sample import DatasetError, lidar_points_cam, read_image, scatter_depth
+from fsmde_core.data.sample import (
+    DatasetError,
+    inside_root,
+    lidar_points_cam,
+    read_image,
+    scatter_depth,
+)
 
 VERSION = "v1.0-mini"
 
@@ -173,3 +182,93 @@ def test_past_sweeps_follow_the_chain(copy):
     assert past.stamp_ns == first.lidar.stamp_ns
     moved = second.lidar.T_world_lidar - past.T_world_lidar
     assert np.allclose(moved[:3, 3], [1, 0, 0])
+
+
+def test_what_people_link_is_followed(nuscenes_root, tmp_path):
+    """Blobs, and folders of them, often lie on another disk, and so do the tables."""
+    root = tmp_path / "root"
+    for folder in ("CAM_FRONT", "CAM_BACK", "LIDAR_TOP"):
+        (root / "samples" / folder).mkdir(parents=True)
+        for blob in (nuscenes_root / "samples" / folder).iterdir():
+            (root / "samples" / folder / blob.name).symlink_to(blob)
+    for folder in (nuscenes_root / "samples").iterdir():
+        if not (root / "samples" / folder.name).exists():
+            (root / "samples" / folder.name).symlink_to(folder)
+    (root / VERSION).symlink_to(nuscenes_root / VERSION)
+    item = RigDataset(read_keyframes(root, VERSION), read_points)[0]
+    assert item.valid.sum() > 20_000 and item.images.any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["../a", "a/../../b", "/etc/passwd", "a\\..\\b", "C:\\b", "C:b", None]
+)
+def test_names_that_leave_the_root_are_refused(tmp_path, name):
+    with pytest.raises(DatasetError, match="dataset root"):
+        inside_root(tmp_path, name)
+
+
+@pytest.mark.parametrize("table", ["sample_data", "ego_pose", "calibrated_sensor", "sample"])
+def test_nested_fields_of_a_converter_are_left_alone(copy, table):
+    extra = {"from": {"token": "x", "sample_token": {}}, "boxes": [{"size": [1, 2]}, {}]}
+    edit(copy, table, lambda entries: [entry.update(extra=extra) for entry in entries])
+    assert len(read_keyframes(copy, VERSION)[0].rig.cameras) == 6
+
+
+@pytest.mark.parametrize("table", ["scene", "sample_data", "ego_pose"])
+def test_a_byte_order_mark_is_read_over(copy, table):
+    path = copy / VERSION / f"{table}.json"
+    path.chmod(0o644)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert len(read_keyframes(copy, VERSION)[0].rig.cameras) == 6
+
+
+@pytest.mark.parametrize("points", [34688, 34685, 5, 4, 1])  # 34685 = 5 x 6937: fits both ways
+@pytest.mark.parametrize("fields", [4, 5])
+def test_clouds_of_four_floats_are_told_from_five(nuscenes_root, tmp_path, points, fields):
+    sweep = read_keyframes(nuscenes_root, VERSION)[0].lidar
+    whole = np.fromfile(sweep.file, np.float32).reshape(-1, 5)[-points:]
+    whole[:, :fields].tofile(tmp_path / "cloud.bin")
+    read = read_points(replace(sweep, file=tmp_path / "cloud.bin"))
+    assert np.array_equal(read, whole[:, :3])
+
+
+def test_a_fifth_float_need_not_be_a_ring(nuscenes_root, tmp_path):
+    sweep = read_keyframes(nuscenes_root, VERSION)[0].lidar
+    whole = np.fromfile(sweep.file, np.float32).reshape(-1, 5)[:4096]
+    whole[:, 4] = np.linspace(0, 0.05, len(whole))  # seconds since the sweep began
+    whole.tofile(tmp_path / "cloud.bin")
+    assert np.array_equal(read_points(replace(sweep, file=tmp_path / "cloud.bin")), whole[:, :3])
+
+
+@pytest.mark.parametrize("pages", [1, 7, 100])
+def test_a_cloud_cut_at_a_page_is_no_cloud_of_four(nuscenes_root, tmp_path, pages):
+    sweep = read_keyframes(nuscenes_root, VERSION)[0].lidar
+    (tmp_path / "cloud.bin").write_bytes(sweep.file.read_bytes()[: 4096 * pages])
+    if 4096 * pages % 20:  # a cut between two points does not show
+        with pytest.raises(DatasetError, match="cloud.bin is truncated"):
+            read_points(replace(sweep, file=tmp_path / "cloud.bin"))
+
+
+@pytest.mark.parametrize(
+    ("channels", "known"), [(["LIDAR_FRONT"], "LIDAR_FRONT"), (["LIDAR_TOP_2"], "LIDAR_TOP_2")]
+)
+def test_truth_without_lidar_top_is_refused(nuscenes_root, tmp_path, channels, known):
+    root = shutil.copytree(nuscenes_root, tmp_path / "root")
+    rename = {"LIDAR_TOP": channels[0]}
+    edit(
+        root,
+        "sensor",
+        lambda t: [s.update(channel=rename.get(s["channel"], s["channel"])) for s in t],
+    )
+    samples = read_keyframes(root, VERSION)
+    with pytest.raises(
+        DatasetError, match=f"no sweep of LIDAR_TOP; LiDAR channels of .*: {known}$"
+    ):
+        RigDataset(samples, read_points)[0]
+    assert not RigDataset(samples, None)[0].valid.any()  # images alone need none
+
+
+def test_a_keyframe_without_its_sweep_is_named(copy):
+    edit(copy, "sample_data", lambda t: [t.remove(d) for d in list(t) if "LIDAR" in d["filename"]])
+    with pytest.raises(DatasetError, match="sample .*: no sweep of LIDAR_TOP; .*: LIDAR_TOP$"):
+        RigDataset(read_keyframes(copy, VERSION), read_points)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,6 +16,7 @@ from fsmde_core.data.sample import (
     LidarSweep,
     Sample,
     lidar_points_cam,
+    load_json,
     read_image,
     scatter_depth,
 )
@@ -24,6 +24,12 @@ from fsmde_core.rig import Camera, Rig, RigError, load_rig, mask_name, read_body
 
 CLOSE_M = 1.0  # points of past sweeps this near to the sensor in x and y are the vehicle itself
 RIG_SUFFIXES = (".yaml", ".yml")
+
+# (the sample, index of a camera, sweeps with their points [P, 3] in the sensor's frame: the
+# keyframe's own first, (width, height)) -> depth [height, width] float32 metres, 0 where none is
+Truth = Callable[
+    [Sample, int, Sequence[tuple[LidarSweep, np.ndarray]], tuple[int, int]], np.ndarray
+]
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,7 @@ class BodyMasks:
         if not self._path.is_dir():
             raise DatasetError(f"mask folder {path} is not a folder")
         groups = self._path / "mask_idx_dict.json"
-        try:
-            self._groups = json.loads(groups.read_text()) if groups.exists() else None
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{groups}: {error}") from error
+        self._groups = load_json(groups) if groups.exists() else None
 
     def __call__(self, scene: str, camera: str) -> np.ndarray:
         """[H, W] bool, True where the vehicle is."""
@@ -143,12 +146,23 @@ class BodyMasks:
         return self._path / str(int(self._groups[number]))
 
 
+def nearest_truth(
+    sample: Sample,
+    index: int,
+    clouds: Sequence[tuple[LidarSweep, np.ndarray]],
+    size: tuple[int, int],
+) -> np.ndarray:
+    """Truth as it is: every point in the pixel that it falls into, the nearest wins."""
+    points = [lidar_points_cam(sample, index, cloud, sweep=sweep) for sweep, cloud in clouds]
+    return scatter_depth(np.concatenate(points), sample.rig.cameras[index].resized(*size))
+
+
 class RigDataset:
     """Samples as arrays, read from disk when indexed; made for torch's DataLoader with `collate`.
 
     samples: a sequence of Sample; read_points: of the dataset's module, None for images without
     depth, whatever LiDAR there is; size: (width, height) of the images, their own if None; masks:
-    (scene, camera name) -> [H, W] bool, all False if None.
+    (scene, camera name) -> [H, W] bool, all False if None; truth: how points become depth_gt.
     """
 
     def __init__(
@@ -158,9 +172,10 @@ class RigDataset:
         *,
         size: tuple[int, int] | None = None,
         masks: Callable[[str, str], np.ndarray] | None = None,
+        truth: Truth = nearest_truth,
     ):
         self.samples, self.size = samples, size
-        self._read_points, self._masks = read_points, masks
+        self._read_points, self._masks, self._truth = read_points, masks, truth
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -169,7 +184,10 @@ class RigDataset:
         return self.load(self.samples[index])
 
     def load(self, sample: Sample) -> RigBatch:
-        """The arrays of one sample, without axis B; DatasetError names the file at fault."""
+        """The arrays of one sample, without axis B.
+
+        DatasetError names the file at fault, or the LiDAR that the ground truth lacks.
+        """
         rig = sample.rig if self.size is None else sample.rig.resized(*self.size)
         sizes = {(camera.width, camera.height) for camera in rig.cameras}
         if len(sizes) != 1:
@@ -177,10 +195,8 @@ class RigDataset:
         (size,) = sizes
         clouds = self._clouds(sample)
         depth_gt = np.zeros((len(rig.cameras), size[1], size[0]), np.float32)
-        for i, camera in enumerate(rig.cameras):
-            points = [lidar_points_cam(sample, i, cloud, sweep=sweep) for sweep, cloud in clouds]
-            if points:
-                depth_gt[i] = scatter_depth(np.concatenate(points), camera)
+        for i in range(len(rig.cameras) if clouds else 0):
+            depth_gt[i] = self._truth(sample, i, clouds, size)
         return RigBatch(
             images=np.stack([self._image(sample, i, size) for i in range(len(rig.cameras))]),
             K=rig.K,
@@ -195,8 +211,10 @@ class RigDataset:
 
     def _clouds(self, sample: Sample) -> list[tuple[LidarSweep, np.ndarray]]:
         """Each sweep with its points in its own sensor's frame."""
-        if sample.lidar is None or self._read_points is None:
+        if self._read_points is None:
             return []
+        if sample.lidar is None:  # zeros everywhere would be learnt from without a word
+            raise DatasetError(f"sample {sample.token}: {sample.no_lidar or 'no LiDAR sweep'}")
         clouds = [(sample.lidar, self._read_points(sample.lidar))]
         for sweep in sample.past_sweeps:
             points = self._read_points(sweep)

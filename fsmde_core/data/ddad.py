@@ -1,8 +1,12 @@
-"""DDAD scenes in the DGP format: one JSON a scene, JPEG images, npz point clouds."""
+"""DDAD scenes in the DGP format: one JSON a scene, JPEG images, npz point clouds.
+
+The JSON is protobuf's, which leaves out what has its default: zeros, empty texts and lists.
+"""
 
 from __future__ import annotations
 
-import json
+import os
+import re
 import zipfile
 import zlib
 from datetime import datetime, timezone
@@ -10,11 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from fsmde_core.data.sample import DatasetError, LidarSweep, Sample, Samples, inside_root
+from fsmde_core.data.sample import (
+    DatasetError,
+    LidarSweep,
+    Sample,
+    Samples,
+    inside_root,
+    load_json,
+)
 from fsmde_core.geometry import invert_transform, make_transform, quaternion_to_rotation
-from fsmde_core.rig import Camera, Rig, opencv_to_K
+from fsmde_core.rig import Camera, Rig, RigError, opencv_to_K
 
 SPLITS = {"train": "0", "val": "1", "test": "2"}  # DGP numbers its splits
+STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")  # 0 to 9 digits
 
 
 def read_dataset(root: Path | str, *, split: str) -> Samples:
@@ -50,23 +62,23 @@ def read_scene(scene_json: Path | str) -> list[Sample]:
     Cameras keep the scene's order and names; the scene's name is its folder's. DatasetError names a
     missing file, key or datum.
     """
-    path = Path(scene_json)
+    path = Path(os.path.abspath(scene_json))  # its folder is its name, linked or not
     try:
-        scene = _load_json(path)
+        scene = load_json(path)
         data = {datum["key"]: datum for datum in scene["data"]}
         calibrations = {
-            key: _load_json(inside_root(path.parent, f"calibration/{key}.json"))
+            key: _Calibration(inside_root(path.parent, f"calibration/{key}.json"))
             for key in dict.fromkeys(sample["calibration_key"] for sample in scene["samples"])
         }
         return [
-            _sample(path, sample, data, calibrations[sample["calibration_key"]])
+            _sample(path.parent, sample, data, calibrations[sample["calibration_key"]])
             for sample in scene["samples"]
         ]
     except DatasetError:
         raise
     except KeyError as error:
         raise DatasetError(f"DGP scene {path} lacks {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise DatasetError(f"DGP scene {path}: {error}") from error
 
 
@@ -84,57 +96,90 @@ def read_points(sweep: LidarSweep) -> np.ndarray:
 def _dataset_json(root: Path) -> Path:
     if root.is_file():
         return root
-    found = [path for path in sorted(root.glob("*.json")) if "scene_splits" in _load_json(path)]
+    found = [path for path in sorted(root.glob("*.json")) if "scene_splits" in load_json(path)]
     if len(found) != 1:
         raise DatasetError(f"folder {root} has {len(found)} scene_dataset JSON files, not one")
     return found[0]
 
 
 def _scene_files(path: Path, split: str) -> list[Path]:
-    document = _load_json(path)
+    document = load_json(path)
+    if not isinstance(document, dict):
+        raise DatasetError(f"{path} is no scene_dataset JSON")
     if "samples" in document:
-        return [path.resolve()]
+        return [Path(os.path.abspath(path))]
     splits = document.get("scene_splits", {})
     if split not in SPLITS or SPLITS[split] not in splits:
         known = ", ".join(name for name, number in SPLITS.items() if number in splits)
         raise DatasetError(f"{path} has no split {split!r}; known: {known or 'none'}")
-    return [inside_root(path.parent, name) for name in splits[SPLITS[split]]["filenames"]]
+    return [inside_root(path.parent, name) for name in splits[SPLITS[split]].get("filenames", ())]
 
 
 def _sample_count(scene_json: Path) -> int:
     """How many samples a scene has; 1 if it cannot be read, so that whoever asks is told why."""
     try:
-        return len(_load_json(scene_json)["samples"])
-    except (DatasetError, KeyError):
+        return len(load_json(scene_json)["samples"])
+    except (DatasetError, KeyError, TypeError):
         return 1
 
 
-def _load_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is not JSON: {error}") from error
+class _Calibration:
+    """Where each sensor sits, and K of those that are cameras."""
+
+    def __init__(self, file: Path):
+        self.file, self._document = file, load_json(file)
+
+    def T_ego_sensor(self, name: str) -> np.ndarray:
+        pose = self._of(name, "extrinsics")
+        try:
+            return _pose(pose)
+        except ValueError as error:
+            raise DatasetError(f"{self.file}, {name!r}: {error}") from error
+
+    def camera(self, name: str, image: dict) -> Camera:
+        """The camera of an image datum; DatasetError names the file if it has no such camera."""
+        k = self._of(name, "intrinsics")
+        if not (k.get("fx") and k.get("fy")):
+            raise DatasetError(f"{self.file} has no focal length of camera {name!r}")
+        K = opencv_to_K(
+            [
+                [k["fx"], k.get("skew", 0.0), k.get("cx", 0.0)],
+                [0, k["fy"], k.get("cy", 0.0)],
+                [0, 0, 1],
+            ]
+        )
+        T_ego_cam = self.T_ego_sensor(name)
+        try:
+            return Camera(
+                name, f"{name}_optical_frame", image["width"], image["height"], K, T_ego_cam
+            )
+        except RigError as error:
+            raise DatasetError(f"{self.file}, {name!r}: {error}") from error
+
+    def _of(self, name: str, kind: str) -> dict:
+        names, entries = self._document.get("names", []), self._document.get(kind, [])
+        index = names.index(name) if name in names else len(entries)
+        if index >= len(entries):
+            known = ", ".join(map(str, names)) or "nothing"
+            raise DatasetError(f"{self.file} has no {kind} of {name!r}; it names {known}")
+        return entries[index]
 
 
-def _sample(scene_json: Path, entry: dict, data: dict, calibration: dict) -> Sample:
-    root = scene_json.resolve().parent
+def _sample(root: Path, entry: dict, data: dict, calibration: _Calibration) -> Sample:
     cameras, files, stamps, poses, lidar = [], [], [], [], None
     for key in entry["datum_keys"]:
         identity, datum = data[key]["id"], data[key]["datum"]
         stamp = _stamp_ns(identity["timestamp"])
         if "image" in datum:
             image = datum["image"]
-            camera = _camera(identity["name"], image, calibration)
+            camera = calibration.camera(identity["name"], image)
             cameras.append(camera)
             files.append(inside_root(root, image["filename"]))
             stamps.append(stamp)
             poses.append(_pose(image["pose"]) @ invert_transform(camera.T_ego_cam))
         elif "point_cloud" in datum:
             cloud = datum["point_cloud"]
-            index = calibration["names"].index(identity["name"])
-            T_ego_lidar = _pose(calibration["extrinsics"][index])
+            T_ego_lidar = calibration.T_ego_sensor(identity["name"])
             file = inside_root(root, cloud["filename"])
             lidar = LidarSweep(file, stamp, _pose(cloud["pose"]), T_ego_lidar)
     return Sample(
@@ -145,31 +190,21 @@ def _sample(scene_json: Path, entry: dict, data: dict, calibration: dict) -> Sam
         stamps_ns=tuple(stamps),
         T_world_ego=np.stack(poses),
         lidar=lidar,
-    )
-
-
-def _camera(name: str, image: dict, calibration: dict) -> Camera:
-    index = calibration["names"].index(name)
-    k = calibration["intrinsics"][index]
-    K_opencv = [[k["fx"], k["skew"], k["cx"]], [0, k["fy"], k["cy"]], [0, 0, 1]]
-    return Camera(
-        name=name,
-        frame_id=f"{name}_optical_frame",
-        width=image["width"],
-        height=image["height"],
-        K=opencv_to_K(K_opencv),
-        T_ego_cam=_pose(calibration["extrinsics"][index]),
+        no_lidar=f"no point cloud in sample {entry['id']['timestamp']} of {root}",
     )
 
 
 def _pose(pose: dict) -> np.ndarray:
-    q, t = pose["rotation"], pose["translation"]
-    rotation = quaternion_to_rotation([q["qx"], q["qy"], q["qz"], q["qw"]])
-    return make_transform(rotation, [t["x"], t["y"], t["z"]])
+    q, t = pose.get("rotation", {}), pose.get("translation", {})
+    rotation = quaternion_to_rotation([q.get(axis, 0.0) for axis in ("qx", "qy", "qz", "qw")])
+    return make_transform(rotation, [t.get(axis, 0.0) for axis in "xyz"])
 
 
 def _stamp_ns(text: str) -> int:
-    instant = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    found = STAMP.fullmatch(text)
+    if found is None:
+        raise ValueError(f"timestamp {text!r} is not like 2019-05-15T00:38:58.203752Z")
+    instant = datetime.strptime(found[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
     since_epoch = instant - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    microseconds = (since_epoch.days * 86_400 + since_epoch.seconds) * 10**6
-    return (microseconds + since_epoch.microseconds) * 1000
+    seconds = since_epoch.days * 86_400 + since_epoch.seconds
+    return seconds * 10**9 + int((found[2] or "").ljust(9, "0"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,12 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from fsmde_core.data.nuscenes_splits import split_scenes
-from fsmde_core.data.sample import DatasetError, LidarSweep, Sample, Samples, inside_root
+from fsmde_core.data.sample import (
+    DatasetError,
+    LidarSweep,
+    Sample,
+    Samples,
+    inside_root,
+    load_json,
+)
 from fsmde_core.geometry import make_transform, quaternion_to_rotation
 from fsmde_core.rig import Camera, Rig, RigError, opencv_to_K
 
 LIDAR_CHANNEL = "LIDAR_TOP"
 POINT_FIELDS = 5  # x, y, z, intensity, ring as float32
+BARE_FIELDS = 4  # the same without the ring, as converters from other datasets write it
+MAX_RING = 1023  # more beams than any sensor has
 WHOLE_VERSION = "all"
 
 
@@ -87,14 +95,43 @@ def _sweep_set(
 
 
 def read_points(sweep: LidarSweep) -> np.ndarray:
-    """Points [P, 3] float32 of a .pcd.bin in the sensor's frame, metres."""
+    """Points [P, 3] float32 of a .pcd.bin in the sensor's frame, metres.
+
+    Of 5 floats a point, or of 4 without the ring. DatasetError for a file that is cut short.
+    """
     try:
         data = sweep.file.read_bytes()
     except OSError as error:
         raise DatasetError(f"point cloud {sweep.file}: {error.strerror or error}") from error
-    if not data or len(data) % (4 * POINT_FIELDS):
-        raise DatasetError(f"point cloud {sweep.file} is truncated: {len(data)} bytes")
-    return np.frombuffer(data, "<f4").reshape(-1, POINT_FIELDS)[:, :3]
+    values = np.frombuffer(data, "<f4", count=len(data) // 4)
+    fields = _fields_of(values) if 4 * len(values) == len(data) else None
+    if fields is None:
+        raise DatasetError(
+            f"point cloud {sweep.file} is truncated, or not of {POINT_FIELDS} or {BARE_FIELDS} "
+            f"floats a point: {len(data)} bytes"
+        )
+    return values.reshape(-1, fields)[:, :3]
+
+
+def _fields_of(values: np.ndarray) -> int | None:
+    """Floats of a point, 5 or 4; None if neither can be.
+
+    The length alone does not tell: every fifth cloud of 4 floats could be one of 5, and one of 5
+    that was cut at a page of the disk one of 4. Rings are small whole numbers, and intensities are
+    never negative; of coordinates read as either some always are.
+    """
+    five, four = (
+        values.reshape(-1, n) if len(values) and not len(values) % n else None
+        for n in (POINT_FIELDS, BARE_FIELDS)
+    )
+    with np.errstate(invalid="ignore"):
+        if five is not None and four is not None:
+            ring = five[:, 4]
+            if ((ring == np.floor(ring)) & (ring >= 0) & (ring <= MAX_RING)).all():
+                return POINT_FIELDS
+        if four is not None and (four[:, 3] >= 0).all():
+            return BARE_FIELDS
+    return None if five is None else POINT_FIELDS
 
 
 class _Tables:
@@ -111,6 +148,7 @@ class _Tables:
         sensors = self._tables["sensor"].values()
         self.channels = [sensor["channel"] for sensor in sensors]
         self.cameras = [s["channel"] for s in sensors if s["modality"] == "camera"]
+        self.lidars = [s["channel"] for s in sensors if s["modality"] == "lidar"]
         self._scene_tokens: set[str] = set()
         self.keyframes: dict[str, list[dict]] = {}
         self.by_sample: dict[str, list[dict]] = {}
@@ -180,13 +218,18 @@ class _Tables:
         """One table by token. Unwanted entries are dropped while parsing: of the gigabytes of
         v1.0-trainval's sample_data a tenth is kept."""
         path = self._folder / f"{name}.json"
-        keep = None if wanted is None else (lambda entry: entry if wanted(entry) else None)
+
+        def kept(found: dict) -> dict | None:
+            try:
+                return found if wanted(found) else None
+            except (KeyError, TypeError):  # an object within an entry: a field of a converter
+                return found
+
+        entries = load_json(path, each_object=kept if wanted else None)
         try:
-            entries = json.loads(path.read_text(), object_hook=keep)
-            return {entry["token"]: entry for entry in entries if entry is not None}
-        except OSError as error:
-            raise DatasetError(f"{path}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+            entries = [entry for entry in entries if entry is not None]
+            return {entry["token"]: entry for entry in entries if not wanted or wanted(entry)}
+        except (KeyError, TypeError) as error:
             raise DatasetError(f"{path} is not a nuScenes table: {error!r}") from error
 
 
@@ -266,7 +309,9 @@ def _sample(
     cameras.sort(key=lambda view: tables.channels.index(view[0].name))
     rig_cameras, files, stamps_ns, poses = zip(*cameras)
     rig, T_world_ego = Rig(rig_cameras), np.stack(poses)
-    return Sample(scene, token, rig, files, stamps_ns, T_world_ego, lidar, past)
+    others = ", ".join(tables.lidars) or "none"
+    no_lidar = f"no sweep of {LIDAR_CHANNEL}; LiDAR channels of {tables.root}: {others}"
+    return Sample(scene, token, rig, files, stamps_ns, T_world_ego, lidar, past, no_lidar)
 
 
 def _lidar_sweep(tables: _Tables, data: dict, where: str) -> LidarSweep:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,8 +44,11 @@ class Sample:
     T_world_ego: np.ndarray
     """[N, 4, 4], the vehicle's pose at each camera's own stamp."""
     lidar: LidarSweep | None
+    """The sweep that is the ground truth; None if the dataset has none of this sample."""
     past_sweeps: tuple[LidarSweep, ...] = ()
     """Sweeps before `lidar`, newest first, where the reader was asked for them."""
+    no_lidar: str = ""
+    """Where `lidar` is None: which LiDAR was looked for, and which others there are."""
 
 
 class Samples(Sequence):
@@ -129,8 +134,28 @@ def scatter_depth(points_cam: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def inside_root(root: Path, name: str) -> Path:
-    """The path of a file that a table names; DatasetError if it would leave the dataset's root."""
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise DatasetError(f"{name!r} leaves the dataset root {root}")
-    return path
+    """The path of a file that a table names; DatasetError if it would leave the dataset's root.
+
+    Only the name is judged: absolute ones and `..` are refused. Links on the disk are followed
+    wherever they lead, as people link the blobs of a dataset from other disks.
+    """
+    if not isinstance(name, str):
+        raise DatasetError(f"{name!r} is no name of a file in the dataset root {root}")
+    for path in (PurePosixPath(name), PureWindowsPath(name)):
+        if path.anchor or ".." in path.parts:
+            raise DatasetError(f"{name!r} leaves the dataset root {root}")
+    return root / name
+
+
+def load_json(path: Path, *, each_object: Callable[[dict], Any] | None = None) -> Any:
+    """What a JSON file of a dataset holds, with or without a byte order mark.
+
+    each_object replaces every object while it is parsed, see json.loads. DatasetError names a file
+    that is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=each_object)
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DatasetError(f"{path} is not JSON: {error}") from error

@@ -12,10 +12,8 @@ from fsmde_core.data.batch import RigBatch
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.step import network_precision
 from fsmde_core.distill.stream import ValidationSamples, by_camera_count
-from fsmde_core.evaluate.metrics import METRICS, error_sums, median_scale
+from fsmde_core.evaluate.metrics import METRICS, MIN_PREDICTION_M, image_errors, median_scale
 from fsmde_core.visualize import colour_depth
-
-MIN_DEPTH_M = 1e-3
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,11 @@ def _surfaces_told(logits: torch.Tensor, batch: RigBatch, reach_m: float) -> flo
 
 def _image_metrics(depth: np.ndarray, batch: RigBatch, config: DistillConfig) -> list[np.ndarray]:
     depth_gt, valid = batch.depth_gt[0].numpy(), (batch.valid & ~batch.mask)[0].numpy()
-    valid = valid & (depth_gt > MIN_DEPTH_M) & (depth_gt <= config.val_depth_m)
+    valid = valid & (depth_gt > MIN_PREDICTION_M) & (depth_gt <= config.val_depth_m)
     if config.losses.scale_invariant and valid.any():
         depth = depth * median_scale(depth[valid], depth_gt[valid])
-    depth = np.clip(depth, MIN_DEPTH_M, config.val_depth_m)
-    return [error_sums(d[v], gt[v]).metrics for d, gt, v in zip(depth, depth_gt, valid) if v.any()]
+    errors = image_errors(depth, depth_gt, valid, max_depth_m=config.val_depth_m)
+    return [sums.metrics for sums in errors if sums.count]
 
 
 def _panel(batch: RigBatch, depth: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from fsmde_core.evaluate.metrics import (
     ErrorSums,
     band_sums,
     error_sums,
+    image_errors,
     median_scale,
 )
 from fsmde_core.evaluate.overlap import View, overlap
@@ -52,7 +53,8 @@ def score_sample(
     """Read a sample and predict its depths.
 
     DatasetError or PredictionError name the file or camera at fault; a prediction that is not a
-    positive number where the protocol counts it is a fault. +inf, beyond reach, is one.
+    positive number, in its own pixels, where the protocol counts it is a fault. +inf, beyond reach,
+    is one.
     """
     item = dataset.load(sample)
     rig = sample.rig if dataset.size is None else sample.rig.resized(*dataset.size)
@@ -71,19 +73,35 @@ def score_sample(
         counted &= ~item.mask
     if not counted.any():
         raise DatasetError(f"sample {sample.token} has no ground truth that the protocol counts")
-    for name, prediction, pixels in zip(item.names, predictions, counted):
-        bad = int((~(prediction[pixels] > 0)).sum())
+    for name, depth, pixels in zip(item.names, depths, counted):
+        bad = int((pixels & _holes(depth, (width, height))).sum())
         if bad:
             raise PredictionError(
                 f"prediction of {name}, sample {sample.token}: not a positive number at {bad} of "
-                f"{int(pixels.sum())} pixels"
+                f"{int(pixels.sum())} pixels that count"
             )
     return Scored(item, predictions, counted, latency_s)
 
 
 def _in_range(depth: np.ndarray, max_depth_m: float) -> np.ndarray:
-    """Depth [H, W] with the end of the range for +inf, which no mean and no resizing survives."""
-    return np.where(np.isposinf(depth), np.float32(max_depth_m), depth)
+    """Depth [h, w] that resizing survives: +inf becomes the end of the range, holes become 0."""
+    depth = np.where(np.isposinf(depth), np.float32(max_depth_m), depth)
+    return np.where(depth > 0, depth, np.float32(0))
+
+
+def _holes(depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which pixels of an image of size (width, height) get something from a hole of depth [h, w].
+
+    A hole is no positive number. Resized depth does not show them: a mean of 0 or -1 with its
+    neighbours is positive, and where depth is shrunk, pixels are skipped.
+    """
+    holes = (~(depth > 0)).astype(np.float32)
+    if not holes.any():
+        return np.zeros(size[::-1], bool)
+    reached = cv2.resize(holes, size, interpolation=cv2.INTER_LINEAR) > 0
+    if depth.shape[1] > size[0] and depth.shape[0] > size[1]:
+        reached |= cv2.resize(holes, size, interpolation=cv2.INTER_AREA) > 0
+    return reached
 
 
 @dataclass
@@ -115,6 +133,8 @@ class Evaluation:
         self.cameras: dict[str, CameraSums] = defaultdict(CameraSums)
         self.per_sample: dict[str, np.ndarray] = {}
         """Label of a sample -> [7] metrics, metric scale, per image, mean over its cameras."""
+        self.median_ratios: dict[tuple[str, str], float] = {}
+        """(token of a sample, camera) -> median of the prediction over that of the truth."""
         self.latencies_s: list[float] = []
         self.bin_edges_m = np.arange(0, max_depth_m + PLOT_BIN_M, PLOT_BIN_M)
         self.bins = [NO_PIXELS] * (len(self.bin_edges_m) - 1)
@@ -123,23 +143,26 @@ class Evaluation:
 
     def add(self, label: str, sample: Sample, scored: Scored) -> None:
         """Count one sample."""
-        item, images = scored.item, []
+        item = scored.item
+        errors = image_errors(
+            scored.predictions, item.depth_gt, scored.counted,
+            min_depth_m=self.protocol.min_prediction_m, max_depth_m=self.max_depth_m,
+        )  # fmt: skip
         for i, name in enumerate(item.names):
-            truth = item.depth_gt[i][scored.counted[i]]
-            if not len(truth):
+            if not errors[i].count:
                 continue
+            truth = item.depth_gt[i][scored.counted[i]]
             prediction = scored.predictions[i][scored.counted[i]]
-            clipped = clip_depth(prediction, self.protocol, self.max_depth_m)
-            images.append(error_sums(clipped, truth).metrics)
+            clipped = self._clipped(prediction)
+            self.median_ratios[sample.token, name] = 1 / median_scale(prediction, truth)
             self._pool[name].append((prediction, truth))
             camera = self.cameras[name]
             camera.images += 1
             camera.pixels += len(truth)
             camera.bands = _added(camera.bands, band_sums(clipped, truth, DISTANCE_BANDS_M))
             self.bins = _added(self.bins, band_sums(clipped, truth, self.bin_edges_m))
-        if images:
-            self.per_sample[label] = np.mean(images, axis=0)
-            self._abs_rel += self.per_sample[label][METRICS.index("abs_rel")]
+        self.per_sample[label] = np.mean([e.metrics for e in errors if e.count], axis=0)
+        self._abs_rel += self.per_sample[label][METRICS.index("abs_rel")]
         self.latencies_s.append(scored.latency_s)
         self._add_overlaps(sample, scored)
         self._pooled += 1
@@ -157,7 +180,8 @@ class Evaluation:
             prediction, truth = (np.concatenate(column) for column in zip(*views))
             if self.protocol.clip_before_scaling:
                 prediction = self._clipped(prediction)
-            scale, camera = median_scale(prediction, truth), self.cameras[name]
+            scale = median_scale(prediction, truth, lower=self.protocol.lower_median)
+            camera = self.cameras[name]
             camera.groups += 1
             camera.metric += error_sums(self._clipped(prediction), truth).metrics
             camera.scaled += error_sums(self._clipped(scale * prediction), truth).metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from fsmde_core.data.batch import BodyMasks, RigDataset
 from fsmde_core.data.sample import DatasetError, Samples
 from fsmde_core.evaluate.compare import compare, comparison_table
 from fsmde_core.evaluate.evaluation import Evaluation, evaluate, score_sample
+from fsmde_core.evaluate.ground_truth import published_truth
 from fsmde_core.evaluate.protocols import PROTOCOLS, RANGES, Protocol
 from fsmde_core.evaluate.report import (
     ReportError,
@@ -31,6 +33,7 @@ from fsmde_core.evaluate.sources import (
     folder_source,
     onnx_source,
     torch_source,
+    unit_doubt,
 )
 from fsmde_core.extras import absent
 from fsmde_core.files import reason, writable_folder
@@ -86,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument(
         "--predictions", type=Path, metavar="FOLDER", help="TOKEN/CAMERA.npy or .png, see the docs"
     )
+    add(
+        "--steps-per-m",
+        type=float,
+        metavar="N",
+        help="predictions: what one metre is in the files; default 256 in .png, 1 in .npy",
+    )
     add("--backend", choices=BACKENDS, default="onnx", help="what runs the model")
     add("--device", default="cpu", help="cpu or cuda")
     add("--input-pixels", type=int, default=0, help="of an image that the network sees; 0: card's")
@@ -127,7 +136,7 @@ def _evaluate(arguments: argparse.Namespace, command: str, interrupt: Interrupt)
     try:
         with interrupt.at_once():
             writable_folder(arguments.out)  # before the work, not after it
-            protocol, limits = PROTOCOLS[arguments.protocol], RANGES[arguments.dataset]
+            protocol, limits = _protocol(arguments), RANGES[arguments.dataset]
             samples, dataset = _data(arguments, protocol)
             predict = _source(arguments)
         evaluation, faults = evaluate(
@@ -151,6 +160,7 @@ def _evaluate(arguments: argparse.Namespace, command: str, interrupt: Interrupt)
         "version": arguments.version if arguments.dataset == "nuscenes" else "",
         "split": arguments.split,
         "partial": f"{seen} of {len(samples)} samples" if seen < len(samples) else "",
+        "notes": _notes(arguments, protocol, evaluation),
     }
     document = report(evaluation, faults, about)
     print(screen(document))  # first: what is counted is not lost with a disk that is full by now
@@ -167,6 +177,34 @@ def _evaluate(arguments: argparse.Namespace, command: str, interrupt: Interrupt)
     return 0 if evaluation.per_sample else 1
 
 
+def _protocol(arguments: argparse.Namespace) -> Protocol:
+    """The protocol asked for; where there are no masks, one that leaves nothing out."""
+    protocol = PROTOCOLS[arguments.protocol]
+    if arguments.dataset == "street":
+        return protocol
+    if arguments.masks is None:
+        return replace(protocol, body_masks=False)
+    if not protocol.body_masks:
+        others = ", ".join(name for name, other in PROTOCOLS.items() if other.body_masks)
+        raise DatasetError(
+            f"protocol {protocol.name} counts the own vehicle, --masks changes nothing: "
+            f"leave it out, or take --protocol {others}"
+        )
+    return protocol
+
+
+def _notes(arguments: argparse.Namespace, protocol: Protocol, evaluation: Evaluation) -> list[str]:
+    """What a reader of the numbers has to know."""
+    notes = []
+    if PROTOCOLS[protocol.name].body_masks and not protocol.body_masks:
+        notes.append(f"no --masks: the own vehicle counts, which {protocol.name} leaves out")
+    if arguments.predictions:
+        steps = arguments.steps_per_m
+        doubt = unit_doubt(arguments.predictions, evaluation.median_ratios, steps_per_m=steps)
+        notes += [doubt] if doubt else []
+    return notes
+
+
 def _data(arguments: argparse.Namespace, protocol: Protocol) -> tuple[Samples, RigDataset]:
     """The samples asked for, and what reads them."""
     if arguments.dataset == "street":
@@ -178,8 +216,14 @@ def _data(arguments: argparse.Namespace, protocol: Protocol) -> tuple[Samples, R
         return _spread(truth.samples, arguments.limit), truth
     samples = _spread(_recorded(arguments), arguments.limit)
     size = None if protocol.native_ground_truth else RANGES[arguments.dataset].network_size
-    read_points = READ_POINTS[arguments.dataset]
-    return samples, RigDataset(samples, read_points, size=size, masks=_masks(arguments, protocol))
+    dataset = RigDataset(
+        samples,
+        READ_POINTS[arguments.dataset],
+        size=size,
+        masks=None if arguments.masks is None else BodyMasks(arguments.masks),
+        truth=published_truth(arguments.dataset, protocol),
+    )
+    return samples, dataset
 
 
 def _recorded(arguments: argparse.Namespace) -> Samples:
@@ -199,23 +243,11 @@ def _spread(samples: Samples, limit: int | None) -> Samples:
     return samples[:: -(-len(samples) // limit)] if limit and limit < len(samples) else samples
 
 
-def _masks(arguments: argparse.Namespace, protocol: Protocol) -> BodyMasks | None:
-    if not protocol.body_masks:
-        if arguments.masks is not None:
-            others = ", ".join(name for name, other in PROTOCOLS.items() if other.body_masks)
-            raise DatasetError(
-                f"protocol {protocol.name} counts the own vehicle, --masks changes nothing: "
-                f"leave it out, or take --protocol {others}"
-            )
-        return None
-    if arguments.masks is None:
-        raise DatasetError(f"protocol {protocol.name} leaves out the own vehicle: give --masks")
-    return BodyMasks(arguments.masks)
-
-
 def _source(arguments: argparse.Namespace) -> Predict:
     if arguments.predictions:
-        return folder_source(arguments.predictions)
+        return folder_source(arguments.predictions, steps_per_m=arguments.steps_per_m)
+    if arguments.steps_per_m is not None:
+        raise PredictionError("--steps-per-m is for --predictions: a model answers in metres")
     pixels = arguments.input_pixels
     if arguments.backend == "torch":
         return torch_source(arguments.model, arguments.device, input_pixels=pixels)

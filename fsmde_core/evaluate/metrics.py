@@ -9,6 +9,7 @@ import numpy as np
 
 METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta_1", "delta_2", "delta_3")
 DELTA = 1.25
+MIN_PREDICTION_M = 1e-3  # predictions are clipped to it: logarithms need more than 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,26 @@ def band_sums(
     return [error_sums(prediction[pixels], depth_gt[pixels]) for pixels in chosen]
 
 
-def median_scale(prediction: np.ndarray, depth_gt: np.ndarray) -> float:
-    """The factor that brings the median of predictions [P] to that of the ground truth [P]."""
-    return float(np.median(depth_gt) / np.median(prediction))
+def median_scale(prediction: np.ndarray, depth_gt: np.ndarray, *, lower: bool = False) -> float:
+    """The factor that brings the median of predictions [P] to that of the ground truth [P].
+
+    lower: of an even number the lower of the middle two is the median, as torch has it.
+    """
+    middle = (lambda values: np.quantile(values, 0.5, method="lower")) if lower else np.median
+    return float(middle(depth_gt) / middle(prediction))
+
+
+def image_errors(
+    predictions: np.ndarray,
+    depths_gt: np.ndarray,
+    counted: np.ndarray,
+    *,
+    min_depth_m: float = MIN_PREDICTION_M,
+    max_depth_m: float,
+) -> list[ErrorSums]:
+    """error_sums of each of N images [N, H, W] over its counted pixels [N, H, W] bool.
+
+    Predictions are clipped to the range, metres. Where nothing counts, NO_PIXELS.
+    """
+    pixels = ((p[c], d[c]) for p, d, c in zip(predictions, depths_gt, counted))
+    return [error_sums(np.clip(p, min_depth_m, max_depth_m), d) for p, d in pixels]

@@ -157,7 +157,7 @@ def summary(document: dict) -> list[str]:
             f"latency of a sample: median {latency['median']:.1f} ms, 95% {latency['p95']:.1f} ms "
             f"({document['device']})"
         )
-    return lines
+    return lines + document.get("notes", [])
 
 
 def screen(document: dict) -> str:

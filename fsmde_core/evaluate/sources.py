@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,10 @@ from fsmde_core.fit import fit_camera
 from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, Rig
 
-PNG_STEPS_PER_M = 256.0  # KITTI's: a 16-bit PNG reaches 255.99 m in steps of 3.9 mm
+STEPS_PER_M = {".npy": 1.0, ".png": 256.0}  # a PNG's are KITTI's: up to 255.99 m
+UNITS = {"metres": 1, "centimetres": 100, "1/256 m": 256, "millimetres": 1000}  # people's
+UNIT_TOLERANCE = 1.4  # how far off an otherwise fair prediction's median may be
+SUSPICIOUS = 2.0  # a median so many times too large or small is no error of a metric network
 
 # (images [N, H, W, 3] uint8 RGB, their rig, the sample) -> N depths [h, w] in metres
 Predict = Callable[[np.ndarray, Rig, Sample], Sequence[np.ndarray]]
@@ -72,36 +75,74 @@ def _answers(prediction: Prediction) -> list[np.ndarray]:
     return depths
 
 
-def folder_source(folder: Path) -> Predict:
+def folder_source(folder: Path, *, steps_per_m: float | None = None) -> Predict:
     """Somebody's files: TOKEN/CAMERA.npy (metres) or TOKEN/CAMERA.png (16 bit, metres * 256).
 
     Any resolution, floating point in npy. TOKEN is nuScenes' sample token, DDAD's timestamp of the
-    sample. PredictionError names a file that is missing or of another kind.
+    sample. steps_per_m: what a metre is in the files, if not that. PredictionError names a file
+    that is missing or of another kind.
     """
     if not folder.is_dir():
         raise PredictionError(f"predictions folder {folder} is not a folder")
+    if steps_per_m is not None and not steps_per_m > 0:
+        raise PredictionError(f"--steps-per-m {steps_per_m:g} is not above 0")
 
     def predict(images, rig, sample):
         place = inside_root(folder, sample.token)
-        return [read_depth(place, name) for name in rig.names]
+        files = [depth_file(place, name) for name in rig.names]
+        steps = [steps_per_m or STEPS_PER_M[file.suffix] for file in files]
+        return [read_depth(file) / np.float32(step) for file, step in zip(files, steps)]
 
     return predict
 
 
-def read_depth(folder: Path, camera: str) -> np.ndarray:
-    """Depth [h, w] float32 in metres of CAMERA.npy or CAMERA.png in a folder."""
+def unit_doubt(
+    folder: Path, ratios: Mapping[tuple[str, str], float], *, steps_per_m: float | None = None
+) -> str | None:
+    """A sentence if the files of a folder_source seem to be in another unit, else None.
+
+    ratios: (token, camera) -> median of a prediction over that of the truth.
+    """
+    if not ratios:
+        return None
+    middle = sorted(ratios, key=ratios.get)[len(ratios) // 2]
+    ratio = ratios[middle]
+    if 1 / SUSPICIOUS < ratio < SUSPICIOUS:
+        return None
+    file = depth_file(folder / middle[0], middle[1])
+    read = steps_per_m or STEPS_PER_M[file.suffix]
+    off = {unit: abs(np.log(read * ratio / steps)) for unit, steps in UNITS.items()}
+    unit = min(off, key=off.get)
+    said = f"{file}: its median is {ratio:.3g} times that of the truth"
+    if off[unit] > np.log(UNIT_TOLERANCE):
+        return f"{said}; --steps-per-m, {read:g} now, says what one metre is in the files"
+    return (
+        f"{said}, about {UNITS[unit]}/{read:g}: it seems to be in {unit}, "
+        f"which --steps-per-m {UNITS[unit]} reads"
+    )
+
+
+def depth_file(folder: Path, camera: str) -> Path:
+    """CAMERA.npy or CAMERA.png in a folder; PredictionError if neither is there."""
     npy, png = folder / f"{camera}.npy", folder / f"{camera}.png"
-    if npy.is_file():
+    if npy.is_file() or png.is_file():
+        return npy if npy.is_file() else png
+    raise PredictionError(f"prediction {npy} is missing, and so is {png.name}")
+
+
+def read_depth(file: Path) -> np.ndarray:
+    """What an .npy or a 16-bit .png holds, [h, w] float32 in its own unit."""
+    if file.suffix == ".npy":
         try:
-            depth = np.load(npy, allow_pickle=False)
+            depth = np.load(file, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise PredictionError(f"prediction {npy}: {error}") from error
+            raise PredictionError(f"prediction {file}: {error}") from error
         if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
-            raise PredictionError(f"prediction {npy} is {depth.dtype} {depth.shape}, not float 2-D")
+            raise PredictionError(
+                f"prediction {file} is {depth.dtype} {depth.shape}, not float 2-D"
+            )
         return depth.astype(np.float32)
-    if not png.is_file():
-        raise PredictionError(f"prediction {npy} is missing, and so is {png.name}")
-    depth = cv2.imread(str(png), cv2.IMREAD_UNCHANGED)
+    depth = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
-        raise PredictionError(f"prediction {png} is no 16-bit grey PNG")
-    return depth.astype(np.float32) / PNG_STEPS_PER_M
+        raise PredictionError(f"prediction {file} is no 16-bit grey PNG")
+    return depth.astype(np.float32)

@@ -1,0 +1,152 @@
+"""Somebody's depth files: holes in them, and units other than said."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from fsmde_core.data import ddad, nuscenes
+from fsmde_core.data.batch import RigDataset
+from fsmde_core.evaluate.main import main
+
+
+@pytest.fixture
+def truth(nuscenes_root):
+    """The one keyframe: its sample, and what LiDAR says in the images' own pixels."""
+    samples = nuscenes.read_keyframes(nuscenes_root, "v1.0-mini")
+    return samples[0], RigDataset(samples, nuscenes.read_points)[0]
+
+
+def write(folder, token, depths, *, suffix=".npy", steps=1.0):
+    (folder / token).mkdir(parents=True, exist_ok=True)
+    for name, depth in depths.items():
+        file = folder / token / f"{name}{suffix}"
+        if suffix == ".npy":
+            np.save(file, (steps * depth).astype(np.float32))
+        else:
+            cv2.imwrite(str(file), np.clip(steps * depth, 0, 65535).round().astype(np.uint16))
+
+
+def evaluated(root, folder, *options):
+    """The report of a folder of predictions, and the exit code."""
+    out = folder.with_name(f"{folder.name}_out")
+    arguments = ["--data", str(root), "--version", "v1.0-mini", "--split", "mini_train"]
+    code = main([*arguments, "--predictions", str(folder), "--out", str(out), *options])
+    return json.loads((out / "report.json").read_text()), code
+
+
+def depths_of(names, shape, depth_m=20.0):
+    return {name: np.full(shape, depth_m, np.float32) for name in names}
+
+
+def holed(names, shape, hole, where):
+    depths = depths_of(names, shape)
+    depths[names[0]][where] = hole
+    return depths
+
+
+@pytest.mark.parametrize("protocol", ["surrounddepth", "vfdepth", "cvcdepth_shrunk"])
+@pytest.mark.parametrize("shape", [(300, 533), (900, 1600), (1800, 3200)])
+@pytest.mark.parametrize("hole", [0.0, -1.0, np.nan])
+def test_holes_are_seen_before_resizing_hides_them(
+    nuscenes_root, truth, tmp_path, protocol, shape, hole
+):
+    sample, item = truth
+    scattered = np.s_[2::5, 2::5]
+    write(tmp_path / "p", sample.token, holed(item.names, shape, hole, scattered))
+    report, code = evaluated(nuscenes_root, tmp_path / "p", "--protocol", protocol)
+    assert code == 1 and report["samples"] == 0
+    (fault,) = report["faults"]
+    assert f"prediction of {item.names[0]}, sample {sample.token}" in fault["reason"]
+    assert "not a positive number at" in fault["reason"]
+
+
+@pytest.mark.parametrize("shape", [(300, 533), (900, 1600)])
+@pytest.mark.parametrize("hole", [0.0, -1.0, np.nan])
+def test_holes_where_nothing_is_asked_change_nothing(nuscenes_root, truth, tmp_path, shape, hole):
+    """The sky has no LiDAR; neither the means nor the overlap take anything from there."""
+    sample, item = truth
+    first = np.nonzero(item.valid.any(axis=(0, 2)))[0][0] * shape[0] // 900
+    write(tmp_path / "whole", sample.token, depths_of(item.names, shape))
+    write(tmp_path / "p", sample.token, holed(item.names, shape, hole, np.s_[: first - 2]))
+    (whole, _), (report, code) = (evaluated(nuscenes_root, tmp_path / n) for n in ("whole", "p"))
+    assert code == 0 and not report["faults"]
+    for key in ("metric", "median_scaled", "overlap"):
+        assert report[key] == whole[key]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "steps", "said", "option"),
+    [
+        (".png", 1000, "about 1000/256: it seems to be in millimetres", "1000"),
+        (".png", 100, "about 100/256: it seems to be in centimetres", "100"),
+        (".npy", 1000, "about 1000/1: it seems to be in millimetres", "1000"),
+        (".npy", 256, "about 256/1: it seems to be in 1/256 m", "256"),
+    ],
+)
+def test_another_unit_is_named_with_the_option_that_reads_it(
+    nuscenes_root, truth, tmp_path, capsys, suffix, steps, said, option
+):
+    sample, item = truth
+    medians = (np.median(d[d > 0]) for d in item.depth_gt)
+    depths = {n: np.full((90, 160), 1.1 * m) for n, m in zip(item.names, medians)}
+    write(tmp_path / "p", sample.token, depths, suffix=suffix, steps=steps)
+    report, _ = evaluated(nuscenes_root, tmp_path / "p")
+    (note,) = report["notes"]
+    assert note.startswith(f"{tmp_path / 'p' / sample.token}/CAM_") and suffix in note
+    assert f"{said}, which --steps-per-m {option} reads" in note
+    assert note in capsys.readouterr().out
+    report, _ = evaluated(nuscenes_root, tmp_path / "p", "--steps-per-m", option)
+    assert report["notes"] == []
+    assert report["metric"]["mean"]["abs_rel"] < 1
+
+
+def test_a_unit_that_nobody_uses_is_said_too(nuscenes_root, truth, tmp_path):
+    sample, item = truth
+    write(tmp_path / "p", sample.token, depths_of(item.names, (90, 160), 2.0))
+    report, _ = evaluated(nuscenes_root, tmp_path / "p")
+    assert "--steps-per-m, 1 now, says what one metre is in the files" in report["notes"][0]
+
+
+def test_millimetres_read_as_metres_of_1000_steps_are_the_same(nuscenes_root, truth, tmp_path):
+    sample, item = truth
+    write(
+        tmp_path / "mm", sample.token, depths_of(item.names, (90, 160)), suffix=".png", steps=1000
+    )
+    write(tmp_path / "m", sample.token, depths_of(item.names, (90, 160)))
+    millimetres, _ = evaluated(nuscenes_root, tmp_path / "mm", "--steps-per-m", "1000")
+    metres, _ = evaluated(nuscenes_root, tmp_path / "m")
+    assert millimetres["metric"] == metres["metric"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--predictions", ".", "--steps-per-m", "0"], "--steps-per-m 0 is not above 0"),
+        (["--predictions", ".", "--steps-per-m", "-1"], "--steps-per-m -1 is not above 0"),
+        (["--model", "m.json", "--steps-per-m", "9"], "--steps-per-m is for --predictions"),
+    ],
+)
+def test_a_unit_that_means_nothing_is_refused(nuscenes_root, options, said, capsys):
+    arguments = ["--data", str(nuscenes_root), "--version", "v1.0-mini", "--split", "mini_train"]
+    assert main([*arguments, *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_where_there_are_no_masks_vfdepth_goes_without(ddad_scene, tmp_path, capsys):
+    root = ddad_scene.parent.parent
+    for sample in ddad.read_dataset(root, split="val"):
+        write(tmp_path / "p", sample.token, depths_of(sample.rig.names, (30, 40)))
+    arguments = ["--data", str(root), "--dataset", "ddad", "--predictions", str(tmp_path / "p")]
+    arguments += ["--protocol", "vfdepth"]
+    assert main([*arguments, "--out", str(tmp_path / "without")]) == 0
+    assert "no --masks: the own vehicle counts, which vfdepth leaves out" in capsys.readouterr().out
+    masks = ["--masks", str(root.parent / "masks_ddad")]
+    assert main([*arguments, *masks, "--out", str(tmp_path / "with")]) == 0
+    files = [tmp_path / name / "report.json" for name in ("without", "with")]
+    without, masked = (json.loads(file.read_text()) for file in files)
+    for name in ("CAMERA_05", "CAMERA_06"):
+        assert without["counts"][name]["pixels"] > masked["counts"][name]["pixels"]
+    assert main(["--compare", *map(str, files)]) == 2  # they do not compare
+    assert "differ in protocol" in capsys.readouterr().err
