@@ -79,6 +79,11 @@ class Fit:
             seen &= self.image(np.uint8(255) * self.source.body) <= BODY_SHARE
         return seen
 
+    @cached_property
+    def unseen(self) -> np.ndarray:
+        """[h, w] bool: the others, worked out once, as they are needed for every image."""
+        return ~self.seen
+
     def to_source(self, depth: np.ndarray) -> np.ndarray:
         """Depth [h, w] of the network's pixels at those of the source's image, [H, W] float32.
 

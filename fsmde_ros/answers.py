@@ -42,26 +42,14 @@ def camera_topics(params: NodeParams) -> dict[str, type]:
 
 
 def depth_image(prediction: Prediction, i: int, params: NodeParams) -> np.ndarray:
-    """Depth of camera i as it is published by REP 118, [h, w] float32 metres.
-
-    +inf where there is no surface, or beyond max_depth_m; -inf nearer than min_depth_m; NaN where
-    the camera sees nothing of the world, or the network is less sure of a depth than
-    min_confidence.
-    """
-    depth = prediction.depth_image(i, min_surface_probability=params.min_surface_probability)
-    if params.max_depth_m < prediction.reach_m:
-        _put(depth, np.inf, depth > params.max_depth_m)
-    _put(depth, -np.inf, depth < params.min_depth_m)
-    if params.min_confidence:
-        unsure = prediction.confidence[i] < params.min_confidence
-        _put(depth, np.nan, unsure & np.isfinite(depth))
-    return depth
-
-
-def _put(image: np.ndarray, value: float, where: np.ndarray) -> None:
-    """Into an image [h, w] float32: three times as fast as numpy, which branches at every pixel."""
-    if where.any():
-        cv2.copyTo(np.full_like(image, value), where.view(np.uint8), image)
+    """Depth of camera i as it is published by REP 118, [h, w] float32 metres."""
+    return prediction.depth_image(
+        i,
+        min_surface_probability=params.min_surface_probability,
+        min_depth_m=params.min_depth_m,
+        max_depth_m=params.max_depth_m,
+        min_confidence=params.min_confidence,
+    )
 
 
 def camera_messages(

@@ -128,6 +128,8 @@ class Rhythm:
         """The stamps without a long pause between them: of one clock, of one start."""
         gaps = [b - a for a, b in zip(self._stamps, self._stamps[1:])]
         longest = LONGEST * (sorted(gaps)[(len(gaps) - 1) // 2] if gaps else 0)
+        if not gaps or max(gaps) <= longest:
+            return self._stamps.copy()
         cuts = [0, *(i + 1 for i, gap in enumerate(gaps) if gap > longest), len(self._stamps)]
         start, end = max(zip(cuts, cuts[1:]), key=lambda cut: (cut[1] - cut[0], cut[1]))
         return self._stamps[start:end]
@@ -141,10 +143,11 @@ class Rhythm:
         if hinted:
             count = max(1, round(total / self._hint_ns))
         else:  # a gap n times as long has lost n - 1 images
-            count = sum(max(1, round(gap / usual)) for gap in gaps)
+            count = sum(_beats(gaps, usual))
         period = total / count
         # Of the total only the first and the last stamp are uncertain, each by less than a gap.
-        variance = sum((gap - max(1, round(gap / period)) * period) ** 2 for gap in gaps)
+        off = [gap - beats * period for gap, beats in zip(gaps, _beats(gaps, period))]
+        variance = sum([ns * ns for ns in off])
         uncertain = SIGMAS * math.sqrt(variance / len(gaps)) / total
         if uncertain > CLEAN and not hinted:  # jitter may have miscounted: no less than the mean
             period = total / len(gaps)
@@ -210,6 +213,12 @@ class Phase:
         """The camera was started anew: learn its usual place again."""
         self.home_ns = None
         self._places.clear()
+
+
+def _beats(gaps_ns: Sequence[int], period_ns: float) -> list[int]:
+    """How many periods each gap is long, at least one."""
+    two_ns = 1.5 * period_ns  # from here on a gap is nearer to two; most are one, and need no more
+    return [1 if gap < two_ns else round(gap / period_ns) for gap in gaps_ns]
 
 
 def mean_phase_ns(stamps_ns: Iterable[int], period_ns: float, origin_ns: int) -> float:

@@ -154,7 +154,8 @@ class Group(Generic[Item]):
 
     def nearest(self, at_ns: int) -> Trigger[Item] | None:
         """The trigger closest to a time."""
-        return min(self.latest, key=lambda t: abs(t.at_ns - at_ns), default=None)
+        off = [abs(trigger.at_ns - at_ns) for trigger in self.latest]
+        return self.latest[off.index(min(off))] if off else None
 
     def place(self, i: int, camera: Camera, image: StampedImage[Item]) -> str:
         """Put an image to its trigger; returns why that cannot be, or nothing."""
