@@ -48,6 +48,7 @@ from fsmde_ros.sync.slower_clock import SlowerClock
 from fsmde_ros.worker import Worker
 
 POLL_S = 0.02  # how often deadlines are checked where no image comes in
+WORTH_S = 0.04  # so long, or half a period, a set may wait before an overdue one takes its place
 REPORT_S = 1.0  # between two reports
 ODOMETRY_DEPTH = 10  # of images and CameraInfos only the newest is of use
 
@@ -100,7 +101,7 @@ class SurroundDepthNode(ManagedNode):
             deadline_ns=round(p.deadline_s * 1e9),
             rate_hz=p.rate,
         )
-        self._sync_clock, self._handed_over = self._deadline_clock(), False
+        self._sync_clock, self._handed_over_s = self._deadline_clock(), 0.0
         inputs, group = self._subscribe()
         self._reporter, self._reported_s = self._make_reporter(inputs), time.monotonic()
         predictor = FinitePredictor(self._predictor)
@@ -255,9 +256,9 @@ class SurroundDepthNode(ManagedNode):
 
     def _on_poll(self) -> None:
         now_s = time.monotonic()
-        if not self._handed_over:  # else the next one would take the place of it in the slot
+        waited_s = now_s - self._handed_over_s
+        if not self._worker.waiting or waited_s > min(WORTH_S, self._sync.pace_ns / 2e9):
             self._hand_over(self._sync.poll(now_ns=self._sync_clock()), now_s)
-        self._handed_over = False
         if now_s - self._reported_s >= REPORT_S:
             self._reported_s = now_s
             self._reporter.report()
@@ -265,7 +266,7 @@ class SurroundDepthNode(ManagedNode):
     def _hand_over(self, stamped: StampedSet | None, now_s: float) -> None:
         if stamped is None:
             return
-        self._handed_over = True
+        self._handed_over_s = now_s
         self._statistics.set_formed(
             now_s,
             missing=len(stamped.missing),

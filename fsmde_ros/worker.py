@@ -29,6 +29,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an item was put in that nobody works on yet."""
+        return self._slot.full
+
     def put(self, item) -> bool:
         """The item to work on next; returns whether one was replaced."""
         return self._slot.put(item)

@@ -13,6 +13,7 @@ RECENT = 33  # stamps kept a camera
 LEARN, LEARN_JITTERING = 5, 12  # stamps that tell a period
 AGREE = 3  # so many are enough where all cameras agree
 CLEAN, SURE = 0.02, 0.06  # of the period: how wrong it may be with so many stamps
+SETTLED = 4  # beats of a rhythm that is known for long after which its period is measured again
 PHASE = 12  # latest stamps that tell a phase
 SAME = 0.75  # what a period must fit a camera for it to be its own
 PARTED = 0.25  # an agreement no better than that of chance
@@ -37,6 +38,7 @@ class Rhythm:
         self._run: list[int] = []
         self._uncertain = 1.0
         self._hint_ns = 0.0
+        self._beats = 0
 
     def __contains__(self, stamp_ns: int) -> bool:
         i = bisect_left(self._stamps, stamp_ns)
@@ -112,7 +114,9 @@ class Rhythm:
         insort(self._stamps, stamp_ns)
         del self._stamps[:-RECENT]
         self._run = self._longest_run()
-        if len(self._run) < (LEARN if self.known else 2):
+        self._beats += 1
+        settled = self.known and len(self._run) > RECENT // 2
+        if len(self._run) < (LEARN if self.known else 2) or settled and self._beats % SETTLED:
             return
         period_ns, uncertain = self._estimate()
         if not self.known or uncertain <= self._uncertain or len(self._run) > RECENT // 2:

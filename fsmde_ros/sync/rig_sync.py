@@ -118,6 +118,11 @@ class RigSync(Generic[Item]):
         return self.clock.resets
 
     @property
+    def pace_ns(self) -> float:
+        """The period of the sets; 0 before it is known."""
+        return self.clock.pace.period_ns if self.clock.pace else 0.0
+
+    @property
     def slop_in_use_ns(self) -> int:
         """slop_ns, or nine tenths of the slowest cameras' period if that is less."""
         period_ns = int(self.clock.slowest_ns)
@@ -164,8 +169,10 @@ class RigSync(Generic[Item]):
 
     def _next(self, now_ns: int) -> StampedSet[Item] | None:
         """The oldest set that is ready; none while an older one may still become complete."""
-        wanted = self._wanted(now_ns)
         pending = self.clock.pace.pending
+        if not pending:
+            return None
+        wanted = self._wanted(now_ns)
         for trigger in pending:
             self._note_due(trigger, wanted, now_ns)
         for n, trigger in enumerate(pending):

@@ -13,6 +13,11 @@ class LatestSlot:
         self._item = None
         self._closed = False
 
+    @property
+    def full(self) -> bool:
+        """Whether it holds an item."""
+        return self._item is not None
+
     def put(self, item) -> bool:
         """Put an item in; returns whether one was replaced."""
         with self._condition:
