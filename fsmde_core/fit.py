@@ -80,9 +80,9 @@ class Fit:
         return seen
 
     @cached_property
-    def unseen(self) -> np.ndarray:
-        """[h, w] bool: the others, worked out once, as they are needed for every image."""
-        return ~self.seen
+    def blank(self) -> np.ndarray:
+        """[h, w] float32: a depth image without a surface, +inf, and NaN where nothing is seen."""
+        return np.where(self.seen, np.float32(np.inf), np.float32(np.nan))
 
     def to_source(self, depth: np.ndarray) -> np.ndarray:
         """Depth [h, w] of the network's pixels at those of the source's image, [H, W] float32.

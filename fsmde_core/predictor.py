@@ -70,16 +70,16 @@ class Prediction:
         NaN where the camera sees nothing of the world (its own vehicle, a lens's blind corner, rows
         that only fill the input) or the network is less sure of a depth than min_confidence.
         """
-        raw, depth = self.depth[i], np.full_like(self.depth[i], np.inf)
+        raw, depth = self.depth[i], self.fits[i].blank.copy()
         shown = raw <= min(self.reach_m, max_depth_m)
         shown &= self.surface[i] >= min_surface_probability
+        shown &= self.fits[i].seen
         cv2.copyTo(raw, shown.view(np.uint8), depth)
+        if min_confidence > 0:
+            unsure = self.confidence[i] < min_confidence
+            _put(depth, np.nan, shown & unsure)
         if min_depth_m > 0:
             _put(depth, -np.inf, shown & (raw < min_depth_m))
-        if min_confidence > 0:
-            shown &= raw >= min_depth_m
-            _put(depth, np.nan, shown & (self.confidence[i] < min_confidence))
-        _put(depth, np.nan, self.fits[i].unseen)
         return depth
 
     def at_source(self, i: int, *, min_surface_probability: float = LIKELY) -> np.ndarray:

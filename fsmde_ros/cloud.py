@@ -93,6 +93,7 @@ class CloudBuilder:
         """The points of camera i alone, in its optical frame at its own moment; else as above."""
         return self._finished(self._points(prediction, depths, i, self._rays_cam[i], None))
 
+    @np.errstate(invalid="ignore")  # of pixels without depth, that are not kept
     def _points(
         self,
         prediction: Prediction,
@@ -105,13 +106,13 @@ class CloudBuilder:
 
         [P] of 16 bytes each, as the type that numpy copies fastest.
         """
-        depth = np.ascontiguousarray(prediction.depth[i][self._every, self._every])
+        depth = np.ascontiguousarray(depths[i][self._every, self._every])
         planes = [ray * depth for ray in rays]  # numpy is slow on a last axis of 3
         for axis, plane in enumerate(planes if origin is not None else ()):
             plane += np.float32(origin[axis])
         planes.append(self._colours(prediction, i, depth).view("<f4"))
         points = cv2.merge(planes).view(np.complex128).ravel()
-        keep = self._kept(prediction, depths, i).ravel()
+        keep = self._kept(prediction, depth, i).ravel()
         return points if keep.all() else points[keep]
 
     def _finished(self, points: np.ndarray) -> np.ndarray:
@@ -128,9 +129,9 @@ class CloudBuilder:
         rows = M[:, 1] * self._centres(camera.height) + M[:, 2]
         return rows.astype(np.float32)[..., None] + columns.astype(np.float32)[:, None]
 
-    def _kept(self, prediction: Prediction, depths: Sequence[np.ndarray], i: int) -> np.ndarray:
-        """The sampled pixels [h, w] bool of camera i that enter the cloud."""
-        keep = np.isfinite(depths[i][self._every, self._every])
+    def _kept(self, prediction: Prediction, depth: np.ndarray, i: int) -> np.ndarray:
+        """The sampled pixels [h, w] bool of camera i that enter the cloud, whose depths are given."""
+        keep = np.isfinite(depth)
         if self.options.edge_ratio:
             flying = flying_pixels(prediction.depth[i], self.options.edge_ratio)
             keep &= ~flying[self._every, self._every]
