@@ -92,6 +92,7 @@ class Calibration:
         self._infos: list[tuple[CameraInfo, str] | None] = [None] * len(self.names)
         self._contents: list[tuple | None] = [None] * len(self.names)
         self._views: list[View | None] = [None] * len(self.names)
+        self._poses: list[np.ndarray | None] = [None] * len(self.names)  # as views have them
 
     def update(self, index: int, msg: CameraInfo, topic: str) -> None:
         """Take the CameraInfo of one camera; nothing is worked out anew unless it changed."""
@@ -118,7 +119,7 @@ class Calibration:
 
     def _current(self, index: int) -> View | MessageError:
         view = self._views[index]
-        if view is None or self._has_moved(view):
+        if view is None or self._has_moved(index, view):
             self._views[index] = None
             try:
                 view = self._views[index] = self._make_view(index)
@@ -126,12 +127,14 @@ class Calibration:
                 return error
         return view
 
-    def _has_moved(self, view: View) -> bool:
+    def _has_moved(self, index: int, view: View) -> bool:
         """Whether TF puts a camera elsewhere than it did, by more than a mount shakes."""
         camera = view.camera
         try:
             T_ego_cam = self._extrinsics(camera.name, view.geometry.frame_id)
         except MessageError:  # what was known holds
+            return False
+        if T_ego_cam is self._poses[index]:  # a rig file's: threads need not meet in numpy
             return False
         off = np.abs(T_ego_cam - camera.T_ego_cam)[:3]
         return bool(off[:, 3].max() > SHAKES_M or off[:, :3].max() > SHAKES_RAD)
@@ -142,7 +145,8 @@ class Calibration:
             raise MessageError(f"no CameraInfo yet from {name}")
         msg, topic = self._infos[index]
         geometry = read_camera_info(msg, topic, rectified=self._rectified)
-        camera = geometry.camera(name, self._extrinsics(name, geometry.frame_id), topic)
+        T_ego_cam = self._poses[index] = self._extrinsics(name, geometry.frame_id)
+        camera = geometry.camera(name, T_ego_cam, topic)
         expected = self._expected.get(name)
         if expected is not None and not camera.frame_id:
             camera = replace(camera, frame_id=expected.frame_id)

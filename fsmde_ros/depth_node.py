@@ -48,6 +48,7 @@ from fsmde_ros.sync.slower_clock import SlowerClock
 from fsmde_ros.worker import Worker
 
 POLL_S = 0.02  # how often deadlines are checked where no image comes in
+SPARE_S = 0.005  # between two looks at deadlines: an image itself says what it makes ready
 WORTH_S = 0.04  # so long, or half a period, a set may wait before an overdue one takes its place
 REPORT_S = 1.0  # between two reports
 ODOMETRY_DEPTH = 10  # of images and CameraInfos only the newest is of use
@@ -101,7 +102,8 @@ class SurroundDepthNode(ManagedNode):
             deadline_ns=round(p.deadline_s * 1e9),
             rate_hz=p.rate,
         )
-        self._sync_clock, self._handed_over_s = self._deadline_clock(), 0.0
+        self._sync_clock = self._deadline_clock()
+        self._looked_s = self._handed_over_s = 0.0
         inputs, group = self._subscribe()
         self._reporter, self._reported_s = self._make_reporter(inputs), time.monotonic()
         predictor = FinitePredictor(self._predictor)
@@ -256,15 +258,20 @@ class SurroundDepthNode(ManagedNode):
 
     def _on_poll(self) -> None:
         now_s = time.monotonic()
-        waited_s = now_s - self._handed_over_s
-        if not self._worker.waiting or waited_s > min(WORTH_S, self._sync.pace_ns / 2e9):
+        if now_s - self._looked_s > SPARE_S and not self._is_taking_turns(now_s):
             self._hand_over(self._sync.poll(now_ns=self._sync_clock()), now_s)
         if now_s - self._reported_s >= REPORT_S:
             self._reported_s = now_s
             self._reporter.report()
 
+    def _is_taking_turns(self, now_s: float) -> bool:
+        """Whether the worker has yet to take a set that is worth waiting for."""
+        worth_s = min(WORTH_S, self._sync.pace_ns / 2e9)
+        return self._worker.waiting and now_s - self._handed_over_s < worth_s
+
     def _hand_over(self, stamped: StampedSet | None, now_s: float) -> None:
         if stamped is None:
+            self._looked_s = now_s
             return
         self._handed_over_s = now_s
         self._statistics.set_formed(

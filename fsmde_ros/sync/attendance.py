@@ -25,8 +25,10 @@ class Attendance:
         """Before something is noted: a pause of the whole rig makes no camera silent."""
         if self._last_ns is None:
             return
-        usual = 1.5 * min((period for period in periods_ns if period), default=0)
         gap = now_ns - self._last_ns
+        if gap <= PAUSE_NS:
+            return
+        usual = 1.5 * min((period for period in periods_ns if period), default=0)
         if gap - round(usual) > PAUSE_NS:
             self._arrived = [None if at is None else at + gap for at in self._arrived]
             self._started += gap
@@ -37,7 +39,7 @@ class Attendance:
 
         No camera is silent then that sent something in the rig's last period, even a little early.
         """
-        if self._last_ns is None:
+        if self._last_ns is None or now_ns <= self._last_ns:
             return now_ns
         half = min((period for period in periods_ns if period), default=0) / 2
         return min(now_ns, self._last_ns + round(half))
@@ -54,15 +56,25 @@ class Attendance:
 
     def without_ns(self, camera: int, now_ns: int) -> int:
         """How long it has not sent anything, or, if it never did, the rig has been running."""
-        since = self._arrived[camera] if self.came(camera) else self._started
-        return now_ns - since if since is not None else 0
+        return now_ns - self._since_ns(now_ns)[camera]
 
-    def silent(self, camera: int, now_ns: int, period_ns: float) -> bool:
-        """Whether it is no longer waited for."""
-        return self.without_ns(camera, now_ns) > max(SILENT_NS, SILENT_PERIODS * period_ns)
+    def silent(self, now_ns: int, periods_ns: Sequence[float]) -> set[int]:
+        """The cameras that are no longer waited for."""
+        return {
+            i
+            for i, (since_ns, period_ns) in enumerate(zip(self._since_ns(now_ns), periods_ns))
+            if now_ns - since_ns > max(SILENT_NS, SILENT_PERIODS * period_ns)
+        }
 
-    def gone(self, camera: int, now_ns: int, period_ns: float) -> bool:
-        """Whether it no longer has a say, or never came."""
-        return not self.came(camera) or self.without_ns(camera, now_ns) > max(
-            SILENT_NS, GONE_PERIODS * period_ns
-        )
+    def gone(self, now_ns: int, periods_ns: Sequence[float]) -> set[int]:
+        """The cameras that no longer have a say, or never came."""
+        return {
+            i
+            for i, (at_ns, period_ns) in enumerate(zip(self._arrived, periods_ns))
+            if at_ns is None or now_ns - at_ns > max(SILENT_NS, GONE_PERIODS * period_ns)
+        }
+
+    def _since_ns(self, now_ns: int) -> list[int]:
+        """When each camera came last, or, if it never did, the rig started."""
+        started = now_ns if self._started is None else self._started
+        return [started if at is None else at for at in self._arrived]

@@ -109,20 +109,21 @@ class Rhythm:
         if len(self._run) > 1:
             self.period_ns, self._uncertain = self._estimate()
 
-    def beat(self, stamp_ns: int) -> None:
-        """Take a stamp that is not in here yet."""
+    def beat(self, stamp_ns: int) -> bool:
+        """Take a stamp that is not in here yet; returns whether the period was measured again."""
         insort(self._stamps, stamp_ns)
         del self._stamps[:-RECENT]
         self._run = self._longest_run()
         self._beats += 1
         settled = self.known and len(self._run) > RECENT // 2
         if len(self._run) < (LEARN if self.known else 2) or settled and self._beats % SETTLED:
-            return
+            return False
         period_ns, uncertain = self._estimate()
         if not self.known or uncertain <= self._uncertain or len(self._run) > RECENT // 2:
             self.period_ns, self._uncertain = period_ns, uncertain
         enough = LEARN if uncertain < CLEAN else LEARN_JITTERING
         self.known |= len(self._run) >= enough and uncertain < SURE
+        return True
 
     def believe(self) -> None:
         """Take the period for known: others say the same."""

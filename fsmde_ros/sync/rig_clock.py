@@ -99,11 +99,7 @@ class RigClock(Generic[Item]):
     def _look_round(self) -> None:
         """See who is lost, and with that which group sets the pace."""
         now_ns = self._arrived_ns or 0
-        self.lost = {
-            i
-            for i, camera in enumerate(self.cameras)
-            if self.useful.gone(i, now_ns, camera.rhythm.period_ns)
-        }
+        self.lost = self.useful.gone(now_ns, self.periods_ns)
         foreign = {i for i, camera in enumerate(self.cameras) if camera.foreign}
         self.foreign = foreign if 2 * len(foreign) < len(self.cameras) else set()
         if self.groups:
@@ -156,11 +152,12 @@ class RigClock(Generic[Item]):
             return ""
         if cause := self._foreign(camera, image):
             return cause
-        camera.rhythm.beat(image.stamp_ns)
+        measured = camera.rhythm.beat(image.stamp_ns)
         cause = self._place(i, image)
         if not cause:
             camera.waiting.clear()
-            self._follow(i)
+            if measured or camera.group is None:
+                self._follow(i)
         elif [*camera.fates, cause][-LEARN:] == [ODD] * LEARN:
             self._learn(i)  # it fires at another time than it did
         return cause
@@ -256,11 +253,11 @@ class RigClock(Generic[Item]):
         now_ns = self._arrived_ns
         if self._learning_since is None:
             self._learning_since = now_ns
+        silent = self.useful.silent(now_ns, self.periods_ns)
         learning = [
             camera
             for i, camera in enumerate(self.cameras)
-            if not camera.rhythm.known
-            and not self.useful.silent(i, now_ns, camera.rhythm.period_ns)
+            if not camera.rhythm.known and i not in silent
         ]
         patience_ns = max((PATIENCE * c.rhythm.period_ns for c in learning), default=0)
         return not learning or now_ns - self._learning_since > max(PATIENCE_NS, patience_ns)

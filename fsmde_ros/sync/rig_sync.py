@@ -144,11 +144,7 @@ class RigSync(Generic[Item]):
 
     def silent(self, now_ns: int) -> tuple[int, ...]:
         """Cameras that sent nothing for a while, or never did; of use or not."""
-        return tuple(
-            i
-            for i, camera in enumerate(self.cameras)
-            if self.attendance.silent(i, now_ns, camera.rhythm.period_ns)
-        )
+        return tuple(sorted(self.attendance.silent(now_ns, self.clock.periods_ns)))
 
     def rates_hz(self) -> dict[str, float]:
         """Each camera's rate, by its stamps; 0 where it is not known."""
@@ -193,12 +189,8 @@ class RigSync(Generic[Item]):
         if not self.deadline_ns:
             return tuple(everyone)
         useful, periods_ns = self.clock.useful, self.clock.periods_ns
-        heard_ns = useful.heard_until_ns(now_ns, periods_ns)
-        return tuple(
-            i
-            for i in everyone
-            if i not in self.clock.foreign and not useful.silent(i, heard_ns, periods_ns[i])
-        )
+        silent = useful.silent(useful.heard_until_ns(now_ns, periods_ns), periods_ns)
+        return tuple(i for i in everyone if i not in self.clock.foreign and i not in silent)
 
     def _draft(self, trigger: Trigger, wanted: tuple[int, ...]) -> _Draft:
         """A trigger of the pace and what goes with it of the other groups."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -153,9 +154,14 @@ class Group(Generic[Item]):
             self.end(max(self.pending, key=off))
 
     def nearest(self, at_ns: int) -> Trigger[Item] | None:
-        """The trigger closest to a time."""
-        off = [abs(trigger.at_ns - at_ns) for trigger in self.latest]
-        return self.latest[off.index(min(off))] if off else None
+        """The trigger closest to a time: mostly one of the newest, so they are tried first."""
+        nearest, least_ns = None, math.inf
+        for trigger in reversed(self.latest):
+            off_ns = abs(trigger.at_ns - at_ns)
+            if off_ns > least_ns:
+                break
+            nearest, least_ns = trigger, off_ns
+        return nearest
 
     def place(self, i: int, camera: Camera, image: StampedImage[Item]) -> str:
         """Put an image to its trigger; returns why that cannot be, or nothing."""
