@@ -92,7 +92,7 @@ class Calibration:
         self._infos: list[tuple[CameraInfo, str] | None] = [None] * len(self.names)
         self._contents: list[tuple | None] = [None] * len(self.names)
         self._views: list[View | None] = [None] * len(self.names)
-        self._poses: list[np.ndarray | None] = [None] * len(self.names)  # as views have them
+        self._poses: list[bytes] = [b""] * len(self.names)  # as views have them
 
     def update(self, index: int, msg: CameraInfo, topic: str) -> None:
         """Take the CameraInfo of one camera; nothing is worked out anew unless it changed."""
@@ -134,7 +134,7 @@ class Calibration:
             T_ego_cam = self._extrinsics(camera.name, view.geometry.frame_id)
         except MessageError:  # what was known holds
             return False
-        if T_ego_cam is self._poses[index]:  # a rig file's: threads need not meet in numpy
+        if T_ego_cam.tobytes() == self._poses[index]:  # spares numpy, where threads meet
             return False
         off = np.abs(T_ego_cam - camera.T_ego_cam)[:3]
         return bool(off[:, 3].max() > SHAKES_M or off[:, :3].max() > SHAKES_RAD)
@@ -145,7 +145,8 @@ class Calibration:
             raise MessageError(f"no CameraInfo yet from {name}")
         msg, topic = self._infos[index]
         geometry = read_camera_info(msg, topic, rectified=self._rectified)
-        T_ego_cam = self._poses[index] = self._extrinsics(name, geometry.frame_id)
+        T_ego_cam = self._extrinsics(name, geometry.frame_id)
+        self._poses[index] = T_ego_cam.tobytes()
         camera = geometry.camera(name, T_ego_cam, topic)
         expected = self._expected.get(name)
         if expected is not None and not camera.frame_id:

@@ -107,10 +107,10 @@ class CloudBuilder:
         [P] of 16 bytes each, as the type that numpy copies fastest.
         """
         depth = np.ascontiguousarray(depths[i][self._every, self._every])
-        planes = [ray * depth for ray in rays]  # numpy is slow on a last axis of 3
-        for axis, plane in enumerate(planes if origin is not None else ()):
-            plane += np.float32(origin[axis])
-        planes.append(self._colours(prediction, i, depth).view("<f4"))
+        xyz = rays * depth  # numpy is slow on a last axis of 3
+        if origin is not None:
+            xyz += origin.astype(np.float32)[:, None, None]
+        planes = [*xyz, self._colours(prediction, i, depth).view("<f4")]
         points = cv2.merge(planes).view(np.complex128).ravel()
         keep = self._kept(prediction, depth, i).ravel()
         return points if keep.all() else points[keep]

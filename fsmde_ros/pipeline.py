@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -146,7 +146,8 @@ class Pipeline:
         self, stamped: StampedSet[Future]
     ) -> tuple[dict[int, PreparedImage], dict[int, MessageError]]:
         """The images as the network takes them, by camera, and why one is not among them."""
-        wait([stamped.items[i] for i in stamped.present])
+        for i in stamped.present:
+            stamped.items[i].exception()  # waits
         views = self._calibration.views(stamped.present)  # after: CameraInfos may come meanwhile
         images, left_out = {}, {}
         for i, view in zip(stamped.present, views):
