@@ -130,7 +130,7 @@ class CloudBuilder:
         return rows.astype(np.float32)[..., None] + columns.astype(np.float32)[:, None]
 
     def _kept(self, prediction: Prediction, depth: np.ndarray, i: int) -> np.ndarray:
-        """The sampled pixels [h, w] bool of camera i that enter the cloud, whose depths are given."""
+        """The sampled pixels [h, w] bool of camera i, of these depths, that enter the cloud."""
         keep = np.isfinite(depth)
         if self.options.edge_ratio:
             flying = flying_pixels(prediction.depth[i], self.options.edge_ratio)
