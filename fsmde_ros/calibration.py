@@ -102,6 +102,10 @@ class Calibration:
                 self._infos[index], self._contents[index] = (msg, topic), content
                 self._views[index] = None
 
+    def without_info(self) -> list[int]:
+        """The cameras that no CameraInfo came of yet."""
+        return [index for index, info in enumerate(self._infos) if info is None]
+
     def view(self, index: int) -> View:
         """The calibration of one camera, the same object as long as nothing changes.
 

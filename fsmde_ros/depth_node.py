@@ -145,7 +145,8 @@ class SurroundDepthNode(ManagedNode):
             self,
             self._statistics,
             self._sync if p.sync_policy == "rig" else None,
-            inputs=inputs,
+            inputs=inputs,  # CameraInfos come first
+            never_came=lambda: [inputs[i] for i in self._calibration.without_info()],
             outputs=self._outputs.publishers,
             hardware_id=self._predictor.provider,
             model={

@@ -87,5 +87,5 @@ def test_the_table_of_the_synchronization_is_the_one_that_the_simulation_prints(
 def test_the_learned_phases_stand_under_the_key_of_the_table():
     sync = RigSync(("a",), slop_ns=0)
     for k in range(1, 30):
-        sync.add(0, k, None, now_ns=k)
-    assert "camera phases [ms]" in sync.summary(30)
+        sync.add(0, k * 50_000_000, None, now_ns=k * 50_000_000)
+    assert "camera phases [ms]" in sync.summary(30 * 50_000_000)

@@ -8,7 +8,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fsmde_ros.diagnostics.qos import unheard
+from fsmde_ros.diagnostics.qos import never_heard, unheard
 from fsmde_ros.endpoints import EndpointError, advertise, subscribe
 from fsmde_ros.managed import ManagedNode
 from fsmde_ros.params import ParameterError
@@ -83,6 +83,49 @@ def test_another_transport_or_type_is_said(ros, wanted, kind, offered, sent, sen
         elsewhere.try_shutdown()
         listener.destroy_node()
     assert found == [sentence]
+
+
+LATCHED = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+@pytest.mark.parametrize(
+    ("offer", "wanted", "sentences"),
+    [
+        (None, BEST_EFFORT, ["/info/a and 1 more topic have no publisher"]),
+        (
+            LATCHED, BEST_EFFORT,
+            ["/info/a has latched messages from before, see qos_overrides: "
+            "durability: transient_local, reliability: reliable", "/info/b has no publisher"],
+        ),
+        (LATCHED, LATCHED, ["/info/b has no publisher"]),
+        (
+            BEST_EFFORT, RELIABLE,
+            ["/info/b has no publisher", "/info/a is not heard, see qos_overrides: Best effort"],
+        ),
+        (RELIABLE, BEST_EFFORT, ["/info/b has no publisher"]),
+    ],
+    ids=["nobody", "latched", "latched and heard", "less than asked for", "nothing in the way"],
+)  # fmt: skip
+def test_why_nothing_ever_came_is_said(ros, offer, wanted, sentences):
+    def said(found):
+        same = map(str.startswith, sorted(found), sorted(sentences))
+        return len(found) == len(sentences) and all(same)
+
+    node = rclpy.create_node("listener", namespace="/info")
+    try:
+        asked = [node.create_subscription(Header, topic, print, wanted) for topic in "ab"]
+        if offer is not None:
+            node.create_publisher(Header, "a", offer)
+        deadline = time.monotonic() + 20
+        while not said(never_heard(node, asked)) and time.monotonic() < deadline:
+            time.sleep(0.05)  # who is there takes a moment to be known
+        assert said(never_heard(node, asked)), never_heard(node, asked)
+    finally:
+        node.destroy_node()
 
 
 @pytest.fixture

@@ -154,6 +154,59 @@ def test_late_images_are_not_taken_for_the_next_frame_and_the_camera_is_named(
     assert per_camera(longer) == [101] * 6
 
 
+@pytest.mark.parametrize("off_ns", [0, 1, 999, 900_000, -1])
+@pytest.mark.parametrize("cameras", [{3}, {0, 5}])
+def test_images_sent_twice_with_a_rounded_stamp_are_duplicates(off_ns, cameras):
+    """Each a second time, half a period later: a bridge that keeps microseconds does it."""
+    shots = SimulatedRig().shots(60)
+    again = [
+        replace(shot, stamp_ns=shot.stamp_ns + off_ns, arrived_ns=shot.arrived_ns + 40 * MS)
+        for shot in shots
+        if shot.camera in cameras
+    ]
+    sync = rig_sync()
+    sets = replay(sync, sorted([*shots, *again], key=lambda shot: shot.arrived_ns))
+    assert sum(len(s.present) == 6 for s in sets) == 60
+    names = ", ".join(NAMES[i] for i in sorted(cameras))
+    assert sync.problems(5 * SECOND) == [f"4 of the last 8 images of {names} are duplicates"]
+
+
+@pytest.mark.parametrize("apart_ms", [1, 3, 8])
+@pytest.mark.parametrize("together", [2, 3])
+def test_stamps_in_bursts_cost_their_own_camera_only_and_are_named(apart_ms, together):
+    """As of images that are stamped on arrival, over a network that holds them back."""
+
+    def to_the_first(frame, camera):
+        n = frame % together
+        return -n * (1000 / 12 - apart_ms) if camera == 3 and frame < 60 else 0
+
+    sync = rig_sync()
+    shots = SimulatedRig(off_ms=to_the_first).shots(160)
+    bad = [shot for shot in shots if shot.frame < 60]
+    sets = replay(sync, bad)
+    assert not any(is_mixed(s.items) for s in sets)
+    healthy = per_camera(sets)
+    assert healthy.pop(3) == 0 and min(healthy) >= 45  # not while its period may still be learnt
+    named = "stamps of back have no rhythm: it is in no set"
+    assert sync.problems(bad[-1].arrived_ns) == [named]
+    sets = replay(sync, shots[len(bad) :])
+    assert per_camera(sets)[3] >= 85  # once it fires in a rhythm
+    assert sync.problems(shots[-1].arrived_ns) == []
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_sets_that_are_too_wide_now_and_then_are_told_in_between(every):
+    early = of(0, -25)
+    rig = SimulatedRig(jitter_ms=lambda f, i: 0 if f % every or f < 30 else early(f, i))
+    sync = RigSync(NAMES, slop_ns=50 * MS, deadline_ns=DEADLINE_NS)
+    for shot in rig.shots(120):
+        replay(sync, [shot])
+        if shot.frame >= 40 and shot.camera == 0:
+            assert any("ms > slop 50 ms" in text for text in sync.problems(shot.arrived_ns))
+    replay(sync, SimulatedRig().shots(30, first=120))
+    assert sync.problems(150 * 1000 // 12 * MS) == []
+
+
 def test_images_late_for_a_while_are_a_problem_for_a_while():
     rig = SimulatedRig(delay_ms=lambda f, i: 200 if i == 5 and 30 <= f < 50 else 0)
     sync = rig_sync()

@@ -183,6 +183,22 @@ def test_two_publishers_on_one_topic_are_counted_and_named(live):
         bag.destroy_node()
 
 
+def test_a_camera_info_that_nobody_sends_is_named_with_its_topic(live):
+    rig = live(cameras=3)
+    (ns, node), infos = (rig.graph.namespace, rig.graph.node), rig.graph.infos
+    for publisher in infos[1:]:
+        node.destroy_publisher(publisher)
+    del infos[1:]
+    for _, camera, stamp_ns in sorted(rig.frames(36)):
+        shot = rig.shot(camera, stamp_ns)
+        shot.info = shot.info if camera == 0 else None
+        rig.graph.send([shot])
+        rig.graph.spin_for(1 / 36)
+    status = rig.status("no CameraInfo yet from front_right")
+    assert f"{ns}/front_right/camera_info and 1 more topic have no publisher" in status.message
+    assert rig.depths()[0] > 0 and rig.depths()[1:] == [0, 0]
+
+
 def test_a_negative_stamp_is_called_negative(live):
     rig = live(cameras=2)
     rig.play(rig.frames(12))

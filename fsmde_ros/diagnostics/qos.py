@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.qos import DurabilityPolicy, QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 
 
@@ -28,6 +28,38 @@ def unheard(node: Node, subscriptions: Sequence[Subscription]) -> list[str]:
                 reason = reason.removeprefix("ERROR: ").rstrip(";")
                 found.append(f"{topic} is not heard, see qos_overrides: {reason}")
     return found
+
+
+def never_heard(node: Node, subscriptions: Sequence[Subscription]) -> list[str]:
+    """Why nothing ever came on any of these: nobody sends, it was sent before, or as unheard."""
+    unsent, latched, rest = [], [], []
+    for subscription in subscriptions:
+        topic = subscription.topic_name
+        publishers = node.get_publishers_info_by_topic(topic)
+        offered = {publisher.qos_profile.durability for publisher in publishers}
+        if not publishers:
+            unsent.append(topic)
+        elif offered - {subscription.qos_profile.durability} == {DurabilityPolicy.TRANSIENT_LOCAL}:
+            latched.append(topic)
+        else:
+            rest.append(subscription)
+    found = []
+    if unsent:
+        found.append(f"{having(unsent)} no publisher")
+    if latched:
+        found.append(
+            f"{having(latched)} latched messages from before, see qos_overrides: "
+            "durability: transient_local, reliability: reliable"
+        )
+    return found + unheard(node, rest)
+
+
+def having(topics: Sequence[str]) -> str:
+    """The start of a sentence about topics: the first one by name, and how many more."""
+    first, *more = topics
+    if not more:
+        return f"{first} has"
+    return f"{first} and {len(more)} more topic{'s' * (len(more) > 1)} have"
 
 
 def _other_transports(node: Node, topic: str) -> list[str]:

@@ -13,7 +13,7 @@ from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 
 from fsmde_ros.diagnostics.gpu import gpu_memory
-from fsmde_ros.diagnostics.qos import unheard
+from fsmde_ros.diagnostics.qos import having, never_heard, unheard
 from fsmde_ros.diagnostics.statistics import NodeStatistics
 from fsmde_ros.sync import RigSync
 from fsmde_ros.sync.slower_clock import SlowerClock
@@ -41,9 +41,9 @@ class Reporter:
     """Publishes once a second how the node does: ~/status and /diagnostics.
 
     sync is None where another policy forms the sets; sync_clock is what its now_ns are of. inputs
-    are the node's subscriptions, outputs its publishers by name, of which "status", "diagnostics"
-    and "points" are used; model is what the status says of it; warn(about, text) logs a throttled
-    warning.
+    are the node's subscriptions, never_came those of them that should have got something long ago.
+    outputs are its publishers by name, of which "status", "diagnostics" and "points" are used;
+    model is what the status says of it; warn(about, text) logs a throttled warning.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Reporter:
         sync: RigSync | None,
         *,
         inputs: Sequence[Subscription],
+        never_came: Callable[[], Sequence[Subscription]],
         outputs: Mapping[str, Publisher],
         hardware_id: str,
         model: Mapping[str, str],
@@ -62,7 +63,7 @@ class Reporter:
     ):
         self._node, self._statistics, self._sync = node, statistics, sync
         self._gpu_memory = gpu_memory(hardware_id)
-        self._inputs = inputs
+        self._inputs, self._never_came = inputs, never_came
         self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
 
@@ -97,6 +98,8 @@ class Reporter:
         elif silence_s > SILENCE_S:
             found.append("no set forms (sync_policy: rig would say why)")
             found += unheard(self._node, self._inputs)
+        if images:
+            found += never_heard(self._node, self._never_came())
         if silence_s > SILENCE_S:
             self._warn("silence", f"no full set for {silence_s:.0f} s: {'; '.join(found)}")
         else:
@@ -129,9 +132,9 @@ class Reporter:
                 names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
                 topics[tuple(sorted(names))].append(topic)
         found = []
-        for names, (first, *more) in topics.items():
-            which = f"{first} and {len(more)} more topics have" if more else f"{first} has"
+        for names, shared in topics.items():
             found.append(
-                f"{which} {len(names)} publishers ({', '.join(names)}): a driver and a bag at once?"
+                f"{having(shared)} {len(names)} publishers ({', '.join(names)}): "
+                "a driver and a bag at once?"
             )
         return found

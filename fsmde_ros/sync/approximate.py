@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 QUEUE = 10  # messages kept a camera
 
 
 def approximate_time(count: int, slop_s: float, callback: Callable) -> list[Callable]:
     """What to call with the messages of each of so many inputs; callback gets one of each.
+
+    Whatever callback raises comes out of that call, and the next set is found as ever.
 
     Complete sets only, spread strictly below slop_s. ImportError if message_filters is not
     installed (it is part of a ROS installation, not on PyPI).
@@ -21,5 +25,15 @@ def approximate_time(count: int, slop_s: float, callback: Callable) -> list[Call
             "installed: use rig, or source a ROS 2 installation"
         ) from error
     inputs = [SimpleFilter() for _ in range(count)]
-    ApproximateTimeSynchronizer(inputs, QUEUE, slop_s).registerCallback(callback)
-    return [each.signalMessage for each in inputs]
+    found: list[tuple] = []
+    # It holds a lock meanwhile, for good if anything is raised: so the callback comes after.
+    ApproximateTimeSynchronizer(inputs, QUEUE, slop_s).registerCallback(
+        lambda *messages: found.append(messages)
+    )
+
+    def receive(message: Any, each: SimpleFilter) -> None:
+        each.signalMessage(message)
+        while found:
+            callback(*found.pop())
+
+    return [partial(receive, each=each) for each in inputs]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 RECENT = 33  # stamps kept a camera
+TWIN_NS = 1_000_000  # no camera fires as fast: nearer stamps are of one image, sent twice, rounded
 LEARN, LEARN_JITTERING = 5, 12  # stamps that tell a period
 AGREE = 3  # so many are enough where all cameras agree
 CLEAN, SURE = 0.02, 0.06  # of the period: how wrong it may be with so many stamps
@@ -42,7 +43,7 @@ class Rhythm:
 
     def __contains__(self, stamp_ns: int) -> bool:
         i = bisect_left(self._stamps, stamp_ns)
-        return i < len(self._stamps) and self._stamps[i] == stamp_ns
+        return any(abs(near - stamp_ns) < TWIN_NS for near in self._stamps[max(0, i - 1) : i + 1])
 
     def __len__(self) -> int:
         return len(self._run)

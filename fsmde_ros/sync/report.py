@@ -16,6 +16,7 @@ from fsmde_ros.sync.triggers import (
     LATE,
     NEGATIVE,
     ODD,
+    QUEUE,
     ZERO,
     Camera,
 )
@@ -44,6 +45,7 @@ def problems(sync: RigSync, now_ns: int) -> list[str]:
             f"spread {spread_ns / 1e6:.0f} ms > slop {sync.slop_in_use_ns / 1e6:.0f} ms, "
             f"from {sync.names[first]} to {sync.names[last]}"
         )
+    found += _of_whom({name: _rhythm(sync, camera) for name, camera in cameras.items()})
     return found + drifts(sync, now_ns)
 
 
@@ -171,6 +173,14 @@ def _how_far(ahead_ns: list[int]) -> str:
     return f"{number} {'ahead of' if ns > 0 else 'behind'} the others"
 
 
+def _rhythm(sync: RigSync, camera: Camera) -> list[str]:
+    """Whether no period can be told of a camera, after more images than that takes."""
+    waiting = [image for image in camera.waiting if not image.cause]
+    if not sync.clock.groups or camera.group is not None or len(waiting) < QUEUE:
+        return []
+    return ["stamps of {} have no rhythm: it is in no set"]
+
+
 def _arrivals(sync: RigSync, camera: Camera) -> list[str]:
     found = []
     if camera.fates.count(LATE) >= OFTEN and camera.late_ns:
@@ -179,7 +189,8 @@ def _arrivals(sync: RigSync, camera: Camera) -> list[str]:
         text = f"images of {{}} come {late_ns / 1e6:.0f} ms after their set is due"
         if 0 < sync.deadline_ns < needed_ns:
             text += (
-                f": deadline_s {needed_ns / 1e9:g} would hold it, not {sync.deadline_ns / 1e9:g}"
+                f": deadline_s {needed_ns / 1e9:g} would hold it, not {sync.deadline_ns / 1e9:g} "
+                "(or its clock is behind)"
             )
         found.append(text)
     if (doubles := camera.fates.count(DUPLICATE)) >= OFTEN:

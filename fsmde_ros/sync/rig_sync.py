@@ -21,6 +21,7 @@ from fsmde_ros.sync.triggers import Camera, Group, StampedImage, Trigger
 Item = TypeVar("Item")
 
 ORDER = 3 / 4  # of a period, after the longest wait of late: only then an image is given up
+LATELY = 8  # sets: so long it is worth a word that one was too wide
 ALONE = 4  # times the slop: so long nothing else may come, for a set before periods are known
 
 
@@ -100,7 +101,8 @@ class RigSync(Generic[Item]):
         )
         self.attendance = Attendance(len(self.names))
         self.too_wide: tuple[int, int, int] | None = None
-        """Spread, first and last camera of the latest set, if it was wider than allowed."""
+        """Spread, first and last camera of a set that was wider than allowed lately."""
+        self._narrow = 0  # sets since
 
     @property
     def cameras(self) -> Sequence[Camera]:
@@ -276,8 +278,11 @@ class RigSync(Generic[Item]):
         slop_ns = self.slop_in_use_ns
         stamps = sorted((image.stamp_ns, i) for i, image in images.items())
         if not stamps or stamps[-1][0] - stamps[0][0] <= slop_ns:
-            self.too_wide = None
+            self._narrow += 1
+            if self._narrow >= LATELY:
+                self.too_wide = None
             return images
+        self._narrow = 0
         self.too_wide = (stamps[-1][0] - stamps[0][0], stamps[0][1], stamps[-1][1])
         groups = [[i for ns, i in stamps if 0 <= ns - start <= slop_ns] for start, _ in stamps]
         return {i: images[i] for i in max(groups, key=len)}

@@ -99,7 +99,7 @@ def approximate_time(
                 key=lambda ns: abs(ns - shot.stamp_ns),
             )
             if other is not own
-            else [shot.stamp_ns]
+            else [ns for ns in own if ns == shot.stamp_ns]  # gone if it was older than the queue
             for other in queues
         ]
         for stamps in product(*near):
