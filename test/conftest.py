@@ -121,9 +121,9 @@ def untrained(tmp_path_factory) -> Path:
     from filelock import FileLock
 
     from fsmde_core.card import add_file
-    from fsmde_core.checkpoint import save_student
-    from fsmde_core.export import export_onnx
-    from fsmde_core.student import StudentConfig, StudentDepthNet
+    from fsmde_core.network.checkpoint import save_student
+    from fsmde_core.network.student import StudentConfig, StudentDepthNet
+    from fsmde_core.runtime.export import export_onnx
 
     folder = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):

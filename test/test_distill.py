@@ -23,7 +23,6 @@ from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fsmde_core.card import load_card
-from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill import main as distill
@@ -47,10 +46,11 @@ from fsmde_core.distill.stream import (
     training_batches,
 )
 from fsmde_core.files import write_arrays
-from fsmde_core.predictor import Predictor
+from fsmde_core.network.checkpoint import save_student
+from fsmde_core.network.student import StudentConfig, StudentDepthNet
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
-from fsmde_core.student import StudentConfig, StudentDepthNet
 
 TINY = {
     "student": {"input_width": 64, "input_height": 32, "decoder_channels": 16, "n_bins": 8},

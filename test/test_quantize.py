@@ -9,13 +9,13 @@ import onnxruntime
 import pytest
 from blocks import write_blocks
 
-from fsmde_core import quantize as module
+from fsmde_core.bench import quantize as module
+from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, abs_rel, quantize, views_of
 from fsmde_core.card import load_card
-from fsmde_core.precision import integer_nodes, trunk, write_fp16, write_int8
-from fsmde_core.predictor import Predictor
-from fsmde_core.quantize import QuantizeConfig, Sets, Views, abs_rel, quantize, views_of
 from fsmde_core.rig import load_rig, save_rig
-from fsmde_core.session import SessionConfig
+from fsmde_core.runtime.precision import integer_nodes, trunk, write_fp16, write_int8
+from fsmde_core.runtime.predictor import Predictor
+from fsmde_core.runtime.session import SessionConfig
 from fsmde_ros.bags.writer import write_bag
 
 

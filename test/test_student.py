@@ -2,9 +2,9 @@ import numpy as np
 import torch
 
 from fsmde_core.data.augment import turned
-from fsmde_core.encoder import create_encoder, import_timm
 from fsmde_core.geometry import pixel_centres, pixel_rays
-from fsmde_core.student import PRESETS, StudentConfig, StudentDepthNet
+from fsmde_core.network.encoder import create_encoder, import_timm
+from fsmde_core.network.student import PRESETS, StudentConfig, StudentDepthNet
 
 SMALL = StudentConfig(input_width=128, input_height=64, n_bins=16, decoder_channels=32)
 

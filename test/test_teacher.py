@@ -12,20 +12,25 @@ from test_depth_anything import TINY as TINY_FOUNDATION
 from test_distill import CKD_VRKD, blocks_sample, config_file, run, street, weights  # noqa: F401
 
 from fsmde_core.card import ModelError, sha256_of
-from fsmde_core.checkpoint import load_student
 from fsmde_core.data.augment import at_size
 from fsmde_core.data.sample import DatasetError
-from fsmde_core.depth_anything import SIZES, DepthAnythingV2
 from fsmde_core.distill import train
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import load_config
 from fsmde_core.distill.stream import by_camera_count
 from fsmde_core.distill.teacher_main import main as teacher_main
 from fsmde_core.files import write_arrays
+from fsmde_core.network.checkpoint import load_student
+from fsmde_core.network.depth_anything import SIZES, DepthAnythingV2
+from fsmde_core.network.student import StudentConfig
+from fsmde_core.network.teacher import (
+    FoundationConfig,
+    FoundationTeacher,
+    load_teacher,
+    patch_size_of,
+)
 from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
-from fsmde_core.student import StudentConfig
-from fsmde_core.teacher import FoundationConfig, FoundationTeacher, load_teacher, patch_size_of
 
 SCALE_INVARIANT = {"silog": 1.0, "scale_invariant": True}
 

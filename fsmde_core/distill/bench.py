@@ -15,8 +15,8 @@ import torch  # noqa: E402
 
 from fsmde_core.distill.config import LossConfig  # noqa: E402
 from fsmde_core.distill.step import DistillStep, depthwise_in_float32, freeze_norms  # noqa: E402
-from fsmde_core.export import example_inputs  # noqa: E402
-from fsmde_core.student import PRESETS, StudentDepthNet  # noqa: E402
+from fsmde_core.network.student import PRESETS, StudentDepthNet  # noqa: E402
+from fsmde_core.runtime.export import example_inputs  # noqa: E402
 
 ROUNDS = 6  # the first warms up
 CONFIG = replace(PRESETS["s"], input_width=448, input_height=256)

@@ -23,8 +23,8 @@ from fsmde_core.card import ModelError
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.files import write_json
-from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_core.street.cache import open_cache
 
 ASPECTS = (1.0, 1.4, 1.75, 2.5, 3.3, 4.0)

@@ -33,9 +33,9 @@ from tqdm import tqdm
 from fsmde_core.card import ModelCard, load_card
 from fsmde_core.files import write_json
 from fsmde_core.fit import Fit, fit_camera
-from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, load_rig
-from fsmde_core.session import SessionConfig
+from fsmde_core.runtime.predictor import Prediction, Predictor
+from fsmde_core.runtime.session import SessionConfig
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics.statistics import STAGES
 from fsmde_ros.intake import Intake, IntakeGroup
