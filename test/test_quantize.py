@@ -88,8 +88,8 @@ def test_only_what_follows_convolutions_is_quantized(model_card):
         if node.op_type != "Conv" and node.name in chosen:
             operands = node.input if node.op_type == "Add" else node.input[:1]
             assert all(producer[name].name in chosen for name in operands)
-    attention = [n for n in graph.node if n.op_type == "Add" and n.name not in chosen]
-    assert attention, "the Add behind the attention stays in float"
+    others = [n for n in graph.node if n.op_type == "Add" and n.name not in chosen]
+    assert others, "the Adds of the rays and the depth stay in float"
 
 
 def test_integers_read_the_images_as_they_are_and_see_nearly_the_same(

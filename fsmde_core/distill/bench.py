@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fsmde_core.distill.processor import prepare_processor
+from fsmde_core.tables import table
 
 prepare_processor()  # before torch is imported
 
@@ -58,8 +59,8 @@ def main() -> int:
     for _ in range(ROUNDS):
         for name, take in steps.items():
             seconds[name].append(take())
-    for name, values in seconds.items():
-        print(f"{name:28}{min(values[1:]):6.2f} CPU s")
+    rows = [[name, f"{min(values[1:]):.2f}"] for name, values in seconds.items()]
+    print(table(["a step in", "CPU s"], rows))
     return 0
 
 
