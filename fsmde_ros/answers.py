@@ -8,7 +8,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fsmde_core.fit import Fit
-from fsmde_core.predictor import Prediction
+from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.conversions import (
     camera_info_msg,
     compressed_depth_msg,

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from fsmde_core.geometry import invert_transform, pixel_centres, pixel_rays, project
-from fsmde_core.predictor import Prediction
 from fsmde_core.rig import Camera, Rig
+from fsmde_core.runtime.predictor import Prediction
 from fsmde_core.visualize import TURBO, colour_depth
 
 Colour = Literal["rgb", "height", "camera", "depth"]

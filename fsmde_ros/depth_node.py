@@ -25,8 +25,8 @@ from nav_msgs.msg import Odometry
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.diagnostics.reporter import Reporter

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fsmde_core.fit import Fit
-from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, Rig, load_rig
-from fsmde_core.session import TENSORRT
+from fsmde_core.runtime.predictor import Prediction, Predictor
+from fsmde_core.runtime.session import TENSORRT
 from fsmde_ros.params import NodeParams, ParameterError
 from fsmde_ros.share import share_dir
 

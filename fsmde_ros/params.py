@@ -19,8 +19,8 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from fsmde_core.predictor import LIKELY
-from fsmde_core.session import AUTO, PRECISIONS, SessionConfig
+from fsmde_core.runtime.predictor import LIKELY
+from fsmde_core.runtime.session import AUTO, PRECISIONS, SessionConfig
 from fsmde_ros.cloud import COLOURS, CloudOptions
 from fsmde_ros.managed import ManagedNode
 

@@ -12,7 +12,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from fsmde_core.predictor import Prediction, Predictor
+from fsmde_core.runtime.predictor import Prediction, Predictor
 from fsmde_ros.answers import POINTS, Message, camera_messages, depth_image
 from fsmde_ros.calibration import Calibration, View
 from fsmde_ros.cloud import CloudBuilder

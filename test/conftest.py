@@ -121,9 +121,9 @@ def untrained(tmp_path_factory) -> Path:
     from filelock import FileLock
 
     from fsmde_core.card import add_file
-    from fsmde_core.checkpoint import save_student
-    from fsmde_core.export import export_onnx
-    from fsmde_core.student import StudentConfig, StudentDepthNet
+    from fsmde_core.network.checkpoint import save_student
+    from fsmde_core.network.student import StudentConfig, StudentDepthNet
+    from fsmde_core.runtime.export import export_onnx
 
     folder = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
@@ -141,3 +141,27 @@ def untrained(tmp_path_factory) -> Path:
         export_onnx(student, config, path.with_suffix(".onnx"))
         add_file(path, path.with_suffix(".onnx"))
         return path
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory) -> Path:
+    """A folder with tiny samples to learn from in train/ and val/, see tiny.write_streets."""
+    from tiny import write_streets
+
+    return write_streets(tmp_path_factory.mktemp("street"))
+
+
+@pytest.fixture
+def config_file(street, tmp_path):
+    """The config of a tiny training run on them as a file; call it with changes."""
+    from tiny import write_config
+
+    return lambda **changes: write_config(tmp_path / "tiny.yaml", street, **changes)
+
+
+@pytest.fixture
+def quick_export(monkeypatch):
+    """Training that ends with an empty ONNX file: a whole one takes a minute."""
+    from fsmde_core.distill import train
+
+    monkeypatch.setattr(train, "export_onnx", lambda student, config, path: path.write_bytes(b""))

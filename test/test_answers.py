@@ -7,7 +7,7 @@ from std_msgs.msg import Header
 
 from fsmde_core.fit import Fit, fit_camera
 from fsmde_core.geometry import pixel_centres
-from fsmde_core.predictor import Prediction
+from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.answers import camera_messages, camera_topics, depth_image
 from fsmde_ros.conversions import depth_from_msg
 from fsmde_ros.decode import decode_image

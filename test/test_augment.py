@@ -16,7 +16,6 @@ from fsmde_core.data.augment import (
     mirrored,
     random_size,
     random_window,
-    turned,
 )
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.bin_map import BinMap
@@ -115,13 +114,6 @@ def test_sizes_are_drawn_between_the_aspects_and_the_pixels():
 def test_the_size_is_the_students_own_unless_asked_otherwise(default):
     rng = np.random.default_rng(0)
     assert random_size(AugmentConfig(), default, rng) == default
-
-
-def test_turning_moves_the_heading_only(rig):
-    camera = rig.cameras[0]
-    left = turned(camera, np.pi / 2)
-    assert np.isclose(left.azimuth_rad - camera.azimuth_rad, np.pi / 2)
-    assert np.isclose(left.T_ego_cam[2, 3], camera.T_ego_cam[2, 3])
 
 
 def test_colour_jitter_of_strength_zero_changes_nothing(views):
@@ -266,15 +258,6 @@ def test_dense_depth_is_resampled_without_holes_and_stays_in_the_world(item, vie
     points = points_ego(cut, "front")
     on_ground = points[(points[:, 2] < 0.1) & (np.linalg.norm(points, axis=1) < 10)]
     assert len(on_ground) > 1000 and np.abs(on_ground[:, 2]).max() < 0.1
-
-
-def test_a_turn_moves_all_cameras_alike(item):
-    config = replace(NOTHING, turn_deg=180.0)
-    turn = augmented(item, config, size=(320, 180), rng=np.random.default_rng(0))
-    assert np.array_equal(turn.images, item.images)
-    change = turn.T_ego_cam @ invert_transform(item.T_ego_cam)
-    assert np.allclose(change, change[0]) and not np.allclose(change[0], np.eye(4))
-    assert np.allclose(change[0][2], [0, 0, 1, 0])
 
 
 def taught(item, views, *, spread=0.07):

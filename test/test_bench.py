@@ -15,7 +15,7 @@ from fsmde_core.bench.report import Measured, markdown, report, save_report, scr
 from fsmde_core.bench.variant import Laps, Variant
 from fsmde_core.bench.work import giga_macs
 from fsmde_core.rig import load_rig
-from fsmde_core.session import CPU
+from fsmde_core.runtime.session import CPU
 
 
 def laps(**wall_ms):

@@ -8,7 +8,7 @@ from conftest import ROOT
 from fsmde_core.bench.main import main
 from fsmde_core.bench.variant import Surround, Variant
 from fsmde_core.bench.worker import VariantError, Worker
-from fsmde_core.session import CPU, CUDA
+from fsmde_core.runtime.session import CPU, CUDA
 from fsmde_ros.tools.bench import CloudStage
 
 RIG = ROOT / "config" / "rig_nuscenes.yaml"

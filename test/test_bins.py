@@ -1,6 +1,13 @@
 import torch
 
-from fsmde_core.bins import BinHead, BinOutput, at_pixels, expected_depth, on_a_side, upsampled
+from fsmde_core.network.bins import (
+    BinHead,
+    BinOutput,
+    at_pixels,
+    expected_depth,
+    on_a_side,
+    upsampled,
+)
 
 
 def head(n_bins=64):

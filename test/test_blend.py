@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from fsmde_core.checkpoint import load_student, save_student
 from fsmde_core.distill.blend import blended, main
-from fsmde_core.export import example_inputs
-from fsmde_core.predictor import Predictor
-from fsmde_core.student import StudentConfig, StudentDepthNet
+from fsmde_core.network.checkpoint import load_student, save_student
+from fsmde_core.network.student import StudentConfig, StudentDepthNet
+from fsmde_core.runtime.export import example_inputs
+from fsmde_core.runtime.predictor import Predictor
 
 
 def saved(path, seed, *, licence="MIT", provisional=False, **changes):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fsmde_core.card import ModelError
-from fsmde_core.checkpoint import load_student, save_student
-from fsmde_core.student import StudentConfig, StudentDepthNet
+from fsmde_core.network.checkpoint import load_student, save_student
+from fsmde_core.network.student import StudentConfig, StudentDepthNet
 
 SMALL = StudentConfig(input_width=64, input_height=32, n_bins=8, decoder_channels=16)
 

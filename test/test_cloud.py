@@ -6,8 +6,8 @@ from blocks import render_blocks
 
 from fsmde_core.fit import Fit
 from fsmde_core.geometry import transform_points
-from fsmde_core.predictor import Prediction
 from fsmde_core.rig import Camera, Rig
+from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.cloud import COLOURS, CloudBuilder, CloudOptions, flying_pixels, rgb_of, xyz_of
 
 

@@ -6,7 +6,13 @@ from foundation_files import HALF_A_FILE, WRAPPED, as_transformers, as_version_3
 from safetensors.torch import save_file
 
 from fsmde_core.card import ModelError
-from fsmde_core.depth_anything import SIZES, UNUSED, DepthAnythingV2, Size, load_depth_anything
+from fsmde_core.network.depth_anything import (
+    SIZES,
+    UNUSED,
+    DepthAnythingV2,
+    Size,
+    load_depth_anything,
+)
 
 TINY = Size(width=32, heads=2, depth=4, taps=(0, 1, 2, 3), tap_channels=(8, 8, 8, 8), features=8)
 

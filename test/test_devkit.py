@@ -18,7 +18,7 @@ from fsmde_core.data.batch import CLOSE_M
 from fsmde_core.data.nuscenes_splits import SPLITS, split_scenes
 from fsmde_core.data.sample import lidar_points_cam
 from fsmde_core.geometry import project, transform_points
-from fsmde_core.street.cli import main as render
+from fsmde_core.street.main import main as render
 
 
 def devkit_results(variable, script, *arguments, out):

@@ -55,5 +55,6 @@ def test_measures_over_dds(rig, tmp_path):
     )  # fmt: skip
     assert result.returncode in (0, 1), result.stderr
     for kind in ("compressed", "raw"):
-        sent, arrived = map(int, re.search(rf"{kind} +(\d+) +(\d+)", result.stdout).groups())
+        row = re.search(rf"{kind} +\| +(\d+) +\| +(\d+)", result.stdout)
+        sent, arrived = map(int, row.groups())
         assert sent == 72 and 0 < arrived <= sent

@@ -19,8 +19,8 @@ from fsmde_core.geometry import (
     rotation_to_quaternion,
     transform_points,
 )
-from fsmde_core.predictor import Prediction
 from fsmde_core.rig import Rig
+from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.cloud import CloudBuilder, CloudOptions, xyz_of
 from fsmde_ros.conversions import MessageError, cloud_from_msg, ns_to_stamp, transform_from_pose
 from fsmde_ros.ego_motion import OdometryMotion, TfMotion

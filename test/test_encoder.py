@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fsmde_core.encoder import create_encoder, load_imagenet_weights
+from fsmde_core.network.encoder import create_encoder, load_imagenet_weights
 
 LITE0 = "tf_efficientnet_lite0"
 

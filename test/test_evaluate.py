@@ -1,11 +1,8 @@
-"""The evaluator on a hand-made rig, and the command line on real frames."""
+"""The command line on real frames."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import weakref
 from dataclasses import replace
 
 import cv2
@@ -15,175 +12,11 @@ from conftest import ROOT
 
 from fsmde_core.data import nuscenes
 from fsmde_core.data.batch import RigDataset
-from fsmde_core.data.sample import DatasetError, LidarSweep, Sample, Samples
-from fsmde_core.evaluate.compare import bootstrap_interval, compare
-from fsmde_core.evaluate.evaluation import evaluate
+from fsmde_core.data.sample import DatasetError, Sample
 from fsmde_core.evaluate.main import main
 from fsmde_core.evaluate.metrics import METRICS
-from fsmde_core.evaluate.protocols import PROTOCOLS
-from fsmde_core.evaluate.report import ReportError, report
-from fsmde_core.geometry import make_transform, pixel_centres, pixel_rays
-from fsmde_core.rig import Camera, Rig, save_rig
-
-SIZE = 16, 8
-AXES = {"front": [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], "back": [[0, 0, -1], [1, 0, 0], [0, -1, 0]]}
-ABOUT = {"dataset": "x", "version": "", "split": "val", "model": "m", "device": "", "command": ""}
-
-
-@pytest.fixture
-def world(tmp_path):
-    """Any number of samples: a point 10 m ahead, and behind one at 5 m + 1 m a sample."""
-    cv2.imwrite(str(tmp_path / "image.png"), np.zeros((8, 16, 3), np.uint8))
-    K = [[10.0, 0, 8], [0, 10.0, 4], [0, 0, 1]]
-    cameras = tuple(Camera(n, n, *SIZE, K, make_transform(R, [0, 0, 0])) for n, R in AXES.items())
-    files, poses = (tmp_path / "image.png",) * 2, np.stack([np.eye(4)] * 2)
-
-    def build(scene, key):
-        lidar = LidarSweep(tmp_path / key, 0, np.eye(4), np.eye(4))
-        return Sample(scene, key, Rig(cameras), files, (0, 0), poses, lidar)
-
-    def points(sweep):
-        return np.array([[10.0, 0, 0], [-5.0 - int(sweep.file.name), 0, 0]])
-
-    def make(count, predict, protocol="surrounddepth", max_depth_m=80.0, **options):
-        samples = Samples([("s", str(i)) for i in range(count)], build)
-        return evaluate(
-            samples, RigDataset(samples, points), predict,
-            protocol=PROTOCOLS[protocol], max_depth_m=max_depth_m, **options,
-        )  # fmt: skip
-
-    return make
-
-
-def constant(depth_m):
-    return lambda images, rig, sample: [np.full((4, 8), depth_m, np.float32) for _ in images]
-
-
-def test_means_over_images_then_cameras_by_hand(world):
-    evaluation, faults = world(2, constant(8.0))
-    document = report(evaluation, faults, ABOUT)
-    cameras = document["metric"]["cameras"]
-    assert cameras["front"]["abs_rel"] == pytest.approx(0.2)  # |8 - 10| / 10, twice
-    assert cameras["back"]["abs_rel"] == pytest.approx((3 / 5 + 2 / 6) / 2)
-    assert document["metric"]["mean"]["abs_rel"] == pytest.approx((0.2 + 7 / 15) / 2)
-    assert document["median_scaled"]["mean"]["abs_rel"] == pytest.approx(0)
-    assert document["median_scale"]["back"] == pytest.approx((5 / 8 + 6 / 8) / 2)
-    assert document["counts"]["back"] == {"images": 2, "pixels": 2}
-    assert document["per_sample"]["s 0"]["abs_rel"] == pytest.approx((0.2 + 0.6) / 2)
-    assert document["bands"]["all cameras"]["0-20 m"]["pixels"] == 4
-
-
-def test_the_vfdepth_protocol_pools_four_samples(world):
-    evaluation, faults = world(5, constant(8.0), "vfdepth")
-    document = report(evaluation, faults, ABOUT)
-    # behind: 5, 6, 7, 8 m form one group with (lower) median 6, 9 m the other
-    assert document["median_scale"]["back"] == pytest.approx((6 / 8 + 9 / 8) / 2)
-    first = (1 / 5 + 0 / 6 + 1 / 7 + 2 / 8) / 4
-    back = document["median_scaled"]["cameras"]["back"]["abs_rel"]
-    assert back == pytest.approx((first + 0) / 2)
-    rmse = (np.sqrt((9 + 4 + 1 + 0) / 4) + 1) / 2
-    assert document["metric"]["cameras"]["back"]["rmse"] == pytest.approx(rmse)
-
-
-def test_cvcdepth_pools_four_samples_of_native_truth_and_masks_nothing(world):
-    protocol = PROTOCOLS["cvcdepth"]
-    assert protocol.native_ground_truth and not protocol.body_masks
-    evaluation, faults = world(4, constant(8.0), "cvcdepth")
-    back = report(evaluation, faults, ABOUT)["metric"]["cameras"]["back"]
-    assert back["abs_rel"] == pytest.approx((3 / 5 + 2 / 6 + 1 / 7 + 0) / 4)
-    assert back["rmse"] == pytest.approx(np.sqrt((9 + 4 + 1 + 0) / 4))
-
-
-def test_truth_beyond_the_range_does_not_count_and_predictions_are_clipped(world):
-    evaluation, faults = world(1, constant(500.0), max_depth_m=9.0)
-    document = report(evaluation, faults, ABOUT)
-    assert list(document["metric"]["cameras"]) == ["back"]  # 10 m ahead is beyond 9 m
-    assert document["metric"]["mean"]["abs_rel"] == pytest.approx((9 - 5) / 5)
-
-
-def test_no_surface_is_the_end_of_the_range(world):
-    def half_sky(images, rig, sample):
-        return [np.full((4, 8), 8.0, np.float32), np.full((4, 8), np.inf, np.float32)]
-
-    evaluation, faults = world(1, half_sky)
-    document = report(evaluation, faults, ABOUT)
-    assert not faults
-    assert document["metric"]["cameras"]["back"]["abs_rel"] == pytest.approx((80 - 5) / 5)
-    assert document["median_scaled"]["cameras"]["back"]["abs_rel"] == pytest.approx(0)
-    assert document["median_scale"]["back"] == pytest.approx(5 / 80)
-
-
-def test_no_surface_does_not_spoil_its_neighbours(world):
-    def edge(images, rig, sample):
-        depth = np.full((3, 6), 8.0, np.float32)
-        depth[:1] = np.inf
-        return [depth, depth]
-
-    evaluation, faults = world(1, edge)
-    assert not faults and np.isfinite(evaluation.abs_rel)
-
-
-def test_one_sample_at_a_time_is_in_memory(world):
-    seen, alive = [], []
-
-    def predict(images, rig, sample):
-        alive.append(sum(ref() is not None for ref in seen))
-        seen.append(weakref.ref(images))
-        return constant(8.0)(images, rig, sample)
-
-    evaluation, _ = world(50, predict)
-    assert max(alive) == 0 and len(evaluation.per_sample) == 50
-
-
-@pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0])
-def test_a_prediction_that_is_no_depth_is_a_fault(world, bad):
-    evaluation, faults = world(1, constant(bad))
-    assert not evaluation.per_sample
-    (fault,) = faults
-    assert fault.sample == "s 0" and "front, sample 0: not a positive number at 1" in fault.reason
-
-
-def documents(rows_a, rows_b):
-    def make(rows):
-        per_sample = {s: {m: row for m in METRICS} for s, row in rows.items()}
-        return {**ABOUT, "protocol": "p", "per_sample": per_sample}
-
-    return make(rows_a), make(rows_b)
-
-
-def test_differences_are_paired_over_common_samples():
-    a, b = documents({"1": 0.5, "2": 0.1, "3": 9.0}, {"1": 0.4, "2": 0.0, "4": 7.0})
-    differences, samples = compare([(a, b)])
-    assert samples == 2
-    assert differences[0].a == pytest.approx(0.3) and differences[0].b == pytest.approx(0.2)
-    assert (differences[0].low, differences[0].high) == pytest.approx((-0.1, -0.1))  # every draw
-    assert differences[0].certain
-
-
-def test_seeds_are_averaged_before_samples_are_drawn():
-    seeds = [documents({"1": 0.5, "2": 0.1}, {"1": 0.4 + d, "2": -d}) for d in (0.3, -0.3)]
-    differences, samples = compare(seeds)
-    assert samples == 2  # not four: the seeds of a sample are no samples of their own
-    assert differences[0].change == pytest.approx(-0.1)
-    assert (differences[0].low, differences[0].high) == pytest.approx((-0.1, -0.1))
-
-
-def test_the_bootstrap_interval_is_that_of_the_mean():
-    rows = np.random.default_rng(1).normal(0.0, 1.0, (400, 1))
-    low, high = bootstrap_interval(rows, seed=0)[:, 0]
-    assert low < rows.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.15)  # sigma / sqrt(400), both sides
-
-
-def test_a_single_sample_has_no_interval():
-    (difference, *_), samples = compare([documents({"1": 0.5}, {"1": 0.4})])
-    assert samples == 1 and np.isnan(difference.low) and not difference.certain
-
-
-def test_reports_of_different_protocols_do_not_compare():
-    a, b = documents({"1": 0.5}, {"1": 0.4})
-    with pytest.raises(ReportError, match="differ in protocol"):
-        compare([(a, b), (a, {**b, "protocol": "other"})])
+from fsmde_core.geometry import pixel_centres, pixel_rays
+from fsmde_core.rig import Rig, save_rig
 
 
 def nuscenes_arguments(root, out):
@@ -352,11 +185,6 @@ def test_what_cannot_be_read_is_one_sentence(arguments, sentence, capsys):
     assert capsys.readouterr().err.strip() == f"fsmde-evaluate: {sentence}"
 
 
-def test_strict_raises_the_first_fault(world):
-    with pytest.raises(ValueError, match="not a positive number"):
-        world(2, constant(np.nan), strict=True)
-
-
 def test_prediction_folders_cannot_be_left(nuscenes_root, tmp_path):
     from fsmde_core.evaluate.sources import folder_source
 
@@ -368,81 +196,3 @@ def test_prediction_folders_cannot_be_left(nuscenes_root, tmp_path):
 
 def test_the_command_is_installed():
     assert "fsmde-evaluate = fsmde_core.evaluate.main:main" in (ROOT / "setup.py").read_text()
-
-
-@pytest.fixture
-def ddad_arguments(ddad_scene, tmp_path):
-    """Three samples, and a folder of predictions that is asked for none."""
-    (tmp_path / "depths").mkdir()
-    root = ddad_scene.parent.parent
-    return ["--data", str(root), "--dataset", "ddad", "--predictions", str(tmp_path / "depths")]
-
-
-def interrupted(number, *, after):
-    """A prediction during whose call of that number a signal comes."""
-    calls = []
-
-    def predict(images, rig, sample):
-        calls.append(sample.token)
-        if len(calls) == after:
-            os.kill(os.getpid(), number)
-        return [np.full((30, 40), 12, np.float32) for _ in images]
-
-    return lambda arguments: predict
-
-
-@pytest.mark.parametrize(
-    "number, after, code",
-    [(signal.SIGINT, 1, 130), (signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)],
-)
-def test_an_interrupted_evaluation_keeps_what_it_counted(
-    ddad_arguments, tmp_path, capsys, monkeypatch, number, after, code
-):
-    monkeypatch.setattr("fsmde_core.evaluate.main._source", interrupted(number, after=after))
-    out = tmp_path / "out"
-    assert main([*ddad_arguments, "--out", str(out)]) == code
-    document = json.loads((out / "report.json").read_text())
-    assert document["samples"] == after and document["partial"] == f"{after} of 3 samples"
-    said = capsys.readouterr().out
-    for text in (said, (out / "report.md").read_text()):
-        assert f"PARTIAL, interrupted: {after} of 3 samples" in text
-        assert f"{after} samples counted, 0 with faults" in text and "Metric scale" in text
-    report_json = str(out / "report.json")
-    assert main(["--compare", report_json, report_json]) == 0
-    assert f"report.json (PARTIAL: {after} of 3 samples)" in capsys.readouterr().out
-
-
-def test_interrupted_while_pictures_are_made_is_whole(
-    ddad_arguments, tmp_path, capsys, monkeypatch
-):
-    source = interrupted(signal.SIGTERM, after=4)  # the three samples, and the first picture's
-    monkeypatch.setattr("fsmde_core.evaluate.main._source", source)
-    assert main([*ddad_arguments, "--out", str(tmp_path / "out")]) == 143
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["partial"] == ""
-    assert "PARTIAL" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("out", ["/proc/nowhere", "depths/file", "depths/file/under"])
-def test_what_cannot_be_written_is_said_before_scoring(
-    ddad_arguments, tmp_path, capsys, monkeypatch, out
-):
-    (tmp_path / "depths" / "file").write_text("")
-
-    def never(*_, **__):
-        raise AssertionError("scored")
-
-    monkeypatch.setattr("fsmde_core.evaluate.main.evaluate", never)
-    assert main([*ddad_arguments, "--out", str(tmp_path / out)]) == 2
-    error = capsys.readouterr().err.strip()
-    assert error.startswith(f"fsmde-evaluate: {tmp_path / out}: cannot be written to: ")
-
-
-def test_numbers_are_on_the_screen_when_the_disk_is_full(
-    ddad_arguments, tmp_path, capsys, monkeypatch
-):
-    source = interrupted(signal.SIGTERM, after=9)
-    monkeypatch.setattr("fsmde_core.evaluate.main._source", source)
-    (tmp_path / "out" / "report.json").mkdir(parents=True)  # where no file can be renamed to
-    assert main([*ddad_arguments, "--out", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr()
-    assert "mean of 3 cameras" in said.out and "report.json" in said.err

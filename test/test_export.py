@@ -3,9 +3,9 @@ import onnxruntime
 import pytest
 import torch
 
-from fsmde_core.checkpoint import load_student
-from fsmde_core.export import RigGraph, example_inputs
-from fsmde_core.export import main as export_main
+from fsmde_core.network.checkpoint import load_student
+from fsmde_core.runtime.export import RigGraph, example_inputs
+from fsmde_core.runtime.export import main as export_main
 
 
 def run_both(student, path, size, *, cameras):

@@ -30,8 +30,8 @@ def run_without(module, command, main, *arguments):
         ("torch", "fsmde-distill", "fsmde_core.distill.main", (), "train"),
         ("lightning_fabric", "fsmde-teacher", "fsmde_core.distill.teacher_main", (), "train"),
         ("pydantic", "fsmde-distill", "fsmde_core.distill.main", (), "train"),
-        ("onnx", "fsmde-export", "fsmde_core.export", (), "train"),
-        ("numba", "fsmde-street", "fsmde_core.street.cli", (), "street"),
+        ("onnx", "fsmde-export", "fsmde_core.runtime.export", (), "train"),
+        ("numba", "fsmde-street", "fsmde_core.street.main", (), "street"),
         ("rclpy", "fsmde-dataset-to-bag", "fsmde_ros.bags.convert", (), "ros"),
         (
             "numba",
@@ -65,7 +65,7 @@ def test_a_command_names_the_extra_that_it_lacks(
 
 
 def test_others_that_import_it_may_catch_the_error():
-    code = "import sys; sys.modules['torch'] = None\ntry: import fsmde_core.export\n"
+    code = "import sys; sys.modules['torch'] = None\ntry: import fsmde_core.runtime.export\n"
     code += "except ImportError: print('caught')"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

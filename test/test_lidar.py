@@ -10,10 +10,10 @@ from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import DataConfig, DistillConfig
 from fsmde_core.distill.stream import SampleStream, open_split
 from fsmde_core.geometry import transform_points, unproject
+from fsmde_core.network.student import StudentConfig
 from fsmde_core.street import cache
 from fsmde_core.street.cache import open_cache
 from fsmde_core.street.sensor import LidarConfig
-from fsmde_core.student import StudentConfig
 
 ARGUMENTS = "--split val --streets 1 --poses 1 --rigs nuscenes --width 320 --height 192 --workers 1"
 

@@ -29,7 +29,7 @@ import sys, time
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from fsmde_core.predictor import Predictor
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.depth_node import main
 
 class Network(Predictor):

@@ -5,8 +5,8 @@ import logging
 import pytest
 from stub_model import FREE_HEIGHT, FREE_WIDTH
 
-from fsmde_core.predictor import Predictor
 from fsmde_core.rig import RigError, save_rig
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.loading import load_model, load_rig_file, warm_up
 from fsmde_ros.params import NodeParams
 

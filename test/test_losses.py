@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from fsmde_core.losses import (
+from fsmde_core.distill.losses import (
     abs_rel_loss,
     aligned_logits,
     bin_distillation_loss,

@@ -15,8 +15,8 @@ from graph import Graph, node_command, stamp_of
 from lifecycle_msgs.msg import State, Transition
 from sensor_msgs.msg import CompressedImage
 
-from fsmde_core.predictor import Predictor
 from fsmde_core.rig import K_to_opencv, Rig, save_rig
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, ns_to_stamp
 

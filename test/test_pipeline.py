@@ -9,7 +9,7 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fsmde_core.predictor import Predictor
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig
 from fsmde_ros.conversions import MessageError, camera_info_msg
 from fsmde_ros.params import NodeParams

@@ -8,9 +8,9 @@ from blocks import blocks_rig, render_blocks
 
 from fsmde_core.card import ModelError, add_file, load_card, verified_file
 from fsmde_core.fit import fit_camera
-from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Rig
-from fsmde_core.session import ProviderError
+from fsmde_core.runtime.predictor import Prediction, Predictor
+from fsmde_core.runtime.session import ProviderError
 
 
 @pytest.fixture(scope="module")

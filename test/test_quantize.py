@@ -9,13 +9,13 @@ import onnxruntime
 import pytest
 from blocks import write_blocks
 
-from fsmde_core import quantize as module
+from fsmde_core.bench import quantize as module
+from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, abs_rel, quantize, views_of
 from fsmde_core.card import load_card
-from fsmde_core.precision import integer_nodes, trunk, write_fp16, write_int8
-from fsmde_core.predictor import Predictor
-from fsmde_core.quantize import QuantizeConfig, Sets, Views, abs_rel, quantize, views_of
 from fsmde_core.rig import load_rig, save_rig
-from fsmde_core.session import SessionConfig
+from fsmde_core.runtime.precision import integer_nodes, trunk, write_fp16, write_int8
+from fsmde_core.runtime.predictor import Predictor
+from fsmde_core.runtime.session import SessionConfig
 from fsmde_ros.bags.writer import write_bag
 
 
@@ -88,8 +88,8 @@ def test_only_what_follows_convolutions_is_quantized(model_card):
         if node.op_type != "Conv" and node.name in chosen:
             operands = node.input if node.op_type == "Add" else node.input[:1]
             assert all(producer[name].name in chosen for name in operands)
-    attention = [n for n in graph.node if n.op_type == "Add" and n.name not in chosen]
-    assert attention, "the Add behind the attention stays in float"
+    others = [n for n in graph.node if n.op_type == "Add" and n.name not in chosen]
+    assert others, "the Adds of the rays and the depth stay in float"
 
 
 def test_integers_read_the_images_as_they_are_and_see_nearly_the_same(

@@ -8,13 +8,13 @@ import pytest
 import torch
 from conftest import ROOT
 
-from fsmde_core.bins import BinHead
-from fsmde_core.checkpoint import load_student, save_student
 from fsmde_core.distill.config import ConfigError, DistillConfig, LossConfig, load_config
+from fsmde_core.distill.losses import bin_likelihood_loss
 from fsmde_core.distill.rebin import carry_over, head_with_bins
 from fsmde_core.distill.state import new_state
-from fsmde_core.losses import bin_likelihood_loss
-from fsmde_core.student import StudentConfig, StudentDepthNet
+from fsmde_core.network.bins import BinHead
+from fsmde_core.network.checkpoint import load_student, save_student
+from fsmde_core.network.student import StudentConfig, StudentDepthNet
 
 SHIPPED = ROOT / "models" / "student_s.json"
 SHAPES = ROOT / "config" / "distill" / "student_s_shapes.yaml"

@@ -6,7 +6,7 @@ import pytest
 from fsmde_core.evaluate import reliability, shapes
 from fsmde_core.evaluate.reliability import Reliability
 from fsmde_core.fit import fit_camera
-from fsmde_core.predictor import Prediction
+from fsmde_core.runtime.predictor import Prediction
 
 
 def prediction(rig, sample, *, factor=1.0, probability=None):

@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 
 from fsmde_core.card import ModelError, add_file
-from fsmde_core.pinned import CudaError, CudaMemory, PinnedPool
-from fsmde_core.predictor import Predictor
-from fsmde_core.runs import CameraRun, DeviceRun
-from fsmde_core.session import (
+from fsmde_core.runtime.pinned import CudaError, CudaMemory, PinnedPool
+from fsmde_core.runtime.predictor import Predictor
+from fsmde_core.runtime.runs import CameraRun, DeviceRun
+from fsmde_core.runtime.session import (
     CPU,
     CUDA,
     OPENVINO,

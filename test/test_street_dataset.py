@@ -1,5 +1,7 @@
 """Street samples for training: on the fly and kept on disk."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,15 @@ def test_kept_samples_are_the_same(tmp_path):
         np.testing.assert_array_equal(ours.K, theirs.K)
         assert np.abs(ours.images.astype(int) - theirs.images).mean() < 2
         assert (ours.stamps_ns, ours.tokens) == (theirs.stamps_ns, theirs.tokens)
+
+
+def test_a_folder_rendered_by_an_earlier_version_still_opens(tmp_path):
+    CachedStreet(StreetDataset("val", 1, SMALL), tmp_path)
+    note = tmp_path / cache.CONFIG_FILE
+    document = json.loads(note.read_text())
+    document["render"]["bounce"] = False
+    note.write_text(json.dumps(document))
+    assert CachedStreet(StreetDataset("val", 1, SMALL), tmp_path).cached() == []
 
 
 def test_a_folder_of_another_config_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fsmde_core.street.cli import main
+from fsmde_core.street.main import main
 
 SMALL = ["--scale", "0.04", "--samples", "1", "--workers", "1"]
 

@@ -1,10 +1,10 @@
+import cv2
 import numpy as np
 import torch
 
-from fsmde_core.data.augment import turned
-from fsmde_core.encoder import create_encoder, import_timm
-from fsmde_core.geometry import pixel_centres, pixel_rays
-from fsmde_core.student import PRESETS, StudentConfig, StudentDepthNet
+from fsmde_core.geometry import make_transform, pixel_centres, pixel_rays
+from fsmde_core.network.encoder import create_encoder, import_timm
+from fsmde_core.network.student import PRESETS, StudentConfig, StudentDepthNet
 
 SMALL = StudentConfig(input_width=128, input_height=64, n_bins=16, decoder_channels=32)
 
@@ -74,9 +74,10 @@ def test_turning_the_rig_changes_only_the_direction_features(rig):
     camera = rig.cameras[0].resized(128, 64)
     rays = StudentDepthNet(SMALL).rays
     K = torch.tensor(camera.K)[None]
+    turn = make_transform(cv2.Rodrigues(np.array([0, 0, 1.0]))[0], [0, 0, 0])
     before, after = (
-        rays.features(K, torch.tensor(c.T_ego_cam)[None], (2, 4), 32)
-        for c in (camera, turned(camera, 1.0))
+        rays.features(K, torch.tensor(T_ego_cam)[None], (2, 4), 32)
+        for T_ego_cam in (camera.T_ego_cam, turn @ camera.T_ego_cam)
     )
     assert torch.allclose(before[:, :4], after[:, :4])
     assert not torch.allclose(before[:, 4:], after[:, 4:])

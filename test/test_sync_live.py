@@ -19,7 +19,7 @@ SECOND_NS = 1_000_000_000
 YEAR_NS = 31_536_000 * SECOND_NS
 SLOW = """
 import sys, time
-from fsmde_core.predictor import Predictor
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.depth_node import main
 
 class Slow(Predictor):

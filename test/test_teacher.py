@@ -9,29 +9,34 @@ import torch
 from conftest import ROOT
 from foundation_files import as_version_3
 from test_depth_anything import TINY as TINY_FOUNDATION
-from test_distill import CKD_VRKD, blocks_sample, config_file, run, street, weights  # noqa: F401
+from tiny import CKD_VRKD, blocks_sample, run, weights
 
 from fsmde_core.card import ModelError, sha256_of
-from fsmde_core.checkpoint import load_student
 from fsmde_core.data.augment import at_size
 from fsmde_core.data.sample import DatasetError
-from fsmde_core.depth_anything import SIZES, DepthAnythingV2
 from fsmde_core.distill import train
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import load_config
 from fsmde_core.distill.stream import by_camera_count
 from fsmde_core.distill.teacher_main import main as teacher_main
 from fsmde_core.files import write_arrays
+from fsmde_core.network.checkpoint import load_student
+from fsmde_core.network.depth_anything import SIZES, DepthAnythingV2
+from fsmde_core.network.student import StudentConfig
+from fsmde_core.network.teacher import (
+    FoundationConfig,
+    FoundationTeacher,
+    load_teacher,
+    patch_size_of,
+)
 from fsmde_core.street import cache
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
-from fsmde_core.student import StudentConfig
-from fsmde_core.teacher import FoundationConfig, FoundationTeacher, load_teacher, patch_size_of
 
 SCALE_INVARIANT = {"silog": 1.0, "scale_invariant": True}
 
 
 @pytest.fixture
-def fit(config_file, tmp_path, monkeypatch):  # noqa: F811
+def fit(config_file, tmp_path, monkeypatch):
     """Trains a teacher for two steps; call it with changes to the config, returns its card."""
     monkeypatch.setattr(train, "export_onnx", lambda student, config, path: path.write_bytes(b""))
 
@@ -146,7 +151,7 @@ def test_the_foundation_model_sees_images_at_the_size_of_its_training(foundation
         shape_seen(64, 32, input_px=-1)
 
 
-def test_a_teacher_knows_its_checkpoint_again(fit, config_file, foundation, tmp_path, capsys):  # noqa: F811
+def test_a_teacher_knows_its_checkpoint_again(fit, config_file, foundation, tmp_path, capsys):
     arguments = [f"foundation.checkpoint={foundation}", SMALL_INPUT]
     card = fit(*arguments)
     file = config_file(losses=CKD_VRKD, teacher=str(card), teacher_cache=str(tmp_path / "c"))
@@ -172,7 +177,7 @@ def test_a_teacher_knows_its_checkpoint_again(fit, config_file, foundation, tmp_
     assert load_teacher(card).foundation.sha256 == note["foundation"]["sha256"]
 
 
-def test_a_run_goes_on_with_the_checkpoint_it_began_with(config_file, foundation, tmp_path, capsys):  # noqa: F811
+def test_a_run_goes_on_with_the_checkpoint_it_began_with(config_file, foundation, tmp_path, capsys):
     config = config_file(losses=SCALE_INVARIANT, name="teacher")
     overrides = [f"foundation.checkpoint={foundation}", SMALL_INPUT]
     assert run(config, tmp_path / "out", *overrides, "--until", "1") == 0
@@ -217,7 +222,7 @@ def test_where_version_3_sees_the_sky_there_is_no_surface(version_3):
         assert teacher.train()(*views).surface_logits is None
 
 
-def test_a_metric_teacher_may_learn_metres(fit, foundation, config_file, tmp_path, capsys):  # noqa: F811
+def test_a_metric_teacher_may_learn_metres(fit, foundation, config_file, tmp_path, capsys):
     metres = ["losses.scale_invariant=false", f"foundation.checkpoint={foundation}", SMALL_INPUT]
     metric = ["foundation.variant=metric", "foundation.max_depth_m=80"]
     document = json.loads(fit(*metres, *metric).read_text())
@@ -229,7 +234,7 @@ def test_a_metric_teacher_may_learn_metres(fit, foundation, config_file, tmp_pat
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_student_learns_from_a_larger_network(fit, config_file, tmp_path, cached, capsys):  # noqa: F811
+def test_a_student_learns_from_a_larger_network(fit, config_file, tmp_path, cached, capsys):
     larger = {"input_width": 96, "input_height": 64, "decoder_channels": 24, "n_bins": 8}
     card = fit(student=larger)
     before = card.with_suffix(".safetensors").read_bytes()
@@ -249,8 +254,8 @@ def test_a_student_learns_from_a_larger_network(fit, config_file, tmp_path, cach
 @pytest.mark.parametrize("cached", [False, True])
 def test_images_without_depth_are_learnt_from_by_the_teacher(
     fit,
-    config_file,  # noqa: F811
-    street,  # noqa: F811
+    config_file,
+    street,
     tmp_path,
     cached,
 ):
@@ -270,7 +275,7 @@ def test_images_without_depth_are_learnt_from_by_the_teacher(
     assert any(not torch.equal(trained[k], before[k]) for k in trained)
 
 
-def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):  # noqa: F811
+def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):
     card = fit()
     file = config_file(losses=CKD_VRKD, teacher=str(card), teacher_cache=str(tmp_path / "c"))
     assert teacher_main(["cache", "--config", str(file)]) == 0
@@ -286,7 +291,7 @@ def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):  # noqa: F81
         assert np.allclose(batch.teacher_centers, fresh.bin_centers, rtol=1e-4)
 
 
-def test_a_teacher_is_asked_about_images_in_their_own_shape(fit, config_file, tmp_path):  # noqa: F811
+def test_a_teacher_is_asked_about_images_in_their_own_shape(fit, config_file, tmp_path):
     train = tmp_path / "tall"
     tall = StreetDatasetConfig(rigs=("varied",), size=(80, 80), poses=1, square=True)
     samples = cache.CachedStreet(StreetDataset("train", 1, tall), train)
@@ -299,7 +304,7 @@ def test_a_teacher_is_asked_about_images_in_their_own_shape(fit, config_file, tm
     assert item.teacher_logits.shape[2:] == (8, 8)  # 32 x 32 pixels at stride 4; 64 x 32 stretch
 
 
-def test_what_makes_no_teacher_is_one_sentence(config_file, capsys):  # noqa: F811
+def test_what_makes_no_teacher_is_one_sentence(config_file, capsys):
     yaml = str(ROOT / "config" / "distill" / "teacher_vits.yaml")
     assert teacher_main(["fit", "--config", yaml]) == 2
     assert "data.train names no folder" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from std_msgs.msg import Header
 
 from fsmde_core.fit import Fit
-from fsmde_core.predictor import Prediction
+from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE, write_bag
 from fsmde_ros.cloud import CloudBuilder, CloudOptions
 from fsmde_ros.conversions import (

@@ -9,12 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from fsmde_core.card import add_file
-from fsmde_core.checkpoint import save_student
-from fsmde_core.depth_anything import IMAGENET_MEAN, IMAGENET_STD, PATCH_PX, SIZES, DepthAnythingV2
-from fsmde_core.export import INPUTS, example_inputs, export_onnx, write_onnx
-from fsmde_core.precision import write_int8
-from fsmde_core.session import FILE_SUFFIX
-from fsmde_core.student import PRESETS, StudentConfig, StudentDepthNet
+from fsmde_core.network.checkpoint import save_student
+from fsmde_core.network.depth_anything import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    PATCH_PX,
+    SIZES,
+    DepthAnythingV2,
+)
+from fsmde_core.network.student import PRESETS, StudentConfig, StudentDepthNet
+from fsmde_core.runtime.export import INPUTS, example_inputs, export_onnx, write_onnx
+from fsmde_core.runtime.precision import write_int8
+from fsmde_core.runtime.session import FILE_SUFFIX
 
 
 class TeacherGraph(nn.Module):

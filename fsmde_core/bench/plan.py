@@ -10,8 +10,8 @@ from fsmde_core.bench.limits import write_copy, write_gemm
 from fsmde_core.bench.variant import Variant
 from fsmde_core.bench.work import giga_macs
 from fsmde_core.card import load_card
-from fsmde_core.precision import write_fp16
-from fsmde_core.session import (
+from fsmde_core.runtime.precision import write_fp16
+from fsmde_core.runtime.session import (
     CPU,
     CUDA,
     FILE_SUFFIX,

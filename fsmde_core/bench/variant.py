@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from fsmde_core.session import CUDA, TENSORRT, SessionConfig
+from fsmde_core.runtime.session import CUDA, TENSORRT, SessionConfig
 
 PROVIDER_NAMES = {"CPUExecutionProvider": "CPU", "OpenVINOExecutionProvider": "OpenVINO"}
 PROVIDER_NAMES |= {CUDA: "CUDA", TENSORRT: "TensorRT"}

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnx import shape_inference
 
-from fsmde_core.session import CPU
+from fsmde_core.runtime.session import CPU
 
 
 def giga_macs(path: Path, cameras: int, size: tuple[int, int] = (0, 0)) -> float:

@@ -11,11 +11,11 @@ import numpy as np
 
 from fsmde_core.bench.variant import Laps, Surround, Variant
 from fsmde_core.jpeg import decode_jpeg
-from fsmde_core.pinned import CudaMemory
-from fsmde_core.predictor import Predictor
 from fsmde_core.rig import load_rig
-from fsmde_core.runs import make_run
-from fsmde_core.session import CUDA, TENSORRT, ProviderError, load_libraries, open_session
+from fsmde_core.runtime.pinned import CudaMemory
+from fsmde_core.runtime.predictor import Predictor
+from fsmde_core.runtime.runs import make_run
+from fsmde_core.runtime.session import CUDA, TENSORRT, ProviderError, load_libraries, open_session
 
 SPAWN = multiprocessing.get_context("spawn")  # forked processes would share the parent's memory
 

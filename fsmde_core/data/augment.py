@@ -46,9 +46,6 @@ class AugmentConfig:
     keep_cameras: NonNegativeInt = 0
     """Cameras left after others are dropped; 0 keeps all. A number, not a chance: samples of one
     batch need equally many."""
-    turn_deg: NonNegativeFloat = 0.0
-    """Largest turn of the whole rig under the same scene; for data with few headings, as the road
-    lies ahead in all others."""
 
 
 def augmented(
@@ -73,12 +70,9 @@ def augmented(
         kept = np.sort(rng.permutation(len(views))[: config.keep_cameras])
         views = [views[i] for i in kept]
     rig_seed = rng.integers(2**32)
-    yaw_rad = np.deg2rad(config.turn_deg) * rng.uniform(-1, 1) if config.turn_deg else 0.0
     for i, view in enumerate(views):
         window = random_window(view.camera, size, smallest=config.smallest_crop, rng=rng)
         views[i] = view.cropped(window, size, dense=dense)
-        if yaw_rad:
-            views[i] = replace(views[i], camera=turned(views[i].camera, yaw_rad))
         colours = rng if config.colour_per_camera else np.random.default_rng(rig_seed)
         image = colour_jitter(views[i].image, colours, strength=config.colour_strength)
         if config.camera_strength:
@@ -201,16 +195,6 @@ def mirrored(camera: Camera, image: np.ndarray) -> tuple[Camera, np.ndarray]:
     K[0, 1:] = -K[0, 1], camera.width - K[0, 2]  # a skew leans the other way
     T_ego_cam = MIRROR_EGO @ camera.T_ego_cam @ MIRROR_CAM
     return replace(camera, K=K, T_ego_cam=T_ego_cam), image[:, ::-1]
-
-
-def turned(camera: Camera, yaw_rad: float) -> Camera:
-    """The camera after the whole rig turned about the vertical axis under the same scene.
-
-    Nothing in the image changes, so depth must not depend on the heading. Turn all cameras alike.
-    """
-    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
-    turn = np.array([[cos, -sin, 0, 0], [sin, cos, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    return replace(camera, T_ego_cam=turn @ camera.T_ego_cam)
 
 
 def random_size(

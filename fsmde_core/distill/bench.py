@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fsmde_core.distill.processor import prepare_processor
+from fsmde_core.tables import table
 
 prepare_processor()  # before torch is imported
 
@@ -15,8 +16,8 @@ import torch  # noqa: E402
 
 from fsmde_core.distill.config import LossConfig  # noqa: E402
 from fsmde_core.distill.step import DistillStep, depthwise_in_float32, freeze_norms  # noqa: E402
-from fsmde_core.export import example_inputs  # noqa: E402
-from fsmde_core.student import PRESETS, StudentDepthNet  # noqa: E402
+from fsmde_core.network.student import PRESETS, StudentDepthNet  # noqa: E402
+from fsmde_core.runtime.export import example_inputs  # noqa: E402
 
 ROUNDS = 6  # the first warms up
 CONFIG = replace(PRESETS["s"], input_width=448, input_height=256)
@@ -58,8 +59,8 @@ def main() -> int:
     for _ in range(ROUNDS):
         for name, take in steps.items():
             seconds[name].append(take())
-    for name, values in seconds.items():
-        print(f"{name:28}{min(values[1:]):6.2f} CPU s")
+    rows = [[name, f"{min(values[1:]):.2f}"] for name, values in seconds.items()]
+    print(table(["a step in", "CPU s"], rows))
     return 0
 
 

@@ -21,12 +21,12 @@ with needed_by("blend", __file__):
     from torch import Tensor
 
     from fsmde_core.card import ModelCard, ModelError, add_file, load_card
-    from fsmde_core.checkpoint import load_student, save_student, student_config
     from fsmde_core.distill.origin import weights_of
     from fsmde_core.distill.rebin import carry_over
-    from fsmde_core.export import export_onnx
     from fsmde_core.files import reason, writable_folder
-    from fsmde_core.student import StudentDepthNet
+    from fsmde_core.network.checkpoint import load_student, save_student, student_config
+    from fsmde_core.network.student import StudentDepthNet
+    from fsmde_core.runtime.export import export_onnx
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from fsmde_core.data.sample import DatasetError, inside_root
 from fsmde_core.distill.config import DataConfig, DistillConfig
 from fsmde_core.distill.stream import by_camera_count, open_split
 from fsmde_core.files import write_arrays, write_json
-from fsmde_core.teacher import load_teacher
+from fsmde_core.network.teacher import load_teacher
 
 NOTE = "teacher.json"
 FOUNDATION = ("sha256", "variant", "max_depth_m", "input_px")  # decides what comes out

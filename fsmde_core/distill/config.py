@@ -24,9 +24,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as validated
 
 from fsmde_core.data.augment import AugmentConfig
-from fsmde_core.encoder import PYPI_WEIGHTS
-from fsmde_core.student import PRESETS, StudentConfig
-from fsmde_core.teacher import FoundationConfig
+from fsmde_core.network.encoder import PYPI_WEIGHTS
+from fsmde_core.network.student import PRESETS, StudentConfig
+from fsmde_core.network.teacher import FoundationConfig
 
 
 class ConfigError(ValueError):

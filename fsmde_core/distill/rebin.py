@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsmde_core.bins import BinHead
+from fsmde_core.network.bins import BinHead
 
 IMPROBABLE = 6.0
 """How far the logits of bins outside the old range start below the outermost old bin's. e^-6, once

@@ -13,18 +13,18 @@ import torch
 from torch import nn
 
 from fsmde_core.card import load_card
-from fsmde_core.checkpoint import (
+from fsmde_core.distill.config import ConfigError, DistillConfig
+from fsmde_core.distill.rebin import carry_over, head_with_bins
+from fsmde_core.files import write_bytes
+from fsmde_core.network.checkpoint import (
     load_weights,
     restore_weights,
     student_config,
     trained_weights,
 )
-from fsmde_core.distill.config import ConfigError, DistillConfig
-from fsmde_core.distill.rebin import carry_over, head_with_bins
-from fsmde_core.encoder import import_timm, load_imagenet_weights
-from fsmde_core.files import write_bytes
-from fsmde_core.student import StudentDepthNet
-from fsmde_core.teacher import FoundationTeacher
+from fsmde_core.network.encoder import import_timm, load_imagenet_weights
+from fsmde_core.network.student import StudentDepthNet
+from fsmde_core.network.teacher import FoundationTeacher
 
 import_timm()  # also beside a torchvision of another torch; then its parts import
 

@@ -1,7 +1,7 @@
 """One training step as a module, and the method in four lines: supervised + CKD + VRKD.
 
 Images and ground truth in, every loss by its name out. What each loss is stands in
-fsmde_core.losses; which of them make up each of the three, here.
+fsmde_core.distill.losses; which of them make up each of the three, here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from fsmde_core.bins import GUESS_M, BinOutput, full_precision
 from fsmde_core.distill.config import LossConfig
-from fsmde_core.losses import (
+from fsmde_core.distill.losses import (
     abs_rel_loss,
     aligned_logits,
     bin_distillation_loss,
@@ -28,7 +27,8 @@ from fsmde_core.losses import (
     surface_loss,
     view_relational_loss,
 )
-from fsmde_core.student import StudentConfig
+from fsmde_core.network.bins import GUESS_M, BinOutput, full_precision
+from fsmde_core.network.student import StudentConfig
 
 Losses = dict[str, Tensor]
 """Losses by their names, unweighted."""

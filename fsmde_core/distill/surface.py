@@ -23,13 +23,13 @@ with needed_by("surface", __file__):
     from tqdm import tqdm
 
     from fsmde_core.card import ModelError, add_file, load_card
-    from fsmde_core.checkpoint import load_student, save_student, student_config
     from fsmde_core.data.batch import RigBatch
     from fsmde_core.data.sample import DatasetError
     from fsmde_core.distill.config import ConfigError, load_config
     from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
-    from fsmde_core.export import export_onnx
-    from fsmde_core.student import STRIDES, StudentDepthNet
+    from fsmde_core.network.checkpoint import load_student, save_student, student_config
+    from fsmde_core.network.student import STRIDES, StudentDepthNet
+    from fsmde_core.runtime.export import export_onnx
 
 SAMPLES = 120  # of the training stream, augmented as there
 CELLS = 1500  # of an image: neighbours tell little new

@@ -16,7 +16,6 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from fsmde_core.card import add_file, load_card, save_card
-from fsmde_core.checkpoint import save_student
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.cached_teacher import CachedTeacher
@@ -42,10 +41,11 @@ from fsmde_core.distill.stream import (
     training_batches,
 )
 from fsmde_core.distill.validate import validate
-from fsmde_core.export import export_onnx
 from fsmde_core.files import writable_folder
 from fsmde_core.interrupt import Interrupt
-from fsmde_core.teacher import load_teacher
+from fsmde_core.network.checkpoint import save_student
+from fsmde_core.network.teacher import load_teacher
+from fsmde_core.runtime.export import export_onnx
 
 
 class TrainingError(RuntimeError):

@@ -38,7 +38,7 @@ from fsmde_core.evaluate.sources import (
 from fsmde_core.extras import absent
 from fsmde_core.files import reason, writable_folder
 from fsmde_core.interrupt import Interrupt
-from fsmde_core.session import ProviderError
+from fsmde_core.runtime.session import ProviderError
 from fsmde_core.visualize import evaluation_panel, line_chart
 
 BACKENDS = ("onnx", "torch")
@@ -208,7 +208,7 @@ def _notes(arguments: argparse.Namespace, protocol: Protocol, evaluation: Evalua
 def _data(arguments: argparse.Namespace, protocol: Protocol) -> tuple[Samples, RigDataset]:
     """The samples asked for, and what reads them."""
     if arguments.dataset == "street":
-        from fsmde_core.street.evaluation import StreetTruth  # needs numba, and nothing else does
+        from fsmde_core.street.samples import StreetTruth  # needs numba, and nothing else does
 
         if arguments.masks is not None:
             raise DatasetError("--masks is for recorded data: rendered samples have their own")

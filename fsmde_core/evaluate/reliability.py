@@ -24,7 +24,7 @@ from fsmde_core.card import ModelError
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.files import write_bytes, write_json
-from fsmde_core.predictor import LIKELY, Prediction, Predictor
+from fsmde_core.runtime.predictor import LIKELY, Prediction, Predictor
 from fsmde_core.street.cache import open_cache
 from fsmde_core.tables import table
 from fsmde_core.visualize import line_chart

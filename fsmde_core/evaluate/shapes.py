@@ -23,9 +23,10 @@ from fsmde_core.card import ModelError
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.files import write_json
-from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
+from fsmde_core.runtime.predictor import Predictor
 from fsmde_core.street.cache import open_cache
+from fsmde_core.tables import table
 
 ASPECTS = (1.0, 1.4, 1.75, 2.5, 3.3, 4.0)
 STRETCHES = (0.6, 0.76, 1.0, 1.31, 1.5)  # fy / fx of the image
@@ -104,12 +105,10 @@ def _stretched(sample: RigBatch, stretch: float) -> tuple[list[np.ndarray], Rig,
     return images, rig_of(sample).resized(*size), truths
 
 
-def table(document: dict) -> str:
+def numbers(document: dict) -> str:
     """The medians for a terminal, one line each."""
-    return "\n".join(
-        f"{kind:28} " + "  ".join(f"{name}: {value:.3f}" for name, value in row.items())
-        for kind, row in document.items()
-    )
+    rows = [[kind, *item] for kind, row in document.items() for item in row.items()]
+    return table(["of", "value", "predicted / true"], [[*row, f"{m:.3f}"] for *row, m in rows])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -127,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"shapes: {error}", file=sys.stderr)
         return 2
     write_json(arguments.out, document, indent=2)
-    print("median of predicted over true depth\n" + table(document))
+    print("median of predicted over true depth\n" + numbers(document))
     return 0
 
 

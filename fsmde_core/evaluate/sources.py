@@ -11,8 +11,8 @@ import numpy as np
 from fsmde_core.card import load_card
 from fsmde_core.data.sample import Sample, inside_root
 from fsmde_core.fit import fit_camera
-from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, Rig
+from fsmde_core.runtime.predictor import Prediction, Predictor
 
 STEPS_PER_M = {".npy": 1.0, ".png": 256.0}  # a PNG's are KITTI's: up to 255.99 m
 UNITS = {"metres": 1, "centimetres": 100, "1/256 m": 256, "millimetres": 1000}  # people's
@@ -41,7 +41,7 @@ def torch_source(card_path: Path, device: str, *, input_pixels: int = 0) -> Pred
     """The same of a checkpoint in torch, whose weights stand beside the card as .safetensors."""
     import torch  # heavy, and needed by no other source
 
-    from fsmde_core.checkpoint import load_student
+    from fsmde_core.network.checkpoint import load_student
 
     card, student = load_card(card_path), load_student(card_path).to(device)
     pixels = input_pixels or card.input_width * card.input_height

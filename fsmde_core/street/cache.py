@@ -32,6 +32,7 @@ with needed_by("street cache", __file__):
 
 JPEG_QUALITY = 95  # a second JPEG on top of the sensor's own: hardly any further loss
 CONFIG_FILE = "samples.json"
+BOUNCE = "bounce"  # a value of earlier configs, always false
 RETURNS = {"return_pixels", "return_depth"}
 NO_RETURNS = (
     "sample {} holds no LiDAR returns, as it was rendered before they were kept: give data.truth "
@@ -152,7 +153,8 @@ def _noted(note: Path) -> StreetDatasetConfig:
     try:
         config = json.loads(note.read_text())
         lists = {key: tuple(config[key]) for key in ("rigs", "size")}
-        config = {**config, **lists, "render": RenderConfig(**config["render"])}
+        render = {key: value for key, value in config["render"].items() if key != BOUNCE}
+        config = {**config, **lists, "render": RenderConfig(**render)}
         return StreetDatasetConfig(**config)
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{note} is no config of street samples: {error}") from error

@@ -35,8 +35,6 @@ class RenderConfig:
     """Colour samples a pixel; the first is the pixel centre's ray, which gives the depth."""
     reflections: bool = True
     """Trace mirrored rays on glass and paint; otherwise they see the sky alone."""
-    bounce: bool = False
-    """Light scattered once by other surfaces, not by the sky alone; noisy, wants 16 samples."""
     device: str = "cpu"
     """cpu or cuda; cuda needs the package numba-cuda and an NVIDIA GPU."""
 
@@ -156,7 +154,7 @@ def render_view(
     depth = np.empty((camera.height, camera.width), np.float32)
     instance = np.empty((camera.height, camera.width), np.int32)
     images = (radiance, depth, instance)
-    paths = (seed % 2**24, config.samples, config.reflections, config.bounce)
+    paths = (seed % 2**24, config.samples, config.reflections)
     _kernel(config.device)(world, lens, paths, *images)
     return View(radiance, depth, instance, instance == int(ObjectClass.EGO))
 

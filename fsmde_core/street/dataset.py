@@ -102,7 +102,7 @@ class StreetDataset:
         _, rig, stage = self._kept
         frames = render_frame_set(stage, rig, self._drive, seed=seed, index=pose)
         sample = _stacked(frames.cameras, rig, self.tokens[index])
-        return sample, np.where(sample.mask, np.float32(0), _returns(frames))
+        return sample, np.where(sample.mask, np.float32(0), lidar_depths(frames))
 
     def rig(self, index: int) -> Rig:
         """The rig of a sample, without rendering it."""
@@ -134,8 +134,8 @@ def _reframed(camera: Camera, width: int, height: int) -> Camera:
     return replace(camera, width=width, height=height, K=K)
 
 
-def _returns(frames: FrameSet) -> np.ndarray:
-    """Depths [N, H, W] of the sweep's points in each camera, 0 where there is none."""
+def lidar_depths(frames: FrameSet) -> np.ndarray:
+    """Depths [N, H, W] float32 of the sweep's points in each camera, metres; 0 is empty."""
     sweep = frames.lidar
     points = transform_points(sweep.T_world_ego @ sweep.T_ego_lidar, sweep.points[:, :3])
     depths = []

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.sample import DatasetError, lidar_points_cam, read_image, scatter_depth
-from fsmde_core.geometry import invert_transform, transform_points
 from fsmde_core.street.camera_view import RenderConfig
+from fsmde_core.street.dataset import lidar_depths
 from fsmde_core.street.drive import DriveConfig, render_drive
 from fsmde_core.street.rigs import make_rig
 from fsmde_core.street.sensor import LidarConfig
@@ -76,12 +76,7 @@ def street_row(seed: int) -> tuple[list[float], float]:
     render = RenderConfig(samples=1, reflections=False)
     config = DriveConfig(frames=1, render=render, lidar=LidarConfig())
     (frames,) = render_drive(seed, rig, config)
-    sweep = frames.lidar
-    points = transform_points(sweep.T_world_ego @ sweep.T_ego_lidar, sweep.points[:, :3])
-    hit = []
-    for f in frames.cameras:
-        T_cam_world = invert_transform(f.T_world_ego @ f.camera.T_ego_cam)
-        hit.append(_seen(transform_points(T_cam_world, points), f.camera))
+    hit = [_seen(image) for image in lidar_depths(frames)]
     depth = np.stack([f.depth for f in frames.cameras])
     seen = depth[(depth > 0) & ~np.stack([f.ego_mask for f in frames.cameras])]
     row = _measured(hit, [f.image for f in frames.cameras])
@@ -101,9 +96,8 @@ def sky_by_rule(image: np.ndarray) -> float:
     return float(np.logical_and.accumulate(smooth, axis=0).mean())
 
 
-def _seen(points_cam: np.ndarray, camera) -> np.ndarray:
-    """Depth of the points [P, 3] that fall in the image; nearest of a pixel."""
-    image = scatter_depth(points_cam, camera)
+def _seen(image: np.ndarray) -> np.ndarray:
+    """Depths of the LiDAR points in an image [H, W], those beyond 1 m."""
     return image[image > 1.0]
 
 
@@ -126,7 +120,7 @@ def _real_rows(nuscenes_root: Path | None, ddad_scene: Path | None) -> Iterator[
             points = read_points(sample.lidar)
             cameras = sample.rig.resized(*SIZE).cameras
             look = partial(lidar_points_cam, sample, points_lidar=points)
-            hit = [_seen(look(index=i), camera) for i, camera in enumerate(cameras)]
+            hit = [_seen(scatter_depth(look(index=i), c)) for i, c in enumerate(cameras)]
             yield _measured(hit, [read_image(path) for path in sample.image_files])
 
 

@@ -1,7 +1,7 @@
 """Light transport: sun and lamps with shadows, sky, one reflection, fog; depth of pixel centres.
 
 render and cast_rays work on a World and run on all CPU threads. A packet of rays goes through
-the stages of a sample together: hit, sun, lamps, bounce, mirror.
+the stages of a sample together: hit, sun, lamps, mirror.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ SECONDARY_M = F(160.0)
 SUN_M = F(260.0)
 LAMP_M = F(60.0)
 FIREFLY = F(8.0)
-SCATTERED = F(2.0)  # the sun's disc, seen by chance, must not light a single pixel
-TURN = F(2 * math.pi)
 
 # Rows of a packet beyond the ray's: what the first hit is like, and the light it gets.
 (
@@ -220,36 +218,6 @@ def _aim_at_lamp(p, lamp):
 
 
 @device
-def _bounce(world, p, stack, light):
-    """Let every hit see the street: one scattered ray in place of the ambient light."""
-    for i in range(LANES):
-        p[T + i] = F(-1)
-        if p[DISTANCE + i] < 0.0:
-            continue
-        # The normal plus a random unit vector is distributed as the cosine.
-        z = 1.0 - 2.0 * p[JITTER_2 + i]
-        turn, across = TURN * p[JITTER_1 + i], math.sqrt(max(1.0 - z * z, 0.0))
-        dx = p[NX + i] + across * math.cos(turn)
-        dy = p[NY + i] + across * math.sin(turn)
-        dz = p[NZ + i] + z
-        scale = 1.0 / max(math.sqrt(dx * dx + dy * dy + dz * dz), 1e-3)
-        dx, dy, dz = dx * scale, dy * scale, dz * scale
-        set_ray(p, i, p[PX + i], p[PY + i], p[PZ + i], dx, dy, dz, SECONDARY_M)
-    trace(world, p, stack, False)
-    for i in range(LANES):
-        if p[DISTANCE + i] < 0.0:
-            continue
-        if p[HIT + i] >= 0.0:
-            r, g, b = _secondary(world, p, i, light)
-        else:
-            r, g, b = sky(light, p[DX + i], p[DY + i], max(p[DZ + i], 0.0))
-        ar, ag, ab = ambient(light, p[NZ + i])
-        p[LIT_R + i] += min(r, SCATTERED) - ar
-        p[LIT_G + i] += min(g, SCATTERED) - ag
-        p[LIT_B + i] += min(b, SCATTERED) - ab
-
-
-@device
 def _mirror(world, p, stack, light, reflections):
     """Shade every hit: what it scatters, what it mirrors, the air before it."""
     some = False
@@ -329,7 +297,7 @@ def trace_pixels(world, p, stack, lens, x0, y0, size, config):
 
     They are left in the rows SUM_R, SUM_G, SUM_B, DEPTH and OWNER of the packet p.
     """
-    seed, samples, reflections, bounce = config
+    seed, samples, reflections = config
     light = light_of(world)
     for i in range(LANES):
         p[SUM_R + i], p[SUM_G + i], p[SUM_B + i] = F(0), F(0), F(0)
@@ -343,8 +311,6 @@ def trace_pixels(world, p, stack, lens, x0, y0, size, config):
         _hits(world, p, light, F(1.0 / lens[0]))
         _sunlight(world, p, stack, light)
         _lamplight(world, p, stack)
-        if bounce:
-            _bounce(world, p, stack, light)
         _mirror(world, p, stack, light, reflections)
         for i in range(LANES):
             # A firefly must not outshine its neighbours: clip before the mean.
@@ -355,7 +321,7 @@ def trace_pixels(world, p, stack, lens, x0, y0, size, config):
 
 @device
 def render_tile(world, p, stack, lens, corner, config, radiance, depth, instance):
-    """Fill the SIDE x SIDE pixels from corner; config is (seed, samples, reflections, bounce)."""
+    """Fill the SIDE x SIDE pixels from corner; config is (seed, samples, reflections)."""
     height, width = depth.shape
     x0, y0 = corner
     samples = config[1]
@@ -373,7 +339,7 @@ def render_tile(world, p, stack, lens, corner, config, radiance, depth, instance
 def render(world, lens, config, radiance, depth, instance):
     """Fill radiance [H, W, 3], depth [H, W] (0 for sky) and instance [H, W] (-1 for sky).
 
-    config is (seed, samples, reflections, bounce), the last two bools.
+    config is (seed, samples, reflections), the last a bool.
     """
     height, width = depth.shape
     rows = (height + SIDE - 1) // SIDE

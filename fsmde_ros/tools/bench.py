@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from fsmde_core.bench.variant import Laps
-from fsmde_core.predictor import Prediction
+from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.cloud import CloudBuilder, CloudOptions
 from fsmde_ros.share import share_dir
 

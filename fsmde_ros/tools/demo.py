@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from fsmde_core.data.nuscenes import read_keyframes
 from fsmde_core.data.sample import DatasetError, Sample, read_image
+from fsmde_core.tables import table
 from fsmde_core.visualize import surround_panel
 from fsmde_ros.bags.player import BagError, message_class, open_bag
 from fsmde_ros.bags.recorder import BagRecorder
@@ -237,14 +238,12 @@ def _matched(sets: list[RecordedSet], samples: Sequence[Sample]) -> list[tuple]:
 def _print_table(matched: list[tuple], played: int) -> None:
     sample, recorded = matched[len(matched) // 2]
     print(f"\nsets played {played}, depth sets received {len(matched)}; one of them:")
-    print(f"{'camera':<18}{'size':>9}{'valid':>8}{'median depth':>14}   stamp")
-    for i, camera in enumerate(sample.rig.cameras):
-        depth = recorded.depths[i]
-        valid = np.isfinite(depth)
+    rows = []
+    for camera, depth, stamp_ns in zip(sample.rig.cameras, recorded.depths, recorded.stamps_ns):
+        valid, size = np.isfinite(depth), f"{depth.shape[1]}x{depth.shape[0]}"
         median = f"{np.median(depth[valid]):.1f} m" if valid.any() else "-"
-        size = f"{depth.shape[1]}x{depth.shape[0]}"
-        stamp = recorded.stamps_ns[i] / 1e9
-        print(f"{camera.name:<18}{size:>9}{valid.mean():>8.0%}{median:>14}   {stamp:.6f}")
+        rows.append([camera.name, size, f"{valid.mean():.0%}", median, f"{stamp_ns / 1e9:.6f}"])
+    print(table(["camera", "size", "valid", "median depth", "stamp"], rows))
     finite = int(np.isfinite(recorded.xyz).all(axis=1).sum())
     print(f"cloud: {finite:,} finite points in {sample.rig.base_frame}\n")
 

@@ -26,6 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
 from fsmde_core.rig import Rig, RigError, load_rig
+from fsmde_core.tables import table
 from fsmde_ros.conversions import stamp_to_ns
 from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.share import FASTDDS_VARIABLES, share_dir
@@ -243,11 +244,12 @@ def main(argv: list[str] | None = None) -> int:
 def report(machine: Machine, deliveries: Sequence[Delivery]) -> int:
     """Print table and advice; the exit code."""
     print(f"\ntransport: {machine.rmw}")
-    print(f"{'images':<12}{'sent':>8}{'arrived':>9}{'share':>8}{'latency p50':>14}{'p95':>10}")
+    rows = []
     for d in deliveries:
-        total, arrived = d.sent * len(d.received), sum(d.received)
-        p50, p95 = d.latency_ms
-        print(f"{d.kind:<12}{total:>8}{arrived:>9}{d.percent:>7.1f}%{p50:>11.1f} ms{p95:>7.1f} ms")
+        counts = (str(d.sent * len(d.received)), str(sum(d.received)))
+        latencies = (f"{latency:.1f} ms" for latency in d.latency_ms)
+        rows.append([d.kind, *counts, f"{d.percent:.1f}%", *latencies])
+    print(table(["images", "sent", "arrived", "share", "latency p50", "p95"], rows))
     sentences = advice(machine, deliveries)
     print(
         "\n" + ("\n".join(f"- {s}" for s in sentences) or "Everything arrives; nothing to change.")

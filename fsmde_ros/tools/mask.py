@@ -41,6 +41,7 @@ from fsmde_core.rig import (
     save_rig,
     write_body,
 )
+from fsmde_core.tables import table
 from fsmde_ros.bags.player import COMPRESSED_TYPE, BagError, message_class, open_bag
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.decode import decode_image
@@ -235,18 +236,18 @@ def write_masks(views: Sequence[DriveView], found: Sequence[FoundBody], folder: 
 
     A camera of which the drive says nothing keeps the mask of the rig file.
     """
-    bodies, captions = [], []
-    print(f"{'camera':<20}{'frames':>8}{'body':>9}")
+    bodies, rows = [], []
     for view, result in zip(views, found):
         camera, body = view.camera, result.body
         note = ""
         if not result.sure:
             body = np.zeros_like(body) if camera.body is None else camera.body
-            note = "  too little changes in its view: as before"
+            note = "too little changes in its view: as before"
         bodies.append(body)
-        captions.append(f"{camera.name}: {body.mean():.1%}{note}")
+        rows.append([camera.name, str(view.frames), f"{body.mean():.1%}", note])
         write_body(body, folder / mask_name(camera.name))
-        print(f"{camera.name:<20}{view.frames:>8}{body.mean():>9.1%}{note}")
+    print(table(["camera", "frames", "body", ""], rows))
+    captions = [f"{name}: {share}  {note}" for name, _, share, note in rows]
     picture = overview([view.mean for view in views], bodies, captions)
     _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     write_bytes(folder / OVERVIEW, png.tobytes())

@@ -33,9 +33,10 @@ from tqdm import tqdm
 from fsmde_core.card import ModelCard, load_card
 from fsmde_core.files import write_json
 from fsmde_core.fit import Fit, fit_camera
-from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Camera, load_rig
-from fsmde_core.session import SessionConfig
+from fsmde_core.runtime.predictor import Prediction, Predictor
+from fsmde_core.runtime.session import SessionConfig
+from fsmde_core.tables import table
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics.statistics import STAGES
 from fsmde_ros.intake import Intake, IntakeGroup
@@ -226,8 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     seconds = 60 * arguments.minutes if arguments.minutes else arguments.seconds
     numbers = measure(seconds, raw=arguments.raw, model=arguments.model, parameters=arguments.param)
     write_json(arguments.out, numbers, indent=2)
-    for name, value in numbers.items():
-        print(f"{name:<42}{value:>10}")
+    print(table(["measured", "value"], [[name, str(n)] for name, n in numbers.items()]))
     return 0
 
 

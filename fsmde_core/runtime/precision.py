@@ -35,7 +35,7 @@ def trunk(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 def integer_nodes(graph: onnx.GraphProto) -> list[str]:
     """Names of the nodes to quantize: convolutions and what only ever sees their results.
 
-    An Add with an operand from elsewhere (attention, bins) stays in float: quantizing them all
+    An Add with an operand from elsewhere (rays, bins) stays in float: quantizing them all
     shifts the scale of the depth. So do the last convolutions, whose results are logits: bins far
     out, improbable as they are, would need steps finer than 1 / 255 of the range.
     """

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from fsmde_core.bins import BinHead, BinOutput, for_rigs, full_precision, on_a_side
-from fsmde_core.encoder import create_encoder
+from fsmde_core.network.bins import BinHead, BinOutput, for_rigs, full_precision, on_a_side
+from fsmde_core.network.encoder import create_encoder
 
 STRIDES = (4, 8, 16, 32)
 RAY_CHANNELS = 7

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fsmde_core.bins import full_precision
 from fsmde_core.card import ModelError
-from fsmde_core.depth_anything_names import as_official, check_evidence
-from fsmde_core.encoder import import_timm
-from fsmde_core.foreign_weights import read_weights
+from fsmde_core.network.bins import full_precision
+from fsmde_core.network.depth_anything_names import as_official, check_evidence
+from fsmde_core.network.encoder import import_timm
+from fsmde_core.network.foreign_weights import read_weights
 
 PATCH_PX = 14
 TRAINED_PATCHES = 37  # a side of the square images that the position embeddings are made for

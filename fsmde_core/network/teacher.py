@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from fsmde_core.bins import (
+from fsmde_core.card import ModelError, load_card, sha256_of
+from fsmde_core.network.bins import (
     GUESS_M,
     BinHead,
     BinOutput,
@@ -27,9 +28,8 @@ from fsmde_core.bins import (
     full_precision,
     upsampled,
 )
-from fsmde_core.card import ModelError, load_card, sha256_of
-from fsmde_core.checkpoint import load_student, load_weights, student_config
-from fsmde_core.depth_anything import (
+from fsmde_core.network.checkpoint import load_student, load_weights, student_config
+from fsmde_core.network.depth_anything import (
     DA3_FOCAL_PX,
     DA3_SKY,
     IMAGENET_MEAN,
@@ -40,7 +40,7 @@ from fsmde_core.depth_anything import (
     FoundationOutput,
     load_depth_anything,
 )
-from fsmde_core.student import StudentConfig
+from fsmde_core.network.student import StudentConfig
 
 SURE_LOGIT = 15.0
 """Of the last bin, and of there being no surface, where a foundation model sees the sky."""

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsmde_core.bins import at_pixels, full_precision
+from fsmde_core.network.bins import at_pixels, full_precision
 
 MEAN_WEIGHT = 0.15  # AdaBins' share of a common scale in SILog; 0 would forgive any scale
 LEAST_PROBABILITY = 1e-6  # of a bin into which none of the teacher's falls

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fsmde_core.card import ModelCard, ModelError, load_card, save_card, sha256_of, verified_file
 from fsmde_core.files import write_bytes
-from fsmde_core.student import StudentConfig, StudentDepthNet
+from fsmde_core.network.student import StudentConfig, StudentDepthNet
 
 
 def save_student(

@@ -15,8 +15,8 @@ import numpy as np
 from fsmde_core.card import ModelError, load_card, verified_file
 from fsmde_core.fit import Fit, fit_camera
 from fsmde_core.rig import Camera, Rig
-from fsmde_core.runs import DeviceRun, Run, make_run
-from fsmde_core.session import (
+from fsmde_core.runtime.runs import DeviceRun, Run, make_run
+from fsmde_core.runtime.session import (
     AUTO,
     CPU,
     FILE_SUFFIX,

@@ -1,8 +1,8 @@
 """Models in fewer bits, listed in the card only if they are as good on data never seen.
 
-python -m fsmde_core.quantize --card models/student_s.json --data TRAIN --val VAL [--precision fp16]
-python -m fsmde_core.quantize --card CARD --dataset nuscenes --data ROOT [--val-split val]
-python -m fsmde_core.quantize --card CARD --dataset bag --data BAG --val OTHER_BAG
+python -m fsmde_core.bench.quantize --card CARD --data TRAIN --val VAL [--precision fp16]
+python -m fsmde_core.bench.quantize --card CARD --dataset nuscenes --data ROOT [--val-split val]
+python -m fsmde_core.bench.quantize --card CARD --dataset bag --data BAG --val OTHER_BAG
 
 TRAIN and VAL are folders of rendered street samples; nuScenes and DDAD have splits, and a bag has
 images only: there the file must stay near fp32. TRAIN calibrates the int8 ranges. fp16 is for GPUs:
@@ -33,16 +33,16 @@ from fsmde_core.evaluate.metrics import image_errors
 from fsmde_core.extras import absent, needed_by
 from fsmde_core.files import reason, whole_file, writable_folder
 from fsmde_core.interrupt import Interrupt
-from fsmde_core.predictor import Prediction, Predictor
 from fsmde_core.rig import Rig, RigError, load_rig
-from fsmde_core.session import FILE_SUFFIX
+from fsmde_core.runtime.predictor import Prediction, Predictor
+from fsmde_core.runtime.session import FILE_SUFFIX
 
 with needed_by("quantize", __file__):
-    from fsmde_core.precision import write_fp16, write_int8
+    from fsmde_core.runtime.precision import write_fp16, write_int8
 
 MAX_DEPTH_M = 80.0  # as in every report on nuScenes' rig
 DATASETS = ("street", "nuscenes", "ddad", "bag")
-MODULE = "fsmde_core.quantize"
+MODULE = "fsmde_core.bench.quantize"
 BAG_RIG = "rig.yaml"  # as fsmde-dataset-to-bag leaves it
 
 

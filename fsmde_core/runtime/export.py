@@ -25,11 +25,11 @@ with needed_by("fsmde-export", __file__):
     from torch import Tensor, nn
 
     from fsmde_core.card import ModelError, add_file, load_card
-    from fsmde_core.checkpoint import load_student, student_config
     from fsmde_core.files import reason, whole_file, writable_folder
     from fsmde_core.fit import CELL
     from fsmde_core.interrupt import Interrupt
-    from fsmde_core.student import StudentConfig, StudentDepthNet
+    from fsmde_core.network.checkpoint import load_student, student_config
+    from fsmde_core.network.student import StudentConfig, StudentDepthNet
 
 OPSET = 18
 INPUTS = ("images", "K", "T_ego_cam")

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnxruntime
 
-from fsmde_core.pinned import CudaMemory, PinnedPool
-from fsmde_core.session import CPU, CUDA, TENSORRT, OpenSession, SessionConfig
+from fsmde_core.runtime.pinned import CudaMemory, PinnedPool
+from fsmde_core.runtime.session import CPU, CUDA, TENSORRT, OpenSession, SessionConfig
 
 Run = Callable[[Sequence[dict[str, np.ndarray]]], list[list[np.ndarray]]]
 """Groups of cameras of one shape to the outputs of each group, in the session's order.

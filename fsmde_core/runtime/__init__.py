@@ -1,0 +1,1 @@
+"""A model file at work: images and a rig to depth, by ONNX Runtime."""

@@ -1,0 +1,53 @@
+"""Two reports side by side."""
+
+import numpy as np
+import pytest
+
+from fsmde_core.evaluate.compare import bootstrap_interval, compare
+from fsmde_core.evaluate.metrics import METRICS
+from fsmde_core.evaluate.report import ReportError
+
+ABOUT = {"dataset": "x", "version": "", "split": "val", "model": "m", "device": "", "command": ""}
+
+
+def documents(rows_a, rows_b):
+    def make(rows):
+        per_sample = {s: {m: row for m in METRICS} for s, row in rows.items()}
+        return {**ABOUT, "protocol": "p", "per_sample": per_sample}
+
+    return make(rows_a), make(rows_b)
+
+
+def test_differences_are_paired_over_common_samples():
+    a, b = documents({"1": 0.5, "2": 0.1, "3": 9.0}, {"1": 0.4, "2": 0.0, "4": 7.0})
+    differences, samples = compare([(a, b)])
+    assert samples == 2
+    assert differences[0].a == pytest.approx(0.3) and differences[0].b == pytest.approx(0.2)
+    assert (differences[0].low, differences[0].high) == pytest.approx((-0.1, -0.1))  # every draw
+    assert differences[0].certain
+
+
+def test_seeds_are_averaged_before_samples_are_drawn():
+    seeds = [documents({"1": 0.5, "2": 0.1}, {"1": 0.4 + d, "2": -d}) for d in (0.3, -0.3)]
+    differences, samples = compare(seeds)
+    assert samples == 2  # not four: the seeds of a sample are no samples of their own
+    assert differences[0].change == pytest.approx(-0.1)
+    assert (differences[0].low, differences[0].high) == pytest.approx((-0.1, -0.1))
+
+
+def test_the_bootstrap_interval_is_that_of_the_mean():
+    rows = np.random.default_rng(1).normal(0.0, 1.0, (400, 1))
+    low, high = bootstrap_interval(rows, seed=0)[:, 0]
+    assert low < rows.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.15)  # sigma / sqrt(400), both sides
+
+
+def test_a_single_sample_has_no_interval():
+    (difference, *_), samples = compare([documents({"1": 0.5}, {"1": 0.4})])
+    assert samples == 1 and np.isnan(difference.low) and not difference.certain
+
+
+def test_reports_of_different_protocols_do_not_compare():
+    a, b = documents({"1": 0.5}, {"1": 0.4})
+    with pytest.raises(ReportError, match="differ in protocol"):
+        compare([(a, b), (a, {**b, "protocol": "other"})])
