@@ -65,7 +65,7 @@ def test_aspects_and_stretches_compare_the_same_things(sample):
     for kind in ("aspect", "fy / fx"):
         values = list(document[kind].values())
         assert max(values) / min(values) < 1.03
-    assert "degrees" in shapes.table(document)
+    assert "degrees" in shapes.numbers(document)
 
 
 def test_a_folder_without_samples_is_one_sentence(model_card, tmp_path, capsys):
