@@ -176,10 +176,12 @@ class _Tables:
         scenes = list(self._tables["scene"].values())
         if split != WHOLE_VERSION:
             names = split_scenes(split)
+            known = ", ".join(entry["name"] for entry in scenes[:3]) + ", ..." * (len(scenes) > 3)
             scenes = [entry for entry in scenes if entry["name"] in names]
             if not scenes:
                 raise DatasetError(
-                    f"{self.root}/{self.version} has no scene of the split {split!r}"
+                    f"{self.root}/{self.version} has no scene of the split {split!r} "
+                    f"(there are {known}); the split {WHOLE_VERSION!r} takes every scene"
                 )
         if scene is None:
             return scenes

@@ -27,6 +27,7 @@ from fsmde_core.data.augment import at_size, augmented, random_size
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import ConfigError, DataConfig, DistillConfig
+from fsmde_core.distill.faulty import PassedOver
 from fsmde_core.interrupt import SIGNALS
 
 PREFETCH = 4  # batches that each worker reads ahead
@@ -58,7 +59,8 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
     if not len(samples):
         raise DatasetError(f"{config.kind} root {root} has no sample in split {split}")
     masks = BodyMasks(config.masks) if config.masks else None
-    return RigDataset(samples, read_points, size=config.size, masks=masks)
+    dataset = RigDataset(samples, read_points, size=config.size, masks=masks)
+    return PassedOver(dataset) if config.skip_faulty else dataset
 
 
 def split_of(config: DataConfig, samples: Sequence[RigBatch], *, train: bool) -> str:
