@@ -23,6 +23,7 @@ from fsmde_core.card import ModelError
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.files import write_json
+from fsmde_core.interrupt import unless_interrupted
 from fsmde_core.predictor import Predictor
 from fsmde_core.rig import Rig
 from fsmde_core.street.cache import open_cache
@@ -112,6 +113,7 @@ def table(document: dict) -> str:
     )
 
 
+@unless_interrupted("shapes: stopped, nothing is written")
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 2 with one sentence for what cannot be read."""
     parser = argparse.ArgumentParser(prog="shapes", description=__doc__.splitlines()[0])
