@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from multiprocessing import resource_tracker
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -52,3 +55,37 @@ class Interrupt:
         self._number = self._number or number
         if self._at_once or again:
             raise KeyboardInterrupt
+
+
+def unless_interrupted(stopped: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """For a function that returns an exit code: a signal breaks it off, says `stopped`, and 130 or
+    143 is returned."""
+
+    def decorated(main: Callable[..., int]) -> Callable[..., int]:
+        @wraps(main)
+        def interruptible(*args: object, **options: object) -> int:
+            with Interrupt() as interrupt:
+                try:
+                    with interrupt.at_once():
+                        return main(*args, **options)
+                except KeyboardInterrupt:
+                    print(stopped, file=sys.stderr)
+                    return interrupt.exit_code
+
+        return interruptible
+
+    return decorated
+
+
+@contextmanager
+def signals_wait(numbers: Sequence[int] = SIGNALS) -> Iterator[None]:
+    """Signals come after the block; what starts in it inherits the mask, for life.
+
+    Ctrl-C goes to the whole process group: other processes of a program leave the answer to it.
+    """
+    resource_tracker.ensure_running()  # its start would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

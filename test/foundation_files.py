@@ -1,6 +1,7 @@
 """Foundation models' files as other programs write them, for tests."""
 
 import re
+import zipfile
 
 import torch
 
@@ -86,7 +87,18 @@ def _inside(weights):
     return {n.replace("pretrained.", "pretrained._orig_mod."): w for n, w in weights.items()}
 
 
-WRAPPED = [_under_model, _lightning, _parallel, _compiled, _all_of_them, _inside]
+def _averaged(weights):
+    return {"ema": {"module": weights}, "epoch": 3, "args": {"lr": 1e-3}}
+
+
+def _part_of_another(weights):
+    return {f"teacher.depth_anything.{n}": w for n, w in weights.items()}
+
+
+WRAPPED = [
+    _under_model, _lightning, _parallel, _compiled, _all_of_them, _inside, _averaged,
+    _part_of_another,
+]  # fmt: skip
 
 
 def _cut(name, share, **options):
@@ -117,6 +129,28 @@ def _filled_with_zeros(saved):
     return path
 
 
+def _packed(saved):
+    path = saved("file.pth")
+    with zipfile.ZipFile(path.with_name("file.zip"), "w") as archive:
+        archive.write(path, path.name)
+    return path.with_name("file.zip")
+
+
+def _two_networks(saved):
+    path = saved("file.pth")
+    weights = torch.load(path)
+    torch.save({"student": weights, "teacher": weights}, path)
+    return path
+
+
+def _overflown(saved):
+    path = saved("file.pth")
+    weights = torch.load(path)
+    weights["pretrained.norm.bias"][0] = torch.inf
+    torch.save(weights, path)
+    return path
+
+
 def _list_of_tensors(saved):
     path = saved("file.pth")
     torch.save([torch.zeros(2)], path)
@@ -133,8 +167,15 @@ HALF_A_FILE = [
     (_cut("file.safetensors", 0.02), HALF),
     (_filled_with_zeros, HALF),
     (_holding(LFS), "is a Git LFS pointer, not the weights: git lfs pull"),
+    (_holding(b"\n" + LFS.replace(b"\n", b"\r\n")), "is a Git LFS pointer, not the weights"),
     (_holding(b""), "is empty"),
     (_holding(b"<!DOCTYPE html><html>Sign in"), "is a web page"),
+    (_holding(b"\n<!-- moved --><html>"), "is a web page"),
+    (_holding(b'{"weight_map": {"a": "model-00001.safetensors"}}'), "is JSON, not weights"),
+    (_holding(b"\x1f\x8b\x08\x00"), "is an archive: unpack it"),
+    (_packed, "is an archive: unpack it"),
+    (_two_networks, "holds several networks, 'student', 'teacher': save one of them alone"),
+    (_overflown, "has values that are not finite in pretrained.norm.bias"),
     (_holding(b"hello, world, this is text"), "is neither safetensors nor a file of torch.save"),
     (_holding(b"\x80\x02garbage"), "holds Python objects .*, or is damaged"),
     (_list_of_tensors, "holds no tensors by name"),

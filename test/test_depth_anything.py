@@ -202,6 +202,25 @@ def test_the_config_of_transformers_tells_metric_from_relative(tiny, saved):
         load_depth_anything(path, "vits", variant="metric", max_depth_m=80)
 
 
+@pytest.mark.parametrize("form", [b"\xef\xbb\xbf%s", b"%s\r\n"])
+@pytest.mark.parametrize("kind, reach, asks", [("metric", 20, "20$"), ("Metric", None, "METRES")])
+def test_a_config_that_says_metric_is_heard_however_it_is_written(
+    tiny, saved, form, kind, reach, asks
+):
+    path = saved("model.safetensors", as_transformers(tiny.state_dict()))
+    config = {"model_type": "depth_anything", "depth_estimation_type": kind, "max_depth": reach}
+    path.with_name("config.json").write_bytes(form % json.dumps(config).encode())
+    with pytest.raises(ModelError, match=f"variant=metric foundation.max_depth_m={asks}"):
+        load_depth_anything(path, "vits")
+
+
+def test_a_config_that_does_not_read_is_not_taken_for_none(tiny, saved):
+    path = saved("model.safetensors", as_transformers(tiny.state_dict()))
+    path.with_name("config.json").write_text('{"model_type": "depth_any')
+    with pytest.raises(ModelError, match="config.json, which may say what model.safetensors is"):
+        load_depth_anything(path, "vits")
+
+
 def test_a_file_that_says_nothing_may_be_metric_if_asked(tiny, saved):
     path = saved("weights.pth")
     with pytest.raises(ModelError, match="max_depth_m is of foundation.variant=metric alone"):

@@ -27,11 +27,13 @@ from fsmde_core.bench.report import Measured, report, save_report, screen
 from fsmde_core.bench.variant import FollowUp, Surround, Variant
 from fsmde_core.bench.worker import VariantError, Worker
 from fsmde_core.extras import absent
+from fsmde_core.interrupt import unless_interrupted
 from fsmde_core.rig import Rig, load_rig
 
 JPEG_QUALITY = 90  # as nuScenes' files: about 1.2 bits a pixel on these images
 
 
+@unless_interrupted("fsmde-bench: stopped, nothing is written")
 def main(
     argv: Sequence[str] | None = None,
     *,

@@ -226,8 +226,9 @@ def open_sets(
         samples, there = open_cache(root)
         return Sets(_Spread(samples, there, limit), f"street {samples.street.split}")
     if kind == "nuscenes":
-        found = nuscenes.read_keyframes(root, options.version, split=split)
-        name, read_points = f"nuscenes {options.version} {split}", nuscenes.read_points
+        version = options.version or nuscenes.version_in(root)
+        found = nuscenes.read_keyframes(root, version, split=split)
+        name, read_points = f"nuscenes {version} {split}", nuscenes.read_points
     else:
         found, read_points = ddad.read_dataset(root, split=split), ddad.read_points
         name = f"ddad {split}"
@@ -269,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", choices=DATASETS, default="street")
     add("--data", type=Path, required=True, help="folder of rendered samples, root, or bag")
     add("--val", type=Path, help="the same to compare on; default: --data, where it has splits")
-    add("--version", default="v1.0-trainval", help="nuScenes: folder of tables in the root")
+    add("--version", help="nuScenes: folder of tables; v1.0-trainval or v1.0-mini, if there")
     add("--split", default="train", help="nuScenes, DDAD: calibrates")
     add("--val-split", default="val", help="nuScenes, DDAD: is compared on")
     add("--rig", type=Path, help=f"bag: rig file; default {BAG_RIG} in the bag")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fsmde_core.bench.variant import Laps, Surround, Variant
+from fsmde_core.interrupt import signals_wait
 from fsmde_core.jpeg import decode_jpeg
 from fsmde_core.rig import load_rig
 from fsmde_core.runtime.pinned import CudaMemory
@@ -41,7 +43,8 @@ class Worker:
         self._pipe, theirs = SPAWN.Pipe()
         arguments = (theirs, variant, surround)
         self._process = SPAWN.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
+        with signals_wait((signal.SIGINT,)):  # the benchmark answers Ctrl-C, and ends us
+            self._process.start()
         theirs.close()
         self._answer()
 
@@ -87,7 +90,7 @@ def _serve(pipe, variant: Variant, surround: Surround) -> None:
             run(laps)
             pipe.send(laps)
         pipe.send(Memory(peak_memory_mb(), used / 1e6))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, BrokenPipeError):
         return  # the benchmark has ended before us
 
 

@@ -96,7 +96,8 @@ def read_points(sweep: LidarSweep) -> np.ndarray:
 def _dataset_json(root: Path) -> Path:
     if root.is_file():
         return root
-    found = [path for path in sorted(root.glob("*.json")) if "scene_splits" in load_json(path)]
+    documents = {path: load_json(path) for path in sorted(root.glob("*.json"))}
+    found = [p for p, d in documents.items() if isinstance(d, dict) and "scene_splits" in d]
     if len(found) != 1:
         raise DatasetError(f"folder {root} has {len(found)} scene_dataset JSON files, not one")
     return found[0]
@@ -108,11 +109,17 @@ def _scene_files(path: Path, split: str) -> list[Path]:
         raise DatasetError(f"{path} is no scene_dataset JSON")
     if "samples" in document:
         return [Path(os.path.abspath(path))]
-    splits = document.get("scene_splits", {})
+    splits = document.get("scene_splits")
+    if not isinstance(splits, dict):
+        raise DatasetError(f"{path}: its scene_splits is {splits!r}, not one list of files a split")
     if split not in SPLITS or SPLITS[split] not in splits:
         known = ", ".join(name for name, number in SPLITS.items() if number in splits)
         raise DatasetError(f"{path} has no split {split!r}; known: {known or 'none'}")
-    return [inside_root(path.parent, name) for name in splits[SPLITS[split]].get("filenames", ())]
+    names = splits[SPLITS[split]]
+    names = (names.get("filenames") or []) if isinstance(names, dict) else None
+    if not isinstance(names, list):
+        raise DatasetError(f"{path}: split {split} has no list of filenames")
+    return [inside_root(path.parent, name) for name in names]
 
 
 def _sample_count(scene_json: Path) -> int:

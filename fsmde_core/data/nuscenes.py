@@ -26,6 +26,19 @@ POINT_FIELDS = 5  # x, y, z, intensity, ring as float32
 BARE_FIELDS = 4  # the same without the ring, as converters from other datasets write it
 MAX_RING = 1023  # more beams than any sensor has
 WHOLE_VERSION = "all"
+FIELDS = {
+    "scene": {"name": str, "first_sample_token": str},
+    "sample": {"scene_token": str, "next": str},
+    "sensor": {"channel": str, "modality": str},
+    "calibrated_sensor": {"sensor_token": str},
+    "sample_data": {
+        "sample_token": str, "calibrated_sensor_token": str, "ego_pose_token": str,
+        "timestamp": int, "is_key_frame": bool,
+    },
+    "ego_pose": {},
+}  # fmt: skip
+"""What the entries of a table must have to be found; the rest is asked for sample by sample."""
+KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 def version_in(root: Path | str) -> str:
@@ -176,10 +189,13 @@ class _Tables:
         scenes = list(self._tables["scene"].values())
         if split != WHOLE_VERSION:
             names = split_scenes(split)
+            known = ", ".join(entry["name"] for entry in scenes[:3]) or "none"
+            known += ", ..." * (len(scenes) > 3)
             scenes = [entry for entry in scenes if entry["name"] in names]
             if not scenes:
                 raise DatasetError(
-                    f"{self.root}/{self.version} has no scene of the split {split!r}"
+                    f"{self.root}/{self.version} has no scene of the split {split!r} "
+                    f"(there are {known}); the split {WHOLE_VERSION!r} takes every scene"
                 )
         if scene is None:
             return scenes
@@ -228,9 +244,20 @@ class _Tables:
         entries = load_json(path, each_object=kept if wanted else None)
         try:
             entries = [entry for entry in entries if entry is not None]
-            return {entry["token"]: entry for entry in entries if not wanted or wanted(entry)}
+            table = {entry["token"]: entry for entry in entries if not wanted or wanted(entry)}
         except (KeyError, TypeError) as error:
             raise DatasetError(f"{path} is not a nuScenes table: {error!r}") from error
+        for token, entry in table.items():
+            _check_fields(path, token, entry, FIELDS[name])
+        return table
+
+
+def _check_fields(path: Path, token: str, entry: dict, kinds: dict[str, type]) -> None:
+    for field, kind in kinds.items():
+        value = entry.get(field)
+        if not isinstance(value, int if kind is bool else kind):  # converters write 0 and 1
+            found = f"its {field} is {value!r}" if field in entry else f"it has no {field}"
+            raise DatasetError(f"{path}, token {token!r}: {found}, which must be {KINDS[kind]}")
 
 
 def _sweep_sets(tables: _Tables, scene: dict) -> list[tuple[str, list[dict]]]:
@@ -277,10 +304,12 @@ def _whole_sample(
     """The Sample of these files; DatasetError if a camera of the version is not among them."""
     try:
         sample = _sample(tables, scene, token, frames, past_sweeps)
+    except DatasetError:
+        raise
     except KeyError as error:
         raise DatasetError(f"tables of {tables.root}: sample {token} lacks {error}") from error
-    except RigError as error:
-        raise DatasetError(f"sample {token}: {error}") from error
+    except (RigError, TypeError, ValueError) as error:
+        raise DatasetError(f"tables of {tables.root}: sample {token}: {error}") from error
     missing = [name for name in tables.cameras if name not in sample.rig.names]
     if missing:
         raise DatasetError(
@@ -332,14 +361,17 @@ def _past_sweeps(tables: _Tables, data: dict, count: int, where: str) -> tuple[L
 
 
 def _camera(channel: str, data: dict, calibration: dict) -> Camera:
+    T_ego_cam, intrinsic = _transform(calibration, "calibrated_sensor"), "camera_intrinsic"
     try:
+        if np.shape(calibration[intrinsic]) != (3, 3):
+            raise ValueError(f"{intrinsic} of {channel} is no 3x3 matrix: {calibration[intrinsic]}")
         return Camera(
             name=channel,
             frame_id=f"{channel}_optical_frame",
             width=data["width"],
             height=data["height"],
-            K=opencv_to_K(calibration["camera_intrinsic"]),
-            T_ego_cam=_transform(calibration, "calibrated_sensor"),
+            K=opencv_to_K(calibration[intrinsic]),
+            T_ego_cam=T_ego_cam,
         )
     except (RigError, ValueError) as error:
         token = calibration["token"]
@@ -348,6 +380,9 @@ def _camera(channel: str, data: dict, calibration: dict) -> Camera:
 
 def _transform(entry: dict, table: str) -> np.ndarray:
     try:
+        for field, count in (("rotation", 4), ("translation", 3)):
+            if np.shape(entry[field]) != (count,):
+                raise ValueError(f"{field} is {entry[field]!r}, not {count} numbers")
         w, x, y, z = entry["rotation"]  # nuScenes puts the scalar first
         return make_transform(quaternion_to_rotation([x, y, z, w]), entry["translation"])
     except (TypeError, ValueError) as error:

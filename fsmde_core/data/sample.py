@@ -139,7 +139,7 @@ def inside_root(root: Path, name: str) -> Path:
     Only the name is judged: absolute ones and `..` are refused. Links on the disk are followed
     wherever they lead, as people link the blobs of a dataset from other disks.
     """
-    if not isinstance(name, str):
+    if not isinstance(name, str) or "\0" in name:
         raise DatasetError(f"{name!r} is no name of a file in the dataset root {root}")
     for path in (PurePosixPath(name), PureWindowsPath(name)):
         if path.anchor or ".." in path.parts:
@@ -157,5 +157,5 @@ def load_json(path: Path, *, each_object: Callable[[dict], Any] | None = None) -
         return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=each_object)
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not JSON: {error}") from error

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fsmde_core.extras import needed_by
+from fsmde_core.interrupt import unless_interrupted
 
 with needed_by("blend", __file__):
     import torch
@@ -77,6 +78,7 @@ def _save(student: StudentDepthNet, cards: Sequence[ModelCard], arguments) -> No
     add_file(out, out.with_suffix(".onnx"))
 
 
+@unless_interrupted("blend: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Write weights, card and ONNX; exit code 2 with one sentence for unreadable models."""
     parser = argparse.ArgumentParser(prog="blend", description=__doc__.splitlines()[0])

@@ -67,6 +67,9 @@ class DataConfig:
     timeout_s: PositiveFloat = 600.0
     """How long a step waits for them before the run ends with a sentence; the first of a slow disk
     may take minutes."""
+    skip_faulty: bool = False
+    """nuScenes and DDAD: whether a sample with a file that is missing or broken is passed over,
+    named and counted, as by fsmde-evaluate; false: it ends the run."""
     licence: str = ""
     """Of these data; empty: of its kind, see distill.origin. PandaSet in nuScenes' format, say, is
     CC-BY-4.0."""
@@ -334,6 +337,8 @@ def _check(config: DistillConfig) -> None:
     if config.losses.surface and config.foundation.checkpoint:
         raise ConfigError("losses.surface has a weight, but a foundation model knows no surfaces")
     for key, data in zip(("data", "also"), config.sources):
+        if data.skip_faulty and data.kind == "street":
+            raise ConfigError(f"{key}.skip_faulty is for recorded data: render a street again")
         if data.truth == "none" and not config.losses.needs_teacher:
             raise ConfigError(f"{key}.truth is none, and no loss with a teacher has a weight")
     encoder = config.student.encoder

@@ -35,7 +35,7 @@ from timm.utils import ModelEmaV3  # noqa: E402
 REPORTING = ("checkpoint_minutes", "validate_steps", "val_samples", "val_depth_m", "log_steps")
 REPORTING += ("name", "licence", "val_split")
 PLACES = ("train", "val", "masks", "initial", "teacher", "teacher_cache", "checkpoint")
-FREE_TO_CHANGE = (*REPORTING, *PLACES, "workers", "timeout_s")
+FREE_TO_CHANGE = (*REPORTING, *PLACES, "workers", "timeout_s", "skip_faulty")
 CHECKPOINT = "last.pt"
 LAST_LAYERS = ("head.logits.", "surface.")
 BINS = ("n_bins", "min_depth_m", "max_depth_m")  # of StudentConfig

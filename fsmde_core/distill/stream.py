@@ -12,9 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 import cv2
@@ -27,7 +25,8 @@ from fsmde_core.data.augment import at_size, augmented, random_size
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import ConfigError, DataConfig, DistillConfig
-from fsmde_core.interrupt import SIGNALS
+from fsmde_core.distill.faulty import PassedOver
+from fsmde_core.interrupt import SIGNALS, signals_wait
 
 PREFETCH = 4  # batches that each worker reads ahead
 SHARED_MEMORY = Path("/dev/shm")  # through it workers hand over their batches
@@ -58,7 +57,8 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
     if not len(samples):
         raise DatasetError(f"{config.kind} root {root} has no sample in split {split}")
     masks = BodyMasks(config.masks) if config.masks else None
-    return RigDataset(samples, read_points, size=config.size, masks=masks)
+    dataset = RigDataset(samples, read_points, size=config.size, masks=masks)
+    return PassedOver(dataset) if config.skip_faulty else dataset
 
 
 def split_of(config: DataConfig, samples: Sequence[RigBatch], *, train: bool) -> str:
@@ -214,7 +214,7 @@ def training_batches(
         timeout=LOOK_S,
     )
     others = set(multiprocessing.active_children())
-    with _signals_wait():
+    with signals_wait():
         batches = iter(loader)
     started = [child for child in multiprocessing.active_children() if child not in others]
     try:
@@ -277,21 +277,6 @@ def _context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", __name__])
     return context
-
-
-@contextmanager
-def _signals_wait() -> Iterator[None]:
-    """SIGINT and SIGTERM come after the block; what starts in it inherits the mask, for life.
-
-    A signal goes to the whole process group: it must not end workers, or the server they come
-    from, before the trainer has written its checkpoint.
-    """
-    resource_tracker.ensure_running()  # its start would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def by_camera_count(items: Sequence[RigBatch]) -> list[RigBatch]:

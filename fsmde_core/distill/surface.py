@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fsmde_core.extras import needed_by
+from fsmde_core.interrupt import unless_interrupted
 
 with needed_by("surface", __file__):
     import torch
@@ -85,6 +86,7 @@ def fit(student: StudentDepthNet, features: Tensor, surface: Tensor, known: Tens
         return float(loss())
 
 
+@unless_interrupted("surface: stopped")
 def main(argv: list[str] | None = None) -> int:
     """Command line; the card's weights and ONNX file are replaced. Exit code 2 after a sentence."""
     parser = argparse.ArgumentParser(prog="surface", description=__doc__.splitlines()[0])

@@ -20,6 +20,7 @@ from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import DistillConfig
+from fsmde_core.distill.faulty import PassedOver
 from fsmde_core.distill.origin import licence_of, made_from
 from fsmde_core.distill.state import (
     CHECKPOINT,
@@ -66,8 +67,8 @@ class Trainer:
             if config.losses.needs_teacher:
                 self.teacher = load_teacher(config.teacher).to(fabric.device)
         self.samples, self.also = [*sources, ()][:2]
-        opened = [s.samples if isinstance(s, CachedTeacher) else s for s in sources]
-        self.splits = [split_of(d, s, train=True) for d, s in zip(config.sources, opened)]
+        self.opened = [s.samples if isinstance(s, CachedTeacher) else s for s in sources]
+        self.splits = [split_of(d, s, train=True) for d, s in zip(config.sources, self.opened)]
         self.validation = self._validation()
         writable_folder(out)
         self.state = new_state(config, fabric.device)
@@ -255,6 +256,9 @@ class Trainer:
             share = f"1 in {config.also_every} of {len(self.also)}"
             without = " without depth" if config.also.truth == "none" else ""
             samples += f" ({share} of {self.splits[1]}{without})"
+        faulty = sum(s.faulty for s in self.opened if isinstance(s, PassedOver))
+        if faulty:
+            samples += f" ({faulty} that did not read were passed over)"
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
             f"{samples}, losses {losses}, seed {config.seed}, "

@@ -60,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
             return _compare(arguments.compare)
         if not arguments.data or not (arguments.model or arguments.predictions):
             parser.error("--data and one of --model and --predictions are needed, or --compare")
+        if arguments.dataset == "nuscenes" and arguments.version is None:
+            arguments.version = nuscenes.version_in(arguments.data)
         with Interrupt() as interrupt:
             return _evaluate(arguments, shlex.join(["fsmde-evaluate", *argv]), interrupt)
     except REFUSALS as error:
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, metavar="ROOT", help="root; street: folder of rendered samples")
     add("--dataset", choices=sorted(RANGES), default="nuscenes")
-    add("--version", default="v1.0-trainval", help="nuScenes: folder of tables in the root")
+    add("--version", help="nuScenes: folder of tables; v1.0-trainval or v1.0-mini, if there")
     add(
         "--split",
         default="val",

@@ -24,6 +24,7 @@ from fsmde_core.card import ModelError
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.files import write_bytes, write_json
+from fsmde_core.interrupt import unless_interrupted
 from fsmde_core.runtime.predictor import LIKELY, Prediction, Predictor
 from fsmde_core.street.cache import open_cache
 from fsmde_core.tables import table
@@ -151,6 +152,7 @@ def diagram(document: dict) -> np.ndarray:
     return np.concatenate(charts, axis=1)
 
 
+@unless_interrupted("reliability: stopped, nothing is written")
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 2 with one sentence for what cannot be read."""
     parser = argparse.ArgumentParser(prog="reliability", description=__doc__.splitlines()[0])

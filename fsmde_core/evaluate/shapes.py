@@ -23,6 +23,7 @@ from fsmde_core.card import ModelError
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.files import write_json
+from fsmde_core.interrupt import unless_interrupted
 from fsmde_core.rig import Rig
 from fsmde_core.runtime.predictor import Predictor
 from fsmde_core.street.cache import open_cache
@@ -111,6 +112,7 @@ def numbers(document: dict) -> str:
     return table(["of", "value", "predicted / true"], [[*row, f"{m:.3f}"] for *row, m in rows])
 
 
+@unless_interrupted("shapes: stopped, nothing is written")
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 2 with one sentence for what cannot be read."""
     parser = argparse.ArgumentParser(prog="shapes", description=__doc__.splitlines()[0])

@@ -281,6 +281,9 @@ def load_depth_anything(
             f"not of this network or of another shape: {_some(wrong)}"
         )
     network.load_state_dict(weights, strict=False)
+    broken = [n for n, w in network.named_parameters() if not w.isfinite().all()]
+    if broken:
+        raise ModelError(f"checkpoint {path} has values that are not finite in {_some(broken)}")
     return network.eval()
 
 

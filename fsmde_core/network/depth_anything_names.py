@@ -142,11 +142,11 @@ def _told_version_2(path: Path, config: dict, taps: Sequence[int]) -> _Told:
     blocks = backbone.get("out_indices") if isinstance(backbone, dict) else None
     if VERSION_1.search(path.name.lower()) or (blocks and blocks != [tap + 1 for tap in taps]):
         raise ModelError(f"checkpoint {path} is of Depth Anything V1; V2 and V3 make teachers")
-    if config.get("depth_estimation_type") == "metric":
+    if str(config.get("depth_estimation_type")).lower() == "metric":
         reach = config.get("max_depth")
         reach = float(reach) if isinstance(reach, int | float) else 0.0
-        where = f"is metric to {reach:g} m, the config.json beside it says"
-        return _Told(("metric",), reach, where)
+        to = f" to {reach:g} m" if reach else ""
+        return _Told(("metric",), reach, f"is metric{to}, the config.json beside it says")
     text = _names_around(path).lower()
     if not config and re.search(r"metric(?!s)", text):
         reach = HYPERSIM_M if HYPERSIM.search(text) else 0.0
@@ -164,11 +164,17 @@ def _names_around(path: Path) -> str:
 
 
 def _config_beside(path: Path) -> dict:
-    """The config.json that transformers or version 3 wrote beside a file; {} if there is none."""
+    """The config.json that transformers or version 3 wrote beside a file; {} if there is none.
+
+    ModelError for one that does not read: it might have said which variant this is.
+    """
+    file = path.with_name("config.json")
     try:
-        config = json.loads(path.with_name("config.json").read_text())
-    except (OSError, ValueError):
+        config = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}, which may say what {path.name} is, does not read") from error
     known = isinstance(config, dict) and (
         config.get("model_type") == "depth_anything" or "model_name" in config
     )

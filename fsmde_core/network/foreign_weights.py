@@ -18,9 +18,7 @@ from fsmde_core.card import ModelError
 
 POINTER = b"version https://git-lfs"
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "params")
-"""Keys under which training programs keep the weights among other things."""
-LEADING = ("model", "network", "net")
-"""What may stand before the names of all tensors alike."""
+"""Keys under which training programs keep the weights, the first that is there, among others."""
 ANYWHERE = ("module", "_orig_mod")
 """What DataParallel and torch.compile put into names, at whatever depth."""
 
@@ -28,9 +26,10 @@ ANYWHERE = ("module", "_orig_mod")
 def read_weights(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a .pth, .pt, .bin or .safetensors file by name, on the CPU.
 
-    Taken out of {"model": ...} and the like; names without `module.`, `_orig_mod.` and `model.`
-    before all of them. ModelError says in one sentence what a file is that holds none: missing, a
-    Git LFS pointer, half a download, a web page, or objects that would have to be run.
+    Taken out of {"model": ...} and the like; names without `module.` and `_orig_mod.`, and without
+    what stands before all of them alike (`model.`). ModelError says in one sentence what a file is
+    that holds none: missing, a Git LFS pointer, half a download, a web page, an archive, or objects
+    that would have to be run.
     """
     path = Path(path)
     try:
@@ -39,26 +38,30 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         document = _document(path, head)
     except OSError as error:
         raise ModelError(f"checkpoint {path}: {error.strerror or error}") from error
-    weights = _unwrapped(document)
-    if not weights:
-        raise ModelError(f"checkpoint {path} holds no tensors by name")
-    return _plain_names(weights)
+    return _plain_names(_unwrapped(document, path))
 
 
 def _document(path: Path, head: bytes) -> object:
     """What the file holds."""
-    start = head.lstrip()[:16].lower()
+    start = head.lstrip().lower()
     if not head:
         raise ModelError(f"checkpoint {path} is empty: the download did not begin")
-    if head.startswith(POINTER):
+    if start.startswith(POINTER):
         raise ModelError(
             f"checkpoint {path} is a Git LFS pointer, not the weights: git lfs pull fetches them"
         )
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+    if start.startswith(b"<"):
         raise ModelError(f"checkpoint {path} is a web page, not weights: download the file itself")
+    if start.startswith((b"{", b"[")):
+        raise ModelError(f"checkpoint {path} is JSON, not weights: these stand in another file")
+    if head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar":
+        raise ModelError(f"checkpoint {path} is an archive: unpack it")
     if head.startswith(b"PK\x03\x04"):
         if not zipfile.is_zipfile(path):  # its list of contents stands at the end
             raise ModelError(f"checkpoint {path} ends too early: half a download")
+        with zipfile.ZipFile(path) as archive:
+            if not any(name.endswith("data.pkl") for name in archive.namelist()):
+                raise ModelError(f"checkpoint {path} is an archive: unpack it")
         return _pickled(path)
     if head.startswith(b"\x80"):  # of torch before 1.6
         return _pickled(path)
@@ -103,15 +106,33 @@ def _pickled(path: Path) -> object:
         ) from error
 
 
-def _unwrapped(document: object) -> dict[str, Tensor]:
-    """The innermost mapping from names to tensors; empty if there is none."""
+def _unwrapped(document: object, path: Path) -> dict[str, Tensor]:
+    """The innermost mapping from names to tensors; ModelError if there is none, or which it is is
+    not said."""
     while isinstance(document, dict):
-        inner = [document[key] for key in WRAPPERS if isinstance(document.get(key), dict)]
+        inner = [key for key in WRAPPERS if isinstance(document.get(key), dict)][:1]
+        inner = inner or [key for key, value in document.items() if _holds_tensors(value)]
         if not inner:
             pairs = document.items()
-            return {n: t for n, t in pairs if isinstance(n, str) and isinstance(t, Tensor)}
-        document = inner[0]
-    return {}
+            weights = {n: t for n, t in pairs if isinstance(n, str) and isinstance(t, Tensor)}
+            if weights:
+                return weights
+            break
+        if len(inner) > 1:
+            names = ", ".join(map(repr, inner))
+            raise ModelError(
+                f"checkpoint {path} holds several networks, {names}: save one of them alone"
+            )
+        document = document[inner[0]]
+    raise ModelError(f"checkpoint {path} holds no tensors by name")
+
+
+def _holds_tensors(document: object) -> bool:
+    """Whether it is a mapping with tensors by name, at whatever depth."""
+    return isinstance(document, dict) and any(
+        isinstance(name, str) and (isinstance(value, Tensor) or _holds_tensors(value))
+        for name, value in document.items()
+    )
 
 
 def _plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -119,8 +140,6 @@ def _plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in weights.items():
         parts = [part for part in name.split(".") if part not in ANYWHERE]
         plain[".".join(parts)] = tensor
-    first = {name.split(".")[0] for name in plain}
-    while len(first) == 1 and first <= set(LEADING):
-        plain = {name.split(".", 1)[-1]: tensor for name, tensor in plain.items()}
-        first = {name.split(".")[0] for name in plain}
+    while all("." in name for name in plain) and len({n.split(".")[0] for n in plain}) == 1:
+        plain = {name.split(".", 1)[1]: tensor for name, tensor in plain.items()}
     return plain

@@ -23,6 +23,7 @@ from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.extras import needed_by
 from fsmde_core.files import write_arrays, write_json
+from fsmde_core.interrupt import unless_interrupted
 
 with needed_by("street cache", __file__):
     from fsmde_core.street.camera_view import RenderConfig
@@ -189,6 +190,7 @@ def _unpacked_returns(arrays, shape: tuple[int, ...], file: Path) -> np.ndarray:
     return depth_gt
 
 
+@unless_interrupted("street cache: stopped; samples that are there stay, the same command goes on")
 def main(argv: list[str] | None = None) -> int:
     """Render samples into a folder; exit status 2 after one sentence on bad arguments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

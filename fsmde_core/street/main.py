@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from fsmde_core.extras import needed_by
+from fsmde_core.interrupt import unless_interrupted
 
 with needed_by("fsmde-street", __file__):
     from fsmde_core.street import ddad_writer, nuscenes_writer
@@ -21,6 +22,7 @@ with needed_by("fsmde-street", __file__):
 MIN_SIDE_PX = 16
 
 
+@unless_interrupted("fsmde-street: stopped; no tables are written, the same command writes them")
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 after one sentence on bad arguments."""
     parser = _parser()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 from tqdm import tqdm
+
+from fsmde_core.interrupt import signals_wait
 
 
 def for_all(job: Callable, items: Iterable, *, workers: int, unit: str) -> None:
@@ -25,7 +28,8 @@ def for_all(job: Callable, items: Iterable, *, workers: int, unit: str) -> None:
         # Fresh processes: numba's threads do not survive a fork.
         context = get_context("spawn")
         with ProcessPoolExecutor(workers, context, _share_threads, (workers,)) as pool:
-            jobs = [pool.submit(job, item) for item in items]
+            with signals_wait((signal.SIGINT,)):  # its processes leave Ctrl-C to this one
+                jobs = [pool.submit(job, item) for item in items]
             try:
                 for done in as_completed(jobs):
                     done.result()

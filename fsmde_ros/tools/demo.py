@@ -1,6 +1,7 @@
 """The main job end to end: bag -> player process -> DDS -> node process -> output bag, picture.
 
-make demo renders a street and replays it; fsmde-demo --data <nuScenes root> replays a real scene.
+make demo renders a street and replays it; fsmde-demo --data <nuScenes root> replays a real scene;
+--model CARD takes another model than the shipped one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import rclpy
 from rclpy.serialization import deserialize_message
 from tqdm import tqdm
 
-from fsmde_core.data.nuscenes import read_keyframes
+from fsmde_core.card import ModelError, load_card
+from fsmde_core.data.nuscenes import read_keyframes, version_in
 from fsmde_core.data.sample import DatasetError, Sample, read_image
 from fsmde_core.tables import table
 from fsmde_core.visualize import surround_panel
@@ -91,8 +93,10 @@ def render_street(folder: Path) -> list[Sample]:
     return samples
 
 
-def run_demo(samples: Sequence[Sample], out: Path, *, title: str) -> Path:
+def run_demo(samples: Sequence[Sample], out: Path, *, title: str, model: str = "") -> Path:
     """Replay samples through the node; returns the picture. DemoError or BagError if a part fails.
+
+    model: the node's parameter of that name, a card; empty: the shipped one.
 
     Leaves input/ (bag and rig file), output/ (bag of everything the node published) and
     surround.png in the folder `out`.
@@ -104,7 +108,7 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str) -> Path:
     topics = {f"/{name}/depth/image_rect": "sensor_msgs/msg/Image" for name in names}
     topics |= {f"/{name}/depth/camera_info": "sensor_msgs/msg/CameraInfo" for name in names}
     topics["/points"] = "sensor_msgs/msg/PointCloud2"
-    _replay(out, topics)
+    _replay(out, topics, model)
     sets = read_output(out / "output", names)
     matched = _matched(sets, samples)
     _print_table(matched, len(samples))
@@ -123,7 +127,7 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str) -> Path:
     return picture
 
 
-def _replay(out: Path, topics: dict[str, str]) -> None:
+def _replay(out: Path, topics: dict[str, str], model: str) -> None:
     """Node and player as processes of their own; this process records what the node publishes."""
     use_fastdds_profile()
     rig_file, bag = out / "input" / RIG_FILE, out / "input"
@@ -133,6 +137,7 @@ def _replay(out: Path, topics: dict[str, str]) -> None:
         "fsmde_ros.depth_node", "--ros-args", "-p", f"rig_file:={rig_file}",
         "-p", "compressed:=true", "-p", "cloud_edge_ratio:=0.15",
     ]  # fmt: skip
+    node_command += ["-p", f"model:={model}"] if model else []
     player_command = ["fsmde_ros.bags.player", str(bag), "--wait", str(START_UP_S)]
     try:
         with _process(*node_command) as node:
@@ -252,20 +257,24 @@ def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 1 with one sentence if a part fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="nuScenes root; without it a rendered street")
-    parser.add_argument("--version", default="v1.0-mini", help="folder of tables in the root")
+    parser.add_argument("--version", help="folder of tables; v1.0-trainval or v1.0-mini if there")
     parser.add_argument("--scene", help="scene name; the first if not given")
+    parser.add_argument("--model", metavar="CARD", default="", help="card; the shipped model's")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for results")
     arguments = parser.parse_args(argv)
     try:
+        if arguments.model:
+            load_card(arguments.model)  # said before anything is rendered
         with tempfile.TemporaryDirectory() as folder:
             if arguments.data:
-                samples = read_keyframes(arguments.data, arguments.version)
+                version = arguments.version or version_in(arguments.data)
+                samples = read_keyframes(arguments.data, version)
                 samples = samples.of_scene(arguments.scene)
                 title = samples[0].scene
             else:
                 samples, title = render_street(Path(folder)), f"street, seed {DRIVE_SEED}"
-            picture = run_demo(samples, arguments.out, title=title)
-    except (DatasetError, BagError, DemoError) as error:
+            picture = run_demo(samples, arguments.out, title=title, model=arguments.model)
+    except (DatasetError, ModelError, BagError, DemoError) as error:
         print(f"fsmde-demo: {error}", file=sys.stderr)
         return 1
     print(f"picture: {picture}\nbags: {arguments.out / 'input'}, {arguments.out / 'output'}")
