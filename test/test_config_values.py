@@ -5,7 +5,7 @@ from conftest import ROOT
 
 from fsmde_core.distill.config import ConfigError, load_config
 
-FINE_TUNE = ROOT / "config" / "distill" / "fine_tune.yaml"
+FINE_TUNE = ROOT / "config" / "distill" / "fine_tune_nuscenes.yaml"
 
 
 @pytest.mark.parametrize(
