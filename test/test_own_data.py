@@ -44,7 +44,13 @@ def without(root, *files):
 
 
 def fine_tuned(root, out, *overrides):
-    command = ["--config", str(CONFIGS / "fine_tune.yaml"), "--out", str(out), f"data.train={root}"]
+    command = [
+        "--config",
+        str(CONFIGS / "fine_tune_nuscenes.yaml"),
+        "--out",
+        str(out),
+        f"data.train={root}",
+    ]
     command += ["data.train_split=all", f"initial={ROOT / 'models' / 'student_s.json'}"]
     return distill_main([*command, "--accelerator", "cpu", "data.workers=0", *SMALL, *overrides])
 

@@ -28,6 +28,11 @@ from fsmde_core.network.encoder import PYPI_WEIGHTS
 from fsmde_core.network.student import PRESETS, StudentConfig
 from fsmde_core.network.teacher import FoundationConfig
 
+NUMBERS_IN_YAML = {
+    "float_type": "with a point and a signed exponent, as 1.0e-4, it would be a number",
+    "int_type": "whole numbers are digits alone",
+}
+
 
 class ConfigError(ValueError):
     """A config that cannot be used; the message names the file and the key."""
@@ -143,7 +148,7 @@ METHODS = {
 class DistillConfig:
     """A whole run; what is fixed here fixes the result, on however many processes."""
 
-    name: Annotated[str, Field(pattern=r"^[^/]+$")] = "student"
+    name: Annotated[str, Field(pattern=r"^[^/.][^/]*$")] = "student"
     """Of the model card, NAME.json in the output folder."""
     preset: Literal["s", "m"] = "s"
     """Where the student's defaults come from."""
@@ -172,7 +177,7 @@ class DistillConfig:
     """Where the defaults of losses come from, see METHODS."""
     losses: LossConfig = field(default_factory=LossConfig)
     """Overrides of the method."""
-    steps: PositiveInt = 10_000
+    steps: Annotated[int, Field(gt=0, lt=2**31)] = 10_000
     """Optimizer steps."""
     rigs_per_step: PositiveInt = 2
     """Samples of one step over all processes: twelve images of six cameras, as AdaBins' 16."""
@@ -229,7 +234,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfi
         document = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
         raise ConfigError(f"config {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"config {path} is not a mapping of keys to values")
@@ -282,8 +287,8 @@ def _sentence(error: ValidationError) -> str:
     key, *places = first["loc"]
     key = "".join([key, *(f"[{place}]" for place in places)])
     value, reason = first["input"], first["msg"].removeprefix("Input ")
-    if first["type"] == "float_type" and isinstance(value, str) and _is_number(value):
-        reason = "to YAML that is a text; with a point and a signed exponent, as 1.0e-4, a number"
+    if isinstance(value, str) and _is_number(value) and first["type"] in NUMBERS_IN_YAML:
+        reason = f"to YAML that is a text; {NUMBERS_IN_YAML[first['type']]}"
     value = list(value) if isinstance(value, tuple) else value
     return f"{key} is {value!r}: {reason[0].lower()}{reason[1:]}"
 
@@ -336,6 +341,8 @@ def _check(config: DistillConfig) -> None:
             )
     if config.losses.surface and config.foundation.checkpoint:
         raise ConfigError("losses.surface has a weight, but a foundation model knows no surfaces")
+    if config.foundation != FoundationConfig() and not config.foundation.checkpoint:
+        raise ConfigError("foundation is given, but foundation.checkpoint names no file")
     for key, data in zip(("data", "also"), config.sources):
         if data.skip_faulty and data.kind == "street":
             raise ConfigError(f"{key}.skip_faulty is for recorded data: render a street again")
