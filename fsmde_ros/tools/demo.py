@@ -28,10 +28,9 @@ from fsmde_ros.bags.source import BagError
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
 from fsmde_ros.tools.replay import DemoError, RecordedSet, output_topics, read_output, replay
 
-
 CLOUD = "cloud_edge_ratio:=0.15"
-PACE_HZ = 4.0  # of a recording's fastest camera, while it is replayed
-LONGEST_S = 20.0  # of a recording that is shown
+PACE_HZ = 2.0  # of a recording's fastest camera, while it is replayed
+LONGEST_S = 10.0  # of a recording that is shown
 SLOWEST_HZ = 2.0  # of a film
 DRIVE_SEED = 1_000_003  # of the validation split: no shipped model was trained on it
 DRIVE_SIZE = (640, 360)
