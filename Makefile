@@ -1,4 +1,5 @@
-# make demo    replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones
+# make demo    replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones,
+#              or BAG=<rosbag2, ROS 1 bag or MCAP file>
 # make test    everything that CI runs
 # make lint    ruff
 # Each sets up .venv on first use. Where a ROS 2 installation is sourced it is used, else its wheels.
@@ -24,7 +25,7 @@ endif
 
 .PHONY: demo test lint clean
 demo: $(VENV)/run-installed
-	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
+	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(BAG),--bag "$(BAG)") $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: lint
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile
