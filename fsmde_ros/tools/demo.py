@@ -32,7 +32,7 @@ from fsmde_ros.bags.recorder import BagRecorder
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
-from fsmde_ros.share import use_fastdds_profile
+from fsmde_ros.share import use_transport_profile
 
 START_UP_S = 90.0  # until the node has loaded its model and subscribed
 QUIET_S = 5.0  # without output for so long after the player ended: the node is done
@@ -125,7 +125,7 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str) -> Path:
 
 def _replay(out: Path, topics: dict[str, str]) -> None:
     """Node and player as processes of their own; this process records what the node publishes."""
-    use_fastdds_profile()
+    use_transport_profile()
     rig_file, bag = out / "input" / RIG_FILE, out / "input"
     rclpy.init()
     recorder = BagRecorder(out / "output", topics)
