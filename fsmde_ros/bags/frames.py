@@ -1,0 +1,122 @@
+"""Where cameras sit, from the transforms of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from fsmde_core.geometry import make_transform, quaternion_to_rotation
+
+BASE_FRAMES = ("base_link", "base_footprint", "ego_vehicle", "vehicle", "base", "ego", "car")
+MOVES_M, MOVES = 0.02, 0.005  # a transform that changes by more moves: metres, entries of rotation
+OPTICAL = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], float)  # R of x forward from z forward
+UPWARDS = 0.8  # cosine: an optical axis so steep belongs to a frame that is none
+
+
+class FrameTree:
+    """The frames of a recording and the transforms between them, as they first were."""
+
+    def __init__(self):
+        self._edges: dict[str, tuple[str, np.ndarray]] = {}
+        self.moving: set[str] = set()
+        """Frames that move in their parent's."""
+        self.bad: set[str] = set()
+        """Frames whose quaternion is no rotation."""
+
+    def add(self, transforms: Iterable) -> None:
+        """Take TransformStamped messages."""
+        for stamped in transforms:
+            parent, child = stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")
+            q, t = stamped.transform.rotation, stamped.transform.translation
+            quaternion = np.array([q.x, q.y, q.z, q.w])
+            norm = np.linalg.norm(quaternion)
+            if not abs(norm - 1) < 0.01:
+                self.bad.add(child)
+                continue
+            rotation = quaternion_to_rotation(quaternion / norm)
+            T_parent_child = make_transform(rotation, [t.x, t.y, t.z])
+            if child not in self._edges:
+                self._edges[child] = parent, T_parent_child
+                continue
+            off = np.abs(T_parent_child - self._edges[child][1])
+            if off[:3, 3].max() > MOVES_M or off[:3, :3].max() > MOVES:
+                self.moving.add(child)
+
+    def __bool__(self) -> bool:
+        return bool(self._edges)
+
+    def above(self, frame: str) -> list[str]:
+        """A frame, its parent, and so on to the root."""
+        path = [frame.lstrip("/")]
+        while path[-1] in self._edges and self._edges[path[-1]][0] not in path:
+            path.append(self._edges[path[-1]][0])
+        return path
+
+    def base_of(self, frames: Sequence[str]) -> str:
+        """The vehicle's frame: of a usual name, else the nearest that all are fixed to.
+
+        Empty where there is none.
+        """
+        known = [frame for frame in frames if len(self.above(frame)) > 1]
+        for name in BASE_FRAMES:
+            if any(name in self.above(frame)[1:] for frame in known):
+                return name
+        shared = self.above(known[0])[1:] if known else []
+        for frame in shared:
+            if all(frame in self.above(other)[1:] for other in known):
+                return frame
+        return ""
+
+    def fixed_frame_of(self, base: str) -> str:
+        """The nearest frame that the vehicle moves in; empty where it moves in none."""
+        for child, parent in zip(self.above(base), self.above(base)[1:]):
+            if child in self.moving:
+                return parent
+        return ""
+
+    def pose(self, base: str, frame: str) -> np.ndarray | None:
+        """T_base_frame [4, 4]; None where the two are not connected, or one moves in the other."""
+        path = self.above(frame)
+        if base not in path:
+            return None
+        T = np.eye(4)
+        for child in path[: path.index(base)]:
+            T = self._edges[child][1] @ T
+        return T
+
+
+def is_body_frame(T_ego_cam: np.ndarray) -> bool:
+    """Whether a camera's pose has an axis z that looks up, as a body's frame: no optical one."""
+    return bool(T_ego_cam[2, 2] > UPWARDS)
+
+
+def to_optical(T_ego_body: np.ndarray) -> np.ndarray:
+    """T_ego_cam [4, 4] of a camera in a body frame: x forward, y left, z up."""
+    return T_ego_body @ make_transform(OPTICAL, np.zeros(3))
+
+
+def guessed_poses(names: Sequence[str], height_m: float = 1.5) -> list[np.ndarray]:
+    """T_ego_cam of cameras of which only the names are known: a look around at one height."""
+    azimuths = [_azimuth_deg(name) for name in names]
+    if None in azimuths or len(set(azimuths)) < len(azimuths):
+        azimuths = [-360.0 * i / len(names) for i in range(len(names))]
+    poses = []
+    for azimuth in np.deg2rad(azimuths):
+        c, s = np.cos(azimuth), np.sin(azimuth)
+        heading = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        poses.append(make_transform(heading @ OPTICAL, [c, s, height_m]))
+    return poses
+
+
+def _azimuth_deg(name: str) -> float | None:
+    """Where a camera of this name looks, 0 forward, positive to the left; None: it does not say."""
+    name = name.lower()
+    ahead = any(word in name for word in ("front", "forward"))
+    behind = any(word in name for word in ("back", "rear"))
+    side = ("left" in name) - ("right" in name)
+    if ahead:
+        return 55.0 * side
+    if behind:
+        return side * 110.0 if side else 180.0
+    return 90.0 * side if side else None

@@ -1,0 +1,298 @@
+"""What a recording holds: its cameras, their calibration and rates, and how the vehicle moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from fsmde_core.files import write_text
+from fsmde_core.rig import Rig, RigError, load_rig, save_rig
+from fsmde_core.tables import table
+from fsmde_ros.bags.cameras import Choice, camera_names, choose_cameras, pattern
+from fsmde_ros.bags.rigs import guessed_names, make_rig
+from fsmde_ros.bags.scan import Scan, scan
+from fsmde_ros.bags.source import BagError, open_source
+from fsmde_ros.params import NodeParams
+
+RIG_FILE, PARAMS_FILE = "rig.yaml", "params.yaml"
+DEFAULT_SLOP_S, LARGEST_SLOP_S = NodeParams.slop_s, 1.0
+SLOP_SPARE = 1.2  # times what was seen
+EARLY = 0.1  # of a period: so much earlier than the first camera another may fire
+WITHOUT_INFO = "{camera}/camera_info"  # where a player sends the rig's
+
+
+@dataclass(frozen=True)
+class CameraTopics:
+    """One camera of a recording."""
+
+    name: str
+    """What the node calls it."""
+    image_topic: str
+    """As it is recorded, with a slash in front."""
+    image_type: str
+    """sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage, as it is replayed."""
+    compressed: bool
+    """Whether that is CompressedImage."""
+    info_topic: str | None
+    """Its CameraInfo; None where the recording has none."""
+    rate_hz: float
+    """Images a second; 0 where there is only one."""
+    width: int
+    """Of the images, pixels; 0 where the first one does not decode."""
+    height: int
+    """Of the images, pixels; 0 where the first one does not decode."""
+    frame_id: str
+    """Of its CameraInfo, else of its images."""
+
+
+@dataclass(frozen=True)
+class BagLayout:
+    """What look_into found."""
+
+    bag: Path
+    cameras: tuple[CameraTopics, ...]
+    """In the rig's order, if there is one."""
+    odometry_topic: str | None
+    """nav_msgs/Odometry of the base frame."""
+    tf: bool
+    """Whether there are transforms."""
+    rig: Rig | None
+    """None where the size or K of the cameras is nowhere to be found."""
+    slop_s: float
+    """A slop_s with which the node finds the sets."""
+    rectified: bool
+    """Whether the images are rectified although their CameraInfo has a distortion."""
+    fixed_frame: str
+    """A frame of /tf that the vehicle moves in; empty where there is none."""
+    seconds: float
+    """From the first message to the last."""
+    problems: tuple[str, ...]
+    """What is missing, odd or guessed, a sentence each."""
+
+    @property
+    def image_pattern(self) -> str:
+        """image_topic for the node, without the slash; empty where the cameras follow none."""
+        topics = [camera.image_topic for camera in self.cameras]
+        if self.compressed:
+            topics = [topic.removesuffix("/compressed") for topic in topics]
+        return pattern([t.lstrip("/") for t in topics], [c.name for c in self.cameras])
+
+    @property
+    def info_pattern(self) -> str:
+        """camera_info_topic for the node, without the slash; empty where they follow none."""
+        return pattern(self.info_topics, [camera.name for camera in self.cameras])
+
+    @property
+    def info_topics(self) -> list[str]:
+        """CameraInfo of each camera for the node, without the slash, be it the rig's."""
+        return [
+            (camera.info_topic or WITHOUT_INFO.replace("{camera}", camera.name)).lstrip("/")
+            for camera in self.cameras
+        ]
+
+    @property
+    def compressed(self) -> bool:
+        """Whether all cameras send on TOPIC/compressed, as image_transport does."""
+        return all(c.compressed and c.image_topic.endswith("/compressed") for c in self.cameras)
+
+    def described(self) -> str:
+        """A table of the cameras, the rest in a line each."""
+        rows = []
+        for i, camera in enumerate(self.cameras):
+            place = "-"
+            if self.rig is not None:
+                pose = self.rig.cameras[i]
+                heading = np.rad2deg(pose.azimuth_rad)
+                place = f"{heading:+.0f} deg, {pose.T_ego_cam[2, 3]:.2f} m up"
+            rate = f"{camera.rate_hz:.1f} Hz" if camera.rate_hz else "-"
+            info = camera.info_topic or "-"
+            size = f"{camera.width}x{camera.height}" if camera.width else "-"
+            rows.append([camera.name, camera.image_topic, info, size, rate, place])
+        lines = [table(["camera", "images", "CameraInfo", "size", "rate", "looks"], rows), ""]
+        motion = self.odometry_topic or ("/tf, in " + self.fixed_frame if self.fixed_frame else "-")
+        lines += [
+            f"length: {self.seconds:.1f} s",
+            f"base frame: {self.rig.base_frame if self.rig is not None else '-'}",
+            f"ego motion: {motion}",
+            f"slop_s: {self.slop_s:g}",
+        ]
+        return "\n".join(lines + [f"! {problem}" for problem in self.problems])
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Files for the node, to be edited."""
+
+    params_file: Path
+    rig_file: Path | None
+    """None where there is no rig to write."""
+
+
+def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
+    """Look into a rosbag2, a ROS 1 bag or an MCAP file: its first seconds and its transforms.
+
+    A rig file, given or rig.yaml beside the recording, counts more than what is recorded. BagError
+    if the recording is missing, damaged, empty or has no camera, RigError if the rig file cannot be
+    used; what else is missing stands in the layout's problems.
+    """
+    bag = Path(bag)
+    rig_file = rig_file or _rig_file_of(bag)
+    given = load_rig(rig_file) if rig_file is not None else None
+    with open_source(bag) as source:
+        found = scan(source)
+        seconds = (source.end_ns - source.start_ns) / 1e9
+        topics = source.topics
+    choices = [c for c in choose_cameras(topics, found.frames) if found.is_picture(c)]
+    if not choices:
+        kinds = sorted({topic.kind for topic in topics if topic.count})
+        raise BagError(f"bag {bag} has no images of cameras, only {', '.join(kinds)}")
+    names, choices, problems = _named(choices, given, found)
+    cameras = tuple(_camera(name, c, found) for name, c in zip(names, choices))
+    rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
+    base = rig.base_frame if rig is not None else found.base_frame
+    odometry, more = _odometry(found, base)
+    return BagLayout(
+        bag=bag,
+        cameras=cameras,
+        odometry_topic=odometry,
+        tf=bool(found.tree),
+        rig=rig,
+        slop_s=_slop_s([found.stamps_ns[c.image_topic] for c in cameras]),
+        rectified=rectified,
+        fixed_frame=found.tree.fixed_frame_of(base) if base else "",
+        seconds=seconds,
+        problems=(*problems, *doubts, *more, *found.problems),
+    )
+
+
+def _rig_file_of(bag: Path) -> Path | None:
+    beside = (bag if bag.is_dir() else bag.parent) / RIG_FILE
+    return beside if beside.is_file() else None
+
+
+def _named(
+    choices: Sequence[Choice], given: Rig | None, found: Scan
+) -> tuple[list[str], list[Choice], list[str]]:
+    """Names of the cameras that are used, and sentences about those that are not."""
+    if given is not None:
+        names, used = guessed_names(choices, given, found)
+        if not names:
+            raise RigError(
+                f"none of the rig's cameras {', '.join(given.names)} is in the topics "
+                f"{', '.join(choice.image.name for choice in choices)}"
+            )
+        lost = [name for name in given.names if name not in names]
+        return names, used, [f"camera {name} of the rig file is not recorded" for name in lost]
+    with_info = [choice for choice in choices if choice.info is not None]
+    used = list(with_info or choices)
+    problems = [
+        f"{choice.image.name} is not taken: it has no CameraInfo"
+        for choice in choices
+        if choice not in used
+    ]
+    return list(camera_names(used)), used, problems
+
+
+def _camera(name: str, choice: Choice, found: Scan) -> CameraTopics:
+    info = found.infos.get(choice.info.name) if choice.info is not None else None
+    width, height = found.sizes.get(choice.image.name, (0, 0))
+    frame = info.header.frame_id if info is not None else ""
+    return CameraTopics(
+        name=name,
+        image_topic=choice.image.name,
+        image_type=choice.image.kind,
+        compressed=choice.compressed,
+        info_topic=choice.info.name if info is not None else None,
+        rate_hz=_rate_hz(found.stamps_ns[choice.image.name]),
+        width=width,
+        height=height,
+        frame_id=frame or found.frames.get(choice.image.name, ""),
+    )
+
+
+def _rate_hz(stamps_ns: Sequence[int]) -> float:
+    periods = np.diff(np.sort(stamps_ns))
+    periods = periods[periods > 0]
+    return float(1e9 / np.median(periods)) if len(periods) else 0.0
+
+
+def _slop_s(stamps_ns: Sequence[Sequence[int]]) -> float:
+    """What holds the images that fire together, whichever camera is the first of them."""
+    rates = [_rate_hz(stamps) for stamps in stamps_ns]
+    if min(rates) <= 0:
+        return DEFAULT_SLOP_S
+    early_ns = EARLY / min(rates) * 1e9
+    spreads_ns = []
+    for first in stamps_ns:
+        seen = [_spread_ns(stamp_ns - early_ns, stamps_ns) for stamp_ns in first]
+        seen = [spread_ns for spread_ns in seen if spread_ns is not None]
+        if seen:
+            spreads_ns.append(float(np.percentile(seen, 90)))
+    wanted_s = SLOP_SPARE * min(spreads_ns, default=0.0) / 1e9
+    return round(min(max(wanted_s, DEFAULT_SLOP_S), LARGEST_SLOP_S), 3)
+
+
+def _spread_ns(start_ns: float, stamps_ns: Sequence[Sequence[int]]) -> float | None:
+    """From the first to the last of each camera's next image; None at the end of the stamps."""
+    later = [[ns for ns in stamps if ns >= start_ns] for stamps in stamps_ns]
+    if not all(later):
+        return None
+    nexts = [min(stamps) for stamps in later]
+    return max(nexts) - min(nexts)
+
+
+def _odometry(found: Scan, base: str) -> tuple[str | None, list[str]]:
+    """The odometry of the base frame, or why what there is is not used."""
+    fitting = [topic for topic, frame in found.odometry.items() if frame == base]
+    if fitting or not found.odometry:
+        return (min(fitting, key=len) if fitting else None), []
+    others = ", ".join(f"{topic} of {frame!r}" for topic, frame in found.odometry.items())
+    return None, [f"odometry is not used, it is not of {base!r}: {others}"]
+
+
+def write_setup(layout: BagLayout, folder: Path) -> Setup:
+    """Write params.yaml, and rig.yaml if there is a rig, to a folder; each whole or not at all.
+
+    OSError names a file that cannot be written.
+    """
+    folder = Path(folder).absolute()
+    rig_file = folder / RIG_FILE if layout.rig is not None else None
+    if rig_file is not None:
+        save_rig(layout.rig, rig_file)
+    document = {"/**": {"ros__parameters": _parameters(layout, rig_file)}}
+    text = yaml.safe_dump(document, sort_keys=False)
+    head = [f"# Made of {layout.bag} by fsmde-doctor --bag; edit what is wrong."]
+    head += [f"# {problem}" for problem in layout.problems]
+    if layout.fixed_frame and not layout.odometry_topic:
+        head.append(f"# Ego motion, where tf2_ros is installed: fixed_frame: {layout.fixed_frame}")
+    write_text(folder / PARAMS_FILE, "\n".join(head) + f"\n{text}")
+    return Setup(folder / PARAMS_FILE, rig_file)
+
+
+def _parameters(layout: BagLayout, rig_file: Path | None) -> dict[str, object]:
+    """The node's parameters for a recording; what is as by default is not among them."""
+    cameras = layout.cameras
+    values: dict[str, object] = {"cameras": [camera.name for camera in cameras]}
+    if rig_file is not None:
+        values = {"rig_file": str(rig_file)}
+    if layout.image_pattern:
+        values["image_topic"] = layout.image_pattern
+        values["compressed"] = layout.compressed
+    else:
+        values["image_topics"] = [camera.image_topic.lstrip("/") for camera in cameras]
+    if layout.info_pattern:
+        values["camera_info_topic"] = layout.info_pattern
+    else:
+        values["camera_info_topics"] = layout.info_topics
+    if layout.rectified:
+        values["rectified"] = True
+    if layout.odometry_topic:
+        values["odometry_topic"] = layout.odometry_topic.lstrip("/")
+    elif layout.fixed_frame and find_spec("tf2_ros") is not None:
+        values["fixed_frame"] = layout.fixed_frame
+    return values | {"slop_s": layout.slop_s}

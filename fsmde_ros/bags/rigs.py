@@ -1,0 +1,153 @@
+"""The rig of a recording: from its CameraInfo and transforms, else from a rig file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fsmde_core.rig import Camera, Rig, load_rig
+from fsmde_ros.bags.cameras import Choice, camera_names
+from fsmde_ros.bags.frames import guessed_poses, is_body_frame, to_optical
+from fsmde_ros.bags.scan import Scan
+from fsmde_ros.camera_info import ImageGeometry, read_camera_info
+from fsmde_ros.conversions import MessageError
+from fsmde_ros.share import share_dir
+
+
+def guessed_names(
+    choices: Sequence[Choice], given: Rig, found: Scan
+) -> tuple[list[str], list[Choice]]:
+    """Which recorded camera is which of a rig's, in the rig's order: by its topic or its frame."""
+    called = dict(zip(camera_names(choices), choices))
+    names, used = [], []
+    for camera in given.cameras:
+        by_topic = [
+            choice
+            for name, choice in called.items()
+            if camera.name.strip("/") in (name, *choice.plain.strip("/").split("/"))
+            or choice.plain.startswith(f"/{camera.name.strip('/')}/")
+        ]
+        by_frame = [c for c in choices if found.frames.get(c.image.name) == camera.frame_id]
+        matching = [c for c in by_topic or by_frame if c not in used]
+        if len(matching) == 1:
+            names.append(camera.name)
+            used.append(matching[0])
+    return names, used
+
+
+def make_rig(
+    cameras: Sequence, choices: Sequence[Choice], found: Scan, given: Rig | None
+) -> tuple[Rig | None, bool, tuple, list[str]]:
+    """(rig, rectified, the cameras that can be used, sentences) of a recording's cameras.
+
+    cameras are CameraTopics. A camera without calibration is left out, if others have one. Where
+    none has a place in the transforms, places are guessed from the names, and that is said.
+    """
+    rectified, doubts = _rectified(choices, found)
+    if given is not None:
+        used = tuple(cameras)
+        order = [given.names.index(camera.name) for camera in used]
+        return given.subset(order), rectified, used, doubts
+    kept, pinholes = [], []
+    for camera, choice in zip(cameras, choices):
+        try:
+            pinhole, note = _pinhole(camera, choice, found, rectified=rectified)
+        except MessageError as error:
+            doubts.append(f"camera {camera.name} is left out: {error}")
+            continue
+        if note:
+            doubts.append(note)
+        kept.append(camera)
+        pinholes.append(pinhole)
+    if not kept:
+        return None, rectified, tuple(cameras), doubts
+    posed, more = _posed(pinholes, found)
+    by_name = {camera.name: camera for camera in posed}
+    kept = [camera for camera in kept if camera.name in by_name]
+    rig = Rig(tuple(by_name[camera.name] for camera in kept), base_frame=found.base_frame)
+    return rig, rectified, tuple(kept), doubts + more
+
+
+def _rectified(choices: Sequence[Choice], found: Scan) -> tuple[bool, list[str]]:
+    """Whether the node has to be told that images are rectified: a D stands beside them."""
+    distorted = [
+        c for c in choices if c.info and any(found.infos[c.info.name].d if _has(c, found) else ())
+    ]
+    by_name = [c for c in distorted if c.rectified]
+    if by_name and len(by_name) < len(distorted):
+        others = ", ".join(c.image.name for c in distorted if not c.rectified)
+        return True, [f"rectified holds for all cameras, and by its name does not for {others}"]
+    return bool(by_name), []
+
+
+def _has(choice: Choice, found: Scan) -> bool:
+    return choice.info is not None and choice.info.name in found.infos
+
+
+def _pinhole(camera, choice: Choice, found: Scan, *, rectified: bool) -> tuple[Camera, str]:
+    """The camera at the origin, and a sentence about it or none; MessageError if not known."""
+    if not _has(choice, found):
+        return _shipped(camera)
+    topic = choice.info.name
+    geometry: ImageGeometry = read_camera_info(found.infos[topic], topic, rectified=rectified)
+    pinhole = geometry.camera(camera.name, np.eye(4), topic)
+    note = ""
+    if camera.width and (camera.width, camera.height) != (pinhole.width, pinhole.height):
+        note = (
+            f"camera {camera.name}: its images are {camera.width}x{camera.height}, "
+            f"{topic} says {geometry.described}"
+        )
+    return replace(pinhole, frame_id=camera.frame_id or camera.name), note
+
+
+def _shipped(camera) -> tuple[Camera, str]:
+    """The camera of a dataset's shipped rig that has the same name and size."""
+    for file in sorted((share_dir() / "config").glob("rig_*.yaml")):
+        if file.stem == "rig_template":
+            continue
+        for known in load_rig(file).cameras:
+            size = (known.width, known.height) == (camera.width, camera.height)
+            if size and known.name.lower() == camera.name.lower():
+                pinhole = replace(
+                    known,
+                    name=camera.name,
+                    frame_id=camera.frame_id or camera.name,
+                    T_ego_cam=np.eye(4),
+                    body=None,
+                )
+                note = f"camera {camera.name} has no CameraInfo: K is that of {file.name}, GUESSED"
+                return pinhole, f"{note} by its name and size"
+    raise MessageError(
+        f"{camera.image_topic} has no CameraInfo: say K and size in a rig.yaml beside the recording"
+    )
+
+
+def _posed(pinholes: Sequence[Camera], found: Scan) -> tuple[list[Camera], list[str]]:
+    """The cameras at their places in the transforms, and sentences about those without one."""
+    base = found.base_frame
+    poses = [found.tree.pose(base, camera.frame_id) for camera in pinholes]
+    frames = [camera.frame_id for camera in pinholes]
+    shared = {frame for frame in frames if frames.count(frame) > 1}
+    if all(pose is None for pose in poses) or shared:
+        why = f"share the frame {', '.join(sorted(shared))}" if shared else "are not in /tf_static"
+        guesses = guessed_poses([camera.name for camera in pinholes])
+        return [replace(c, T_ego_cam=T) for c, T in zip(pinholes, guesses)], [
+            f"the cameras {why}: where they sit is GUESSED from their names, say it in rig.yaml"
+        ]
+    placed, doubts = [], []
+    for camera, pose in zip(pinholes, poses):
+        if pose is None:
+            doubts.append(
+                f"camera {camera.name} is left out: /tf has no {base} <- {camera.frame_id}"
+            )
+            continue
+        if is_body_frame(pose):
+            pose = to_optical(pose)
+            doubts.append(
+                f"camera {camera.name}: its frame {camera.frame_id} is no optical one, z looks up: "
+                "taken as x forward, y left"
+            )
+        placed.append(replace(camera, T_ego_cam=pose))
+    return placed, doubts

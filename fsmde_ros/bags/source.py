@@ -1,0 +1,229 @@
+"""Any recording as ROS 2 messages: rosbag2, ROS 1 bags, and MCAP files of other kinds.
+
+What a recording holds in ROS 1's bytes or as foxglove's protobuf is turned into ROS 2's as it is
+read, so that nobody else has to know where it came from.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection, QosDurability
+from rosbags.typesys import Stores, get_typestore
+
+from fsmde_ros.bags.protobuf import FOXGLOVE_TYPES, to_cdr
+from fsmde_ros.faults import sentence
+
+TYPESTORE = get_typestore(Stores.ROS2_JAZZY)
+ROS1_TYPES = {"tf/msg/tfMessage": "tf2_msgs/msg/TFMessage"}  # by other names in ROS 2
+MCAP_MAGIC = b"\x89MCAP0\r\n"
+FILES = (".bag", ".mcap", ".db3")
+MEND = "if its recording was cut off, `ros2 bag reindex`, `rosbag reindex` or `mcap recover` help"
+
+
+class BagError(ValueError):
+    """A recording that cannot be read or played; the message names it."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic of a recording."""
+
+    name: str
+    """As ROS 2 has it, with a slash in front."""
+    kind: str
+    """Type of the messages as they are read, such as sensor_msgs/msg/Image."""
+    count: int
+    """Messages on it."""
+    latched: bool = False
+    """Whether they were offered to those who come later."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording that is open."""
+
+    path: Path
+    topics: tuple[Topic, ...]
+    start_ns: int
+    end_ns: int
+    read: Callable[[Collection[Topic]], Iterator[tuple[Topic, int, bytes]]]
+    """(topic, nanoseconds when it was recorded, CDR) of the messages on some topics, in order."""
+
+    def messages(self, topics: Collection[Topic]) -> Iterator[tuple[Topic, int, bytes]]:
+        """The messages on these topics in the order of recording; BagError if one is damaged."""
+        if not topics:
+            return
+        try:
+            yield from self.read(topics)
+        except Exception as error:  # damaged files make readers raise anything
+            raise _damaged(self.path, error) from error
+
+
+@contextmanager
+def open_source(bag: Path) -> Iterator[Source]:
+    """A recording of any kind, to be read; BagError if it is missing, damaged or empty."""
+    files = _files(bag)
+    opened = _open_foreign_mcap if _is_foreign_mcap(files[0]) else _open_rosbag
+    with opened(bag, files) as source:
+        if not any(topic.count for topic in source.topics):
+            raise BagError(f"bag {bag} is empty")
+        yield source
+
+
+@contextmanager
+def open_bag(bag: Path) -> Iterator[AnyReader]:
+    """rosbags' reader of a rosbag2 or of ROS 1 bags; BagError if missing, damaged or empty."""
+    with _reader(bag, _files(bag)) as reader:
+        if not reader.message_count:
+            raise BagError(f"bag {bag} is empty")
+        yield reader
+
+
+def _files(bag: Path) -> list[Path]:
+    """What to open of a path: itself, or the recordings in a folder without metadata."""
+    if bag.is_file():
+        if bag.suffix not in FILES:
+            raise BagError(f"bag {bag} is none: neither a folder nor one of {', '.join(FILES)}")
+        return [bag]
+    if not bag.is_dir():
+        raise BagError(f"bag {bag} does not exist")
+    if (bag / "metadata.yaml").exists():
+        return [bag]
+    found = [sorted(bag.glob(f"*{ending}")) for ending in FILES]
+    kinds = [files for files in found if files]
+    if not kinds:
+        raise BagError(f"bag {bag} is a folder without metadata.yaml, and without a recording")
+    if len(kinds) > 1 or (len(kinds[0]) > 1 and kinds[0][0].suffix != ".bag"):
+        names = ", ".join(file.name for files in kinds for file in files)
+        raise BagError(f"bag {bag} has no metadata.yaml and several recordings, name one: {names}")
+    return kinds[0]
+
+
+@contextmanager
+def _reader(bag: Path, files: list[Path]) -> Iterator[AnyReader]:
+    try:
+        reader = AnyReader(files, default_typestore=TYPESTORE)
+        reader.open()
+    except Exception as error:  # damaged files make it raise anything
+        raise _damaged(bag, error) from error
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+@contextmanager
+def _open_rosbag(bag: Path, files: list[Path]) -> Iterator[Source]:
+    with _reader(bag, files) as reader:
+        by_name: dict[tuple[str, str], Topic] = {}
+        connections: dict[tuple[str, str], list[Connection]] = {}
+        for connection in reader.connections:
+            kind = ROS1_TYPES.get(connection.msgtype, connection.msgtype)
+            key = f"/{connection.topic.lstrip('/')}", kind
+            known = by_name.get(key, Topic(*key, count=0))
+            count, latched = known.count + connection.msgcount, known.latched
+            by_name[key] = Topic(*key, count, latched or _is_latched(connection))
+            connections.setdefault(key, []).append(connection)
+
+        def read(topics: Collection[Topic]) -> Iterator[tuple[Topic, int, bytes]]:
+            wanted = {c.id: t for t in topics for c in connections[t.name, t.kind]}
+            chosen = [c for t in topics for c in connections[t.name, t.kind]]
+            for connection, stamp_ns, data in reader.messages(chosen):
+                topic = wanted[connection.id]
+                if not reader.is2:
+                    data = TYPESTORE.ros1_to_cdr(data, topic.kind)
+                yield topic, stamp_ns, bytes(data)
+
+        empty = not reader.message_count
+        start_ns, end_ns = (0, 0) if empty else (reader.start_time, reader.end_time)
+        yield Source(bag, tuple(by_name.values()), start_ns, end_ns, read)
+
+
+def _is_latched(connection: Connection) -> bool:
+    if hasattr(connection.ext, "latching"):  # ROS 1
+        return bool(connection.ext.latching)
+    offered = connection.ext.offered_qos_profiles
+    return any(qos.durability == QosDurability.TRANSIENT_LOCAL for qos in offered)
+
+
+def _is_foreign_mcap(file: Path) -> bool:
+    """Whether a file is MCAP, but not of a rosbag2: its first record names a profile."""
+    if file.suffix != ".mcap":
+        return False
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(64)
+    except OSError as error:
+        raise BagError(f"bag {file}: {error.strerror or error}") from error
+    if not start.startswith(MCAP_MAGIC) or len(start) < 21:
+        raise BagError(f"bag {file} is damaged: it does not begin as an MCAP file does")
+    (length,) = struct.unpack_from("<I", start, 17)
+    return start[21 : 21 + length] != b"ros2"
+
+
+@contextmanager
+def _open_foreign_mcap(bag: Path, files: list[Path]) -> Iterator[Source]:
+    try:
+        from mcap.reader import make_reader
+        from mcap_protobuf.decoder import DecoderFactory
+    except ImportError as error:
+        raise BagError(
+            f"bag {bag} is no rosbag2, and reading it needs what is not installed ({error}): "
+            "pip install mcap-protobuf-support"
+        ) from error
+    with files[0].open("rb") as opened:
+        try:
+            reader = make_reader(opened)
+            summary = reader.get_summary()
+        except Exception as error:
+            raise _damaged(bag, error) from error
+        if summary is None or summary.statistics is None:
+            raise BagError(f"bag {bag} has no index at its end: `mcap recover` writes one")
+        factory, topics = DecoderFactory(), {}
+        for number, channel in summary.channels.items():
+            schema = summary.schemas.get(channel.schema_id)
+            name = schema.name if schema is not None else ""
+            kind = _mcap_kind(channel.message_encoding, name)
+            count = summary.statistics.channel_message_counts.get(number, 0)
+            topics[number] = Topic(f"/{channel.topic.lstrip('/')}", kind, count)
+
+        def read(wanted: Collection[Topic]) -> Iterator[tuple[Topic, int, bytes]]:
+            names = {c.topic for n, c in summary.channels.items() if topics[n] in wanted}
+            for schema, channel, message in reader.iter_messages(topics=names):
+                topic = topics[channel.id]
+                if topic not in wanted:
+                    continue
+                data = message.data
+                if channel.message_encoding == "protobuf":
+                    decode = factory.decoder_for("protobuf", schema)
+                    data = to_cdr(decode(data), schema.name)
+                elif channel.message_encoding == "ros1":
+                    data = bytes(TYPESTORE.ros1_to_cdr(data, topic.kind))
+                yield topic, message.log_time, data
+
+        statistics = summary.statistics
+        start_ns, end_ns = statistics.message_start_time, statistics.message_end_time
+        yield Source(bag, tuple(topics.values()), start_ns, end_ns, read)
+
+
+def _mcap_kind(encoding: str, schema: str) -> str:
+    """The ROS 2 type that a channel's messages become; its own name where they become none."""
+    if encoding == "protobuf":
+        return FOXGLOVE_TYPES.get(schema, schema)
+    if encoding in ("ros1", "cdr"):
+        package, _, name = schema.replace("/msg/", "/").partition("/")
+        kind = f"{package}/msg/{name}"
+        return ROS1_TYPES.get(kind, kind)
+    return f"{schema} ({encoding})"
+
+
+def _damaged(bag: Path, error: Exception) -> BagError:
+    if isinstance(error, BagError):
+        return error
+    return BagError(f"bag {bag} cannot be read: {sentence(error)}; {MEND}")
