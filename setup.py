@@ -104,6 +104,7 @@ setup(
     entry_points={
         "console_scripts": [
             "surround_depth = fsmde_ros.depth_node:main",
+            "surround_depth_with_bag = fsmde_ros.with_bag:main",
             "fsmde-play = fsmde_ros.bags.player:main",
             "fsmde-dataset-to-bag = fsmde_ros.bags.convert:main",
             "fsmde-doctor = fsmde_ros.tools.doctor:main",

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from fsmde_core.rig import save_rig
 from fsmde_ros.share import FASTDDS_VARIABLES, transport_profile
-from fsmde_ros.tools.transport import Delivery, Machine, advice
+from fsmde_ros.tools.delivery import Delivery, Machine, advice
 
 FINE = Delivery("compressed", 120, (120,) * 6, (1.0, 3.0))
 LOSSY = Delivery("raw", 120, (120, 0, 0, 60, 60, 0), (1.0, 3.0))

@@ -28,7 +28,7 @@ from fsmde_core.tables import table
 from fsmde_ros.conversions import stamp_to_ns
 from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.share import share_dir
-from fsmde_ros.tools.transport import Delivery, Machine, advice, this_machine
+from fsmde_ros.tools.delivery import Delivery, Machine, advice, this_machine
 
 START_UP_S = 30.0
 QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
