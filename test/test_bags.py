@@ -20,8 +20,9 @@ from fsmde_core.geometry import invert_transform, transform_points
 from fsmde_core.rig import K_to_opencv, load_rig
 from fsmde_ros.bags import convert
 from fsmde_ros.bags.convert import main
-from fsmde_ros.bags.player import BagError, message_class, open_bag
+from fsmde_ros.bags.player import message_class
 from fsmde_ros.bags.recorder import BagRecorder
+from fsmde_ros.bags.source import BagError, open_bag
 from fsmde_ros.bags.topics import BagTopics, load_topics
 from fsmde_ros.bags.writer import RIG_FILE, TF_TYPE, TYPESTORE, write_bag
 from fsmde_ros.conversions import depth_from_msg, stamp_to_ns, transform_from_msg
@@ -204,7 +205,7 @@ def test_topics_come_from_the_parameter_file_of_the_node(tmp_path, samples):
 
 
 def test_bags_that_cannot_be_played_are_named(tmp_path):
-    for folder, reason in ((tmp_path / "none", "is not a folder"), (tmp_path, f"bag {tmp_path}")):
+    for folder, reason in ((tmp_path / "none", "does not exist"), (tmp_path, f"bag {tmp_path}")):
         with pytest.raises(BagError, match=reason), open_bag(folder):
             pass
 

@@ -13,7 +13,6 @@ IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 COMPRESSED = "/compressed"
-OTHER_TRANSPORTS = ("/compressedDepth", "/theora", "/zstd", "/ffmpeg")
 OWN_ENDINGS = tuple(f"/{t}" for t in (DEPTH, DEPTH_INFO, COMPRESSED_DEPTH, CONFIDENCE))
 OWN_TOPICS = ("/points", "/diagnostics", "/surround_depth/status")
 RECTIFIED = re.compile(r"(^|_)rect(_|$|ified)")
@@ -64,9 +63,8 @@ def choose_cameras(
     does not. Of a camera's several topics: colour before grey, as the camera sends it before
     rectified, compressed before raw.
     """
-    full = [t for t in topics if t.count and not is_own_output(t, topics)]
-    images = [t for t in full if t.kind in (IMAGE_TYPE, COMPRESSED_TYPE) and _is_picture(t)]
-    infos = {t.name: t for t in full if t.kind == INFO_TYPE}
+    images = [t for t in topics if t.kind in (IMAGE_TYPE, COMPRESSED_TYPE)]
+    infos = {t.name: t for t in topics if t.kind == INFO_TYPE}
     groups: dict[str, list[Choice]] = {}
     for image in images:
         choice = Choice(image, _info_of(image, infos, frames or {}))
@@ -75,10 +73,6 @@ def choose_cameras(
         groups.setdefault(key, []).append(choice)
     chosen = [min(group, key=_rank_in(group)) for group in groups.values()]
     return tuple(sorted(chosen, key=lambda choice: choice.image.name))
-
-
-def _is_picture(topic: Topic) -> bool:
-    return not topic.name.endswith(OTHER_TRANSPORTS)
 
 
 def _info_of(image: Topic, infos: dict[str, Topic], frames: dict[str, str]) -> Topic | None:

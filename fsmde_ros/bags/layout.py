@@ -13,17 +13,29 @@ import yaml
 from fsmde_core.files import write_text
 from fsmde_core.rig import Rig, RigError, load_rig, save_rig
 from fsmde_core.tables import table
-from fsmde_ros.bags.cameras import Choice, camera_names, choose_cameras, pattern
+from fsmde_ros.bags.cameras import (
+    COMPRESSED,
+    Choice,
+    camera_names,
+    choose_cameras,
+    is_own_output,
+    pattern,
+)
 from fsmde_ros.bags.rigs import guessed_names, make_rig
 from fsmde_ros.bags.scan import Scan, scan
 from fsmde_ros.bags.source import BagError, open_source
 from fsmde_ros.params import NodeParams
+from fsmde_ros.transport import names_compressed
 
 RIG_FILE, PARAMS_FILE = "rig.yaml", "params.yaml"
 DEFAULT_SLOP_S, LARGEST_SLOP_S = NodeParams.slop_s, 1.0
 SLOP_SPARE = 1.2  # times what was seen
 EARLY = 0.1  # of a period: so much earlier than the first camera another may fire
 WITHOUT_INFO = "{camera}/camera_info"  # where a player sends the rig's
+
+
+class NoCameraError(BagError):
+    """A recording without images of cameras; the message says what it has instead."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,13 @@ class CameraTopics:
     frame_id: str
     """Of its CameraInfo, else of its images."""
 
+    @property
+    def played_topic(self) -> str:
+        """Where its images are replayed: one of CompressedImage whose name does not say so has
+        /compressed added, as the node expects it."""
+        named = not self.compressed or names_compressed(self.image_topic)
+        return self.image_topic if named else f"{self.image_topic}{COMPRESSED}"
+
 
 @dataclass(frozen=True)
 class BagLayout:
@@ -71,15 +90,17 @@ class BagLayout:
     """A frame of /tf that the vehicle moves in; empty where there is none."""
     seconds: float
     """From the first message to the last."""
+    not_played: tuple[str, ...]
+    """Topics that are not to be replayed: the node's own outputs, other images of its cameras."""
     problems: tuple[str, ...]
     """What is missing, odd or guessed, a sentence each."""
 
     @property
     def image_pattern(self) -> str:
         """image_topic for the node, without the slash; empty where the cameras follow none."""
-        topics = [camera.image_topic for camera in self.cameras]
+        topics = [camera.played_topic for camera in self.cameras]
         if self.compressed:
-            topics = [topic.removesuffix("/compressed") for topic in topics]
+            topics = [topic.removesuffix(COMPRESSED) for topic in topics]
         return pattern([t.lstrip("/") for t in topics], [c.name for c in self.cameras])
 
     @property
@@ -98,7 +119,7 @@ class BagLayout:
     @property
     def compressed(self) -> bool:
         """Whether all cameras send on TOPIC/compressed, as image_transport does."""
-        return all(c.compressed and c.image_topic.endswith("/compressed") for c in self.cameras)
+        return all(c.compressed and c.played_topic.endswith(COMPRESSED) for c in self.cameras)
 
     def described(self) -> str:
         """A table of the cameras, the rest in a line each."""
@@ -147,10 +168,12 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
         found = scan(source)
         seconds = (source.end_ns - source.start_ns) / 1e9
         topics = source.topics
-    choices = [c for c in choose_cameras(topics, found.frames) if found.is_picture(c)]
+    pictures = [topic for topic in topics if found.is_picture(topic)]
+    infos = [topic for topic in topics if topic.name in found.infos]
+    choices = choose_cameras([*pictures, *infos], found.frames)
     if not choices:
         kinds = sorted({topic.kind for topic in topics if topic.count})
-        raise BagError(f"bag {bag} has no images of cameras, only {', '.join(kinds)}")
+        raise NoCameraError(f"bag {bag} has no images of cameras, only {', '.join(kinds)}")
     names, choices, problems = _named(choices, given, found)
     cameras = tuple(_camera(name, c, found) for name, c in zip(names, choices))
     rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
@@ -166,6 +189,12 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
         rectified=rectified,
         fixed_frame=found.tree.fixed_frame_of(base) if base else "",
         seconds=seconds,
+        not_played=tuple(
+            topic.name
+            for topic in topics
+            if is_own_output(topic, topics)
+            or (topic in pictures and topic not in [choice.image for choice in choices])
+        ),
         problems=(*problems, *doubts, *more, *found.problems),
     )
 
@@ -284,7 +313,7 @@ def _parameters(layout: BagLayout, rig_file: Path | None) -> dict[str, object]:
         values["image_topic"] = layout.image_pattern
         values["compressed"] = layout.compressed
     else:
-        values["image_topics"] = [camera.image_topic.lstrip("/") for camera in cameras]
+        values["image_topics"] = [camera.played_topic.lstrip("/") for camera in cameras]
     if layout.info_pattern:
         values["camera_info_topic"] = layout.info_pattern
     else:

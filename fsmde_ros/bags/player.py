@@ -1,6 +1,9 @@
-"""Replay a rosbag2 into the graph: stored bytes go out as they are, at the recorded pace.
+"""Replay a recording into the graph, as ROS 2 messages and at the recorded pace.
 
 fsmde-play BAG
+
+BAG is a rosbag2, a ROS 1 bag or an MCAP file. Of each camera one image topic is replayed; what a
+node like ours published is not, it would be taken for this node's.
 """
 
 from __future__ import annotations
@@ -10,79 +13,90 @@ import importlib
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection, QosDurability
-from rosbags.rosbag2 import ReaderError
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 from tqdm import tqdm
 
-from fsmde_ros.conversions import ns_to_stamp
+from fsmde_core.rig import Camera, RigError
+from fsmde_ros.bags.layout import WITHOUT_INFO, BagLayout, NoCameraError, look_into
+from fsmde_ros.bags.scan import head
+from fsmde_ros.bags.source import BagError, Source, Topic, open_source
+from fsmde_ros.conversions import camera_info_msg, ns_to_stamp
 from fsmde_ros.interrupts import StartUpError, ros_process
 
 MESSAGE_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
-COMPRESSED_TYPE, INFO_TYPE = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
 NAP_S = 0.1
 GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")
 LINGER_S = 1.0  # after the last message, for readers that still fetch it from shared memory
 
 
-class BagError(ValueError):
-    """A bag that cannot be played; the message names it."""
-
-
-@contextmanager
-def open_bag(bag: Path) -> Iterator[AnyReader]:
-    """A reader for a rosbag2 folder; BagError if it is missing, broken or empty."""
-    if not bag.is_dir():
-        raise BagError(f"bag {bag} is not a folder")
-    try:
-        reader = AnyReader([bag])
-        reader.open()
-    except (AnyReaderError, ReaderError, OSError, ValueError) as error:
-        raise BagError(f"bag {bag}: {error}") from error
-    try:
-        if not reader.message_count:
-            raise BagError(f"bag {bag} is empty")
-        yield reader
-    finally:
-        reader.close()
-
-
 class BagPlayer(Node):
-    """Publishes the messages of one bag on their own topics, below the node's namespace."""
+    """Publishes the messages of a recording on their own topics, below the node's namespace.
 
-    def __init__(self, reader: AnyReader, *, clock: bool):
+    layout says which of a camera's topics, and where; None: all there are. A camera of its rig
+    whose CameraInfo was not recorded gets the rig's, with every image.
+    """
+
+    def __init__(self, source: Source, layout: BagLayout | None, *, clock: bool):
         super().__init__("bag_player")
-        self._reader = reader
-        self._outputs: dict[int, Publisher] = {}
-        self._types = {connection.id: connection.msgtype for connection in reader.connections}
-        for connection in reader.connections:
-            msg_type = message_class(connection.msgtype)
-            if msg_type is None:
-                self.get_logger().warning(
-                    f"{connection.topic} is not replayed: {connection.msgtype} is not installed"
-                )
+        self._source = source
+        self._outputs: dict[Topic, Publisher] = {}
+        self._infos: dict[Topic, tuple[Publisher, Camera]] = {}
+        self._awaited: list[Publisher] = []
+        """Of the cameras."""
+        cameras = layout.cameras if layout is not None else ()
+        played = {camera.image_topic: camera.played_topic for camera in cameras}
+        of_cameras = {*played, *(camera.info_topic for camera in cameras)}
+        unknown: dict[str, str] = {}
+        for topic in source.topics:
+            if layout is not None and topic.name in layout.not_played:
                 continue
-            topic = connection.topic
-            if topic not in GLOBAL_TOPICS:
-                topic = topic.lstrip("/")  # relative, so that a namespace applies
-            qos = _offered_qos(connection)
-            self._outputs[connection.id] = self.create_publisher(msg_type, topic, qos)
+            kind = message_class(topic.kind)
+            if kind is None:
+                unknown.setdefault(topic.kind, topic.name)
+                continue
+            output = self._output(kind, played.get(topic.name, topic.name), latched=topic.latched)
+            self._outputs[topic] = output
+            if topic.name in of_cameras:
+                self._awaited.append(output)
+        self._add_infos(layout)
+        for kind, topic in unknown.items():
+            self.get_logger().warning(f"{topic} is not replayed: {kind} is not installed")
         self._clock_output = self.create_publisher(Clock, "/clock", 10) if clock else None
+
+    def _add_infos(self, layout: BagLayout | None) -> None:
+        """Outputs for the CameraInfo that was not recorded."""
+        if layout is None or layout.rig is None:
+            return
+        for camera, pinhole in zip(layout.cameras, layout.rig.cameras):
+            if camera.info_topic is None:
+                name = WITHOUT_INFO.replace("{camera}", camera.name)
+                output = self._output(CameraInfo, name, latched=False)
+                topic = next(t for t in self._outputs if t.name == camera.image_topic)
+                self._infos[topic] = output, pinhole
+                self._awaited.append(output)
+
+    def _output(self, kind: type, topic: str, *, latched: bool) -> Publisher:
+        """Reliable, so that any subscriber matches; latched where the recorded topic was."""
+        if topic not in GLOBAL_TOPICS:
+            topic = topic.lstrip("/")  # relative, so that a namespace applies
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+        return self.create_publisher(kind, topic, qos)
 
     def wait_for_subscribers(self, timeout_s: float) -> None:
         """Wait until the images and CameraInfo of every camera have a subscriber.
 
-        (Compressed images where the bag has any.) LiDAR, poses and ground truth may go unheard.
-        BagError names the topics that nobody subscribed to within timeout_s seconds.
+        LiDAR, poses and ground truth may go unheard. BagError names the topics that nobody
+        subscribed to within timeout_s seconds.
         """
         deadline = time.monotonic() + timeout_s
         while rclpy.ok() and (missing := self._without_subscriber()):
@@ -92,29 +106,29 @@ class BagPlayer(Node):
 
     def play(self, *, rate: float) -> None:
         """Publish everything once, `rate` times as fast as it was recorded."""
-        connections = [c for c in self._reader.connections if c.id in self._outputs]
-        total = sum(c.msgcount for c in connections)
+        total = sum(topic.count for topic in self._outputs)
         first_ns, started = None, time.monotonic()
         progress = tqdm(total=total, desc="play", unit="msg", disable=None)
-        for connection, stamp_ns, data in self._reader.messages(connections):
+        for topic, stamp_ns, data in self._source.messages(self._outputs):
             first_ns = stamp_ns if first_ns is None else first_ns
             _sleep_until(started + (stamp_ns - first_ns) / 1e9 / rate)
             if not rclpy.ok():
                 return
             if self._clock_output is not None:
                 self._clock_output.publish(Clock(clock=ns_to_stamp(stamp_ns)))
-            self._outputs[connection.id].publish(bytes(data))
+            if topic in self._infos:
+                self._publish_info(*self._infos[topic], data)
+            self._outputs[topic].publish(data)
             progress.update()
         progress.close()
 
-    def _without_subscriber(self) -> list[str]:
-        types = {self._types[number] for number in self._outputs}
-        image = COMPRESSED_TYPE if COMPRESSED_TYPE in types else "sensor_msgs/msg/Image"
-        return [
-            output.topic_name
-            for number, output in self._outputs.items()
-            if self._types[number] in (image, INFO_TYPE) and not output.get_subscription_count()
-        ]
+    def _publish_info(self, output: Publisher, camera: Camera, image: bytes) -> None:
+        stamp_ns, frame_id = head(image)
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id or camera.frame_id)
+        output.publish(camera_info_msg(camera, header))
+
+    def _without_subscriber(self) -> Sequence[str]:
+        return [o.topic_name for o in self._awaited if not o.get_subscription_count()]
 
 
 def message_class(msg_type: str):
@@ -128,12 +142,12 @@ def message_class(msg_type: str):
         return None
 
 
-def _offered_qos(connection: Connection) -> QoSProfile:
-    """Reliable, so that any subscriber matches; latched where the recorded topic was."""
-    offered = connection.ext.offered_qos_profiles
-    latched = any(qos.durability == QosDurability.TRANSIENT_LOCAL for qos in offered)
-    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
-    return QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+def _layout_of(bag: Path) -> BagLayout | None:
+    """The layout; None where there is no camera, and all is replayed."""
+    try:
+        return look_into(bag)
+    except NoCameraError:
+        return None
 
 
 def _sleep_until(due: float) -> None:
@@ -152,7 +166,7 @@ def _positive(text: str) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 1 with one sentence for a bag that cannot be played."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bag", type=Path, help="rosbag2 folder")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder, ROS 1 bag or MCAP file")
     parser.add_argument("--rate", type=_positive, default=1.0, help="times the recorded pace")
     parser.add_argument("--loops", type=int, default=1, help="how often; 0 for ever")
     parser.add_argument("--clock", action="store_true", help="publish /clock, for use_sim_time")
@@ -161,8 +175,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(argv or sys.argv)[1:])
     try:
-        with ros_process(argv), open_bag(arguments.bag) as reader:
-            player = BagPlayer(reader, clock=arguments.clock)
+        layout = _layout_of(arguments.bag)
+        with ros_process(argv), open_source(arguments.bag) as source:
+            player = BagPlayer(source, layout, clock=arguments.clock)
             if arguments.wait:
                 player.wait_for_subscribers(arguments.wait)
             loop = 0
@@ -170,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
                 player.play(rate=arguments.rate)
                 loop += 1
             _sleep_until(time.monotonic() + LINGER_S)
-    except (BagError, StartUpError) as error:
+    except (BagError, RigError, StartUpError) as error:
         print(f"fsmde-play: {error}", file=sys.stderr)
         return 1
     return 0

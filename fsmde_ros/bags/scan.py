@@ -11,11 +11,11 @@ from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fsmde_ros.bags.cameras import COMPRESSED_TYPE, IMAGE_TYPE, INFO_TYPE, Choice, is_own_output
+from fsmde_ros.bags.cameras import COMPRESSED_TYPE, IMAGE_TYPE, INFO_TYPE, is_own_output
 from fsmde_ros.bags.frames import FrameTree
 from fsmde_ros.bags.source import TYPESTORE, Source, Topic
 from fsmde_ros.conversions import MessageError
-from fsmde_ros.decode import ENCODINGS, decode_image
+from fsmde_ros.decode import NO_COLOUR, decode_image
 
 TF_TYPE = "tf2_msgs/msg/TFMessage"
 ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
@@ -43,12 +43,10 @@ class Scan:
     tree: FrameTree = field(default_factory=FrameTree)
     problems: list[str] = field(default_factory=list)
 
-    def is_picture(self, choice: Choice) -> bool:
-        """Whether the images are of colours or grey levels, not depths."""
-        encoding = self.encodings.get(choice.image.name)
-        if encoding is None:
-            return False
-        return choice.compressed or encoding in ENCODINGS or encoding not in ("16UC1", "32FC1")
+    def is_picture(self, topic: Topic) -> bool:
+        """Whether its messages are images of colours or grey levels, not depths."""
+        encoding = self.encodings.get(topic.name)
+        return encoding is not None and not NO_COLOUR.search(encoding)
 
     @property
     def base_frame(self) -> str:
@@ -86,7 +84,7 @@ def _is_image(topic: Topic) -> bool:
 def _note(found: Scan, topic: Topic, data: bytes) -> None:
     name = topic.name
     if _is_image(topic):
-        stamp_ns, frame = _head(data)
+        stamp_ns, frame = head(data)
         found.stamps_ns[name].append(stamp_ns)
         if name not in found.frames:
             found.frames[name] = frame
@@ -112,7 +110,7 @@ def _note_first_image(found: Scan, topic: Topic, data: bytes) -> None:
         found.problems.append(f"its first image does not decode: {error}")
 
 
-def _head(data: bytes) -> tuple[int, str]:
+def head(data: bytes) -> tuple[int, str]:
     """Stamp and frame_id of a message that begins with a Header, without reading the rest."""
     order = "<" if data[1] & 1 else ">"
     sec, nanosec, length = struct.unpack_from(f"{order}iII", data, 4)

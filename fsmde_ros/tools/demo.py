@@ -27,8 +27,9 @@ from fsmde_core.data.nuscenes import read_keyframes
 from fsmde_core.data.sample import DatasetError, Sample, read_image
 from fsmde_core.tables import table
 from fsmde_core.visualize import surround_panel
-from fsmde_ros.bags.player import BagError, message_class, open_bag
+from fsmde_ros.bags.player import message_class
 from fsmde_ros.bags.recorder import BagRecorder
+from fsmde_ros.bags.source import BagError, open_bag
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns

@@ -42,7 +42,9 @@ from fsmde_core.rig import (
     write_body,
 )
 from fsmde_core.tables import table
-from fsmde_ros.bags.player import COMPRESSED_TYPE, BagError, message_class, open_bag
+from fsmde_ros.bags.cameras import COMPRESSED_TYPE
+from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.source import BagError, open_bag
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.decode import decode_image
 

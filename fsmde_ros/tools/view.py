@@ -20,7 +20,8 @@ from tqdm import tqdm
 from fsmde_core.files import whole_file
 from fsmde_core.rig import Rig, RigError, load_rig, opencv_to_K
 from fsmde_ros.answers import CONFIDENCE
-from fsmde_ros.bags.player import BagError, message_class, open_bag
+from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.source import BagError, open_bag
 from fsmde_ros.bags.writer import RIG_FILE, TF_TYPE
 from fsmde_ros.conversions import (
     MessageError,
