@@ -99,13 +99,15 @@ def parameters_in(files: Sequence[str], *, namespace: str = "") -> dict[str, Any
 
 def ros2_bag_play(layout: BagLayout, *, namespace: str, clock: bool) -> list[str]:
     """The command that plays what the node needs of a bag, and nothing else, into a namespace."""
-    topics = [camera.image_topic for camera in layout.cameras]
-    topics += [camera.info_topic for camera in layout.cameras if camera.info_topic]
-    topics += [layout.odometry_topic] if layout.odometry_topic else []
-    command = ["ros2", "bag", "play", str(layout.bag)]
-    command += ["--topics", *topics, *(["/tf", "/tf_static"] if layout.tf else [])]
-    if prefix := "/".join(["", *filter(None, namespace.split("/"))]):
-        command += ["--remap", *(f"{topic}:={prefix}{topic}" for topic in topics)]
+    played = {camera.image_topic: camera.played_topic for camera in layout.cameras}
+    others = [camera.info_topic for camera in layout.cameras if camera.info_topic]
+    others += [layout.odometry_topic] if layout.odometry_topic else []
+    played |= {topic: topic for topic in others}
+    prefix = "/".join(["", *filter(None, namespace.split("/"))])
+    moved = [f"{old}:={prefix}{new}" for old, new in played.items() if prefix or old != new]
+    command = ["ros2", "bag", "play", str(layout.bag), "--topics", *played]
+    command += ["/tf", "/tf_static"] if layout.tf else []
+    command += ["--remap", *moved] if moved else []
     return [*command, "--clock", str(CLOCK_HZ)] if clock else command
 
 
