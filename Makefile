@@ -1,7 +1,9 @@
-# make demo    replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones,
-#              or BAG=<rosbag2, ROS 1 bag or MCAP file>
-# make test    everything that CI runs
-# make lint    ruff
+# make demo       replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones, or
+#                 BAG=<rosbag2, ROS 1 bag or MCAP file>
+# make test       everything that CI runs; fetches 6.6 GB on Linux, most of it torch's CUDA, unless TORCH= names
+#                 a build for the CPU: a wheel's file, or a requirement with pip's options
+# make test-node  the tests of all that needs no torch: node, bags, street, evaluation (about 1.5 GB)
+# make lint       ruff
 # Each sets up .venv on first use. Where a ROS 2 installation is sourced it is used, else its wheels.
 
 PYTHON ?= python3
@@ -9,28 +11,32 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 VERSION ?= v1.0-mini
 OUT ?= out/demo
+TORCH ?= torch
 
 ifdef ROS_DISTRO
 VENV_FLAGS := --system-site-packages
 # rclpy's messages are compiled against this numpy: another major version does not load them
 VERSIONS = "numpy==$$($(PYTHON) -c 'import numpy; print(numpy.__version__)')"
 RUN_EXTRAS := [street]
-TEST_EXTRAS := [street,evaluate,train,test]
+NODE_TEST_EXTRAS := [street,evaluate,test]
 else
 VENV_FLAGS :=
 VERSIONS := --constraint constraints.txt
 RUN_EXTRAS := [ros,street]
-TEST_EXTRAS := [ros,street,evaluate,train,view,test]
+NODE_TEST_EXTRAS := [ros,street,evaluate,view,test]
 endif
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-node lint clean
 demo: $(VENV)/run-installed
 	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(BAG),--bag "$(BAG)") $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
-test: lint
+test: $(VENV)/test-installed lint
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile
 
-lint: $(VENV)/test-installed
+test-node: lint
+	$(RUN) -m pytest --without-train --numprocesses 2 --dist loadfile
+
+lint: $(VENV)/node-test-installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
@@ -43,11 +49,16 @@ $(VENV)/run-installed: $(VENV)/bin/python setup.py constraints.txt
 	@$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(RUN_EXTRAS)"
 	@touch $@
 
+$(VENV)/node-test-installed: $(VENV)/run-installed
+	@echo "make: installing what the tests need into $(VENV) (once, some minutes)"
+	@$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(NODE_TEST_EXTRAS)"
+	@touch $@
+
 # torch first and alone: everything else that wants a torch then takes this one
-$(VENV)/test-installed: $(VENV)/run-installed
-	@echo "make: installing torch and what the tests need into $(VENV) (once, some minutes)"
-	@$(RUN) -m pip install --quiet $(VERSIONS) torch
-	@$(RUN) -m pip install --quiet $(VERSIONS) --editable ".$(TEST_EXTRAS)"
+$(VENV)/test-installed: $(VENV)/node-test-installed
+	@echo "make: installing torch ($(TORCH)) and what training needs into $(VENV) (once; gigabytes with CUDA, see TORCH)"
+	@$(RUN) -m pip install --quiet $(VERSIONS) $(TORCH)
+	@$(RUN) -m pip install --quiet $(VERSIONS) --editable ".[train]"
 	@touch $@
 
 clean:

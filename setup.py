@@ -62,6 +62,7 @@ TEST = [
     "pytest-xdist>=3.6",  # two processes: half the time on two cores
     "filelock",  # what is slow to make is made once for both
     "hypothesis>=6.100",
+    "onnx>=1.19",  # the tests' own small models
     "ruff",
     "embreex",  # an independent ray cast for the street's depth
     "trimesh",
@@ -105,7 +106,9 @@ setup(
     entry_points={
         "console_scripts": [
             "surround_depth = fsmde_ros.depth_node:main",
+            "surround_depth_with_bag = fsmde_ros.with_bag:main",
             "fsmde-play = fsmde_ros.bags.player:main",
+            "fsmde-record = fsmde_ros.tools.record:main",
             "fsmde-dataset-to-bag = fsmde_ros.bags.convert:main",
             "fsmde-doctor = fsmde_ros.tools.doctor:main",
             "fsmde-view = fsmde_ros.tools.view:main",

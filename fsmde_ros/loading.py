@@ -22,11 +22,14 @@ def load_rig_file(params: NodeParams) -> Rig | None:
 
     RigError names the file and what is wrong with it.
     """
-    if not params.rig_file:
-        return None
-    shipped = share_dir() / "config" / f"rig_{params.rig_file}.yaml"
-    is_name = re.fullmatch(r"\w+", params.rig_file) and shipped.is_file()
-    return load_rig(shipped if is_name else params.rig_file)
+    return load_rig(rig_path(params.rig_file)) if params.rig_file else None
+
+
+def rig_path(rig_file: str) -> Path:
+    """The file of a rig: that of a shipped one by its name, else the path as it stands."""
+    shipped = share_dir() / "config" / f"rig_{rig_file}.yaml"
+    is_name = re.fullmatch(r"\w+", rig_file) and shipped.is_file()
+    return shipped if is_name else Path(rig_file)
 
 
 def load_model(params: NodeParams, *, cameras: int, make_predictor, logger) -> Predictor:

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGE = "fsmde_ros"
 FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """Environment variables that name Fast DDS's profile: Jazzy reads the first, Kilted the second."""
+CYCLONE_VARIABLE = "CYCLONEDDS_URI"
+ZENOH_VARIABLE = "ZENOH_SESSION_CONFIG_URI"
+RMW_VARIABLE = "RMW_IMPLEMENTATION"
 
 
-def use_fastdds_profile() -> None:
-    """Let this process and those it starts use our Fast DDS profile, unless they have one."""
-    for variable in FASTDDS_VARIABLES:
-        os.environ.setdefault(variable, str(share_dir() / "config" / "fastdds.xml"))
+def transport_profile(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that give our profile to processes of an environment: name -> value.
+
+    Of the RMW that the environment names, Fast DDS where it names none; empty for one that we have
+    no profile for. A profile of the user's own stays, so its variable is not among them.
+    """
+    config, rmw = share_dir() / "config", environment.get(RMW_VARIABLE, "")
+    if rmw.startswith("rmw_cyclonedds"):
+        profile = {CYCLONE_VARIABLE: (config / "cyclonedds.xml").as_uri()}
+    elif rmw.startswith("rmw_zenoh"):
+        profile = {ZENOH_VARIABLE: str(config / "zenoh.json5")}
+    elif not rmw or rmw.startswith("rmw_fastrtps"):
+        profile = dict.fromkeys(FASTDDS_VARIABLES, str(config / "fastdds.xml"))
+    else:
+        profile = {}
+    return {name: value for name, value in profile.items() if name not in environment}
+
+
+def use_transport_profile() -> None:
+    """Let this process and those it starts use our profile, unless they have one."""
+    os.environ.update(transport_profile(os.environ))
 
 
 def share_dir() -> Path:

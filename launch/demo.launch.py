@@ -19,7 +19,6 @@ SCENE = "scene-000003"
 def generate_launch_description():
     share = FindPackageShare("fsmde_ros")
     folder = LaunchConfiguration("folder")
-    bag = PathJoinSubstitution([folder, "bags", SCENE])
     arguments = [
         DeclareLaunchArgument(
             "folder",
@@ -59,17 +58,28 @@ def generate_launch_description():
             PathJoinSubstitution([share, "launch", "surround_depth.launch.py"])
         ),
         launch_arguments={
-            "bag": bag,
-            "rig": PathJoinSubstitution([bag, "rig.yaml"]),
-            "compressed": "true",
+            "bag": PathJoinSubstitution([folder, "bags", SCENE]),
             "rviz": LaunchConfiguration("rviz"),
         }.items(),
     )
     return LaunchDescription(
         [
             *arguments,
-            RegisterEventHandler(OnProcessExit(target_action=render, on_exit=[convert])),
-            RegisterEventHandler(OnProcessExit(target_action=convert, on_exit=[replay])),
+            RegisterEventHandler(OnProcessExit(target_action=render, on_exit=then(convert))),
+            RegisterEventHandler(OnProcessExit(target_action=convert, on_exit=then(replay))),
             render,
         ]
     )
+
+
+def then(action):
+    """What follows a process: the action, or the end of it all where the process failed."""
+
+    def on_exit(event, context):
+        if event.returncode == 0:
+            return action
+        if not context.is_shutdown:
+            raise RuntimeError(f"{event.process_name} ended with exit code {event.returncode}")
+        return None
+
+    return on_exit

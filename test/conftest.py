@@ -1,6 +1,7 @@
 """What every test shares: a DDS domain of its own, the shipped model, the real data if at hand."""
 
 import os
+import re
 from pathlib import Path
 
 from fsmde_ros.share import FASTDDS_VARIABLES
@@ -24,6 +25,38 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("repeat", derandomize=True)
 settings.register_profile("search", print_blob=True)
 settings.load_profile("repeat")
+
+
+OF_TRAINING = re.compile(
+    r"No module named '(torch|torchvision|timm|safetensors|pydantic|onnxscript|lightning_fabric|"
+    r"tensorboard)\b"
+)
+
+
+def pytest_addoption(parser):
+    text = "leave out tests that need torch and its like, which are not installed (make test-node)"
+    parser.addoption("--without-train", action="store_true", help=text)
+
+
+def without_train(report, config):
+    """With --without-train, a file or test that fails for want of the extra [train] is skipped."""
+    missing = OF_TRAINING.search(str(report.longrepr)) if report.failed else None
+    if missing and config.getoption("--without-train"):
+        report.outcome = "skipped"
+        report.longrepr = (str(report.nodeid), 0, f"Skipped: {missing[1]} is not installed")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    return without_train(report, collector.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    return without_train(report, item.config)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
 from fsmde_core.rig import save_rig
-from fsmde_ros.share import FASTDDS_VARIABLES
-from fsmde_ros.tools.doctor import Delivery, Machine, advice
+from fsmde_ros.share import FASTDDS_VARIABLES, transport_profile
+from fsmde_ros.tools.delivery import Delivery, Machine, advice
 
 FINE = Delivery("compressed", 120, (120,) * 6, (1.0, 3.0))
 LOSSY = Delivery("raw", 120, (120, 0, 0, 60, 60, 0), (1.0, 3.0))
@@ -39,11 +40,41 @@ def test_a_loss_without_a_profile():
         ({"mb": 64}, "/dev/shm holds 64 MB"),
         ({"buffer": 212992}, "sudo sysctl -w net.core.rmem_max=33554432"),
         ({"fragments": 262144}, "sudo sysctl -w net.ipv4.ipfrag_high_thresh=33554432"),
-        ({"rmw": "rmw_cyclonedds_cpp", "buffer": 212992}, "rmw_cyclonedds_cpp is in use"),
+        ({"rmw": "rmw_cyclonedds_cpp", "environment": {}}, "CYCLONEDDS_URI=file:///"),
+        ({"rmw": "rmw_cyclonedds_cpp", "buffer": 212992}, "sudo sysctl -w net.core.rmem_max"),
+        ({"rmw": "rmw_zenoh_cpp", "environment": {}}, "ZENOH_SESSION_CONFIG_URI=/"),
+        ({"rmw": "rmw_zenoh_cpp", "mb": 64}, "/dev/shm holds 64 MB"),
+        ({"rmw": "rmw_gurumdds_cpp"}, "rmw_gurumdds_cpp is in use, which"),
     ],
 )
 def test_each_fault_has_its_sentence(changes, sentence):
     assert any(sentence in line for line in advice(machine(**changes), [LOSSY]))
+
+
+@pytest.mark.parametrize("rmw", ["rmw_cyclonedds_cpp", "rmw_zenoh_cpp"])
+def test_advice_is_about_the_rmw_in_use(rmw):
+    silent = Delivery("raw", 120, (0,) * 6, (1.0, 3.0))
+    text = " ".join(advice(machine(rmw=rmw, environment={}), [silent]))
+    assert "Fast DDS" not in text and "FASTRTPS" not in text
+    assert ("rmw_zenohd" in text) == (rmw == "rmw_zenoh_cpp")
+
+
+@pytest.mark.parametrize(
+    ("rmw", "variables"),
+    [
+        ("", FASTDDS_VARIABLES),
+        ("rmw_fastrtps_cpp", FASTDDS_VARIABLES),
+        ("rmw_cyclonedds_cpp", ("CYCLONEDDS_URI",)),
+        ("rmw_zenoh_cpp", ("ZENOH_SESSION_CONFIG_URI",)),
+        ("rmw_connextdds", ()),
+    ],
+)
+def test_the_profile_is_that_of_the_rmw_and_yields_to_the_users(rmw, variables):
+    profile = transport_profile({"RMW_IMPLEMENTATION": rmw})
+    assert tuple(profile) == tuple(variables)
+    for value in profile.values():
+        assert Path(value.removeprefix("file://")).is_file()
+    assert not transport_profile({"RMW_IMPLEMENTATION": rmw, **dict.fromkeys(variables, "own")})
 
 
 def test_measures_over_dds(rig, tmp_path):

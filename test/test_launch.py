@@ -1,7 +1,6 @@
-"""Everything that the launch files name exists; where launch_ros is installed, they are loaded."""
+"""Everything that the launch files name exists; test_launch_run.py runs them."""
 
 import ast
-import importlib.util
 import re
 from dataclasses import fields
 
@@ -10,10 +9,9 @@ import yaml
 from conftest import ROOT
 
 from fsmde_core.rig import load_rig
-from fsmde_ros.params import NOT_OURS, NodeParams
+from fsmde_ros.params import NodeParams
 
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
-KNOWN = {f.name for f in fields(NodeParams)} | {n for n in NOT_OURS if not n.endswith(".")}
 
 
 def calls(tree, name):
@@ -39,19 +37,21 @@ def keywords(call):
 
 def test_executables_exist(tree):
     scripts = set(re.findall(r'"([\w-]+) = fsmde_', (ROOT / "setup.py").read_text()))
-    named = [keywords(call) for call in calls(tree, "Node") + calls(tree, "ExecutableInPackage")]
+    named = calls(tree, "Node") + calls(tree, "ExecutableInPackage")
     assert named
     for call in named:
-        if call["package"] == "fsmde_ros":
-            assert call["executable"] in scripts
-        else:
-            assert (call["package"], call["executable"]) == ("rviz2", "rviz2")
+        package = keywords(call)["package"]
+        (executable,) = [k.value for k in call.keywords if k.arg == "executable"]
+        names = {text(node) for node in ast.walk(executable) if text(node) is not None}
+        assert names <= (scripts if package == "fsmde_ros" else {package})
 
 
 def test_options_exist(tree):
     """Every --option on a command line stands in the source of that command."""
     setup = (ROOT / "setup.py").read_text()
     for call in calls(tree, "ExecuteProcess"):
+        if not calls(call, "ExecutableInPackage"):
+            continue  # ros2 bag play
         (executable,) = calls(call, "ExecutableInPackage")
         script = keywords(executable)["executable"]
         (module,) = re.findall(rf'"{script} = ([\w.]+):main"', setup)
@@ -59,13 +59,6 @@ def test_options_exist(tree):
         options = [n.value for n in ast.walk(call) if isinstance(n, ast.Constant)]
         for option in options:
             assert not str(option).startswith("--") or f'"{option}"' in source, option
-
-
-def test_files_exist(tree):
-    for call in calls(tree, "PathJoinSubstitution"):
-        first, *rest = call.args[0].elts
-        if getattr(first, "id", None) == "share":
-            assert ROOT.joinpath(*map(text, rest)).is_file(), [text(part) for part in rest]
 
 
 def test_arguments_of_included_launch_files_are_declared_there(tree):
@@ -77,19 +70,8 @@ def test_arguments_of_included_launch_files_are_declared_there(tree):
         assert {text(key) for key in given.keys} <= declared
 
 
-def test_parameters_exist(tree):
-    for node in calls(tree, "Node"):
-        for keyword in node.keywords:
-            if keyword.arg == "parameters":
-                dictionaries = [e for e in keyword.value.elts if isinstance(e, ast.Dict)]
-                assert {text(k) for d in dictionaries for k in d.keys} <= KNOWN
-
-
-def test_arguments_used_are_declared_and_described(tree):
-    declared = calls(tree, "DeclareLaunchArgument")
-    names = {text(call.args[0]) for call in declared}
-    assert names == {text(call.args[0]) for call in calls(tree, "LaunchConfiguration")}
-    assert all("description" in {k.arg for k in call.keywords} for call in declared)
+def test_arguments_are_described(tree):
+    assert all(keywords(c).get("description") for c in calls(tree, "DeclareLaunchArgument"))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
@@ -103,27 +85,6 @@ def test_parameter_files_name_known_parameters_of_the_right_type(path):
         assert type(value).__name__ == types[name].split("[")[0]
 
 
-def test_the_rviz_config_shows_what_the_node_publishes():
-    document = yaml.safe_load((ROOT / "config" / "surround_depth.rviz").read_text())
-    manager = document["Visualization Manager"]
-    assert manager["Global Options"]["Fixed Frame"] == "base_link"
-    topics = {d["Topic"]["Value"] for d in manager["Displays"] if "Topic" in d}
-    names = load_rig(ROOT / "config" / "rig_nuscenes.yaml").names
-    assert topics == {"points"} | {f"{name}/depth/image_rect" for name in names}
-    assert all(d["Class"].startswith("rviz_default_plugins/") for d in manager["Displays"])
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("rig_*.yaml")), ids=lambda p: p.name)
 def test_shipped_rigs_load(path):
     assert load_rig(path).base_frame == "base_link"
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed (not PyPI)"
-)
-@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
-def test_launch_files_load(path):
-    spec = importlib.util.spec_from_file_location("launch_file", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.generate_launch_description().entities

@@ -14,6 +14,8 @@ from conftest import ROOT
 
 SHIPPED = [
     "config/fastdds.xml",
+    "config/cyclonedds.xml",
+    "config/zenoh.json5",
     "config/surround_depth.yaml",
     "config/surround_depth.rviz",
     "config/rig_nuscenes.yaml",

@@ -1,13 +1,23 @@
 """fsmde-view into a file, read back with rerun itself."""
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
+import rclpy
 from blocks import write_blocks
+from conftest import ROOT
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fsmde_core.fit import Fit
+from fsmde_core.rig import save_rig
 from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE, write_bag
 from fsmde_ros.cloud import CloudBuilder, CloudOptions
@@ -77,8 +87,58 @@ def test_a_drive_and_the_nodes_output_become_one_recording(drive, output, tmp_pa
         (f"{front}/front_confidence/image", "Image:buffer"),
         ("/map/base_link/points", "Points3D:positions"),
         ("/map/base_link/points", "Points3D:colors"),
+        ("/map/base_link/vehicle", "Boxes3D:half_sizes"),
     } <= found
     assert not file.with_name("drive.rrd.part").exists()
+
+
+def test_what_is_published_now_becomes_a_recording(ros, rig, views, tmp_path):
+    node, camera = rclpy.create_node("talker"), rig.cameras[0]
+    topics = {
+        "/front/depth/camera_info": CameraInfo,
+        "/front/depth/image_rect": Image,
+        "/points": PointCloud2,
+    }
+    outputs = {topic: node.create_publisher(kind, topic, 10) for topic, kind in topics.items()}
+    save_rig(rig, tmp_path / "rig.yaml")
+    file = tmp_path / "live.rrd"
+    command = [sys.executable, "-m", "fsmde_ros.tools.view", "--live", "--save", str(file)]
+    process = subprocess.Popen([*command, "--rig", str(tmp_path / "rig.yaml")], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if all(output.get_subscription_count() for output in outputs.values()):
+                break
+            time.sleep(0.2)
+        for k in range(10):
+            header = Header(stamp=ns_to_stamp(k * 100_000_000), frame_id=camera.frame_id)
+            outputs["/front/depth/camera_info"].publish(camera_info_msg(camera, header))
+            outputs["/front/depth/image_rect"].publish(float_msg(views[0][1], header))
+            header = Header(stamp=header.stamp, frame_id="base_link")
+            outputs["/points"].publish(lidar_msg(np.ones((5, 3), np.float32), header))
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        node.destroy_node()
+    columns = rerun.recording.load_recording(file).schema().component_columns()
+    found = {(column.entity_path, column.component) for column in columns}
+    assert {
+        ("/base_link/front_optical_frame/front_depth/image", "DepthImage:buffer"),
+        ("/base_link/points", "Points3D:positions"),
+        ("/base_link/vehicle", "Boxes3D:half_sizes"),
+    } <= found
+
+
+def test_layouts_are_written_for_others(tmp_path, capsys):
+    assert main(["--layouts", str(tmp_path / "views"), "--rig", "ddad", "--namespace", "car"]) == 0
+    rviz, foxglove = map(Path, capsys.readouterr().out.split())
+    assert "CAMERA_05/depth/image_rect" in rviz.read_text()
+    assert "/car/CAMERA_05/depth/image_rect" in foxglove.read_text()
+    assert main(["--layouts", str(tmp_path / "views")]) == 1
+    assert "--layouts needs --rig" in capsys.readouterr().err
+    assert main([]) == 1 and "give bags, or --live" in capsys.readouterr().err
 
 
 def test_the_fields_of_any_cloud():
@@ -94,5 +154,5 @@ def test_without_a_screen_or_a_bag_one_sentence_says_so(drive, tmp_path, monkeyp
     assert main([str(drive[0])]) == 1
     assert "there is no screen here: give --save FILE.rrd" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), "--save", str(tmp_path / "a.rrd")]) == 1
-    assert "none is not a folder" in capsys.readouterr().err
+    assert "none does not exist" in capsys.readouterr().err
     assert not (tmp_path / "a.rrd").exists()

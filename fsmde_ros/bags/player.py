@@ -145,7 +145,7 @@ def message_class(msg_type: str):
         return None
 
 
-def _layout_of(bag: Path, rig_file: Path | None) -> BagLayout | None:
+def layout_to_play(bag: Path, rig_file: Path | None = None) -> BagLayout | None:
     """The layout; None where there is no camera, and all is replayed."""
     try:
         return look_into(bag, rig_file=rig_file)
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(argv or sys.argv)[1:])
     try:
-        layout = _layout_of(arguments.bag, arguments.rig)
+        layout = layout_to_play(arguments.bag, arguments.rig)
         with ros_process(argv), open_source(arguments.bag) as source:
             player = BagPlayer(source, layout, clock=arguments.clock)
             if arguments.wait:

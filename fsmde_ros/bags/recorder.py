@@ -9,14 +9,13 @@ from pathlib import Path
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from fsmde_ros.bags.player import message_class
 from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE
 
-# Deep enough that no output is lost while a message is written.
-QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+DEPTH = 50  # enough that no output is lost while a message is written
 
 
 class BagRecorder(Node):
@@ -40,7 +39,7 @@ class BagRecorder(Node):
                 message_class(msg_type),
                 topic,
                 partial(self._write, connection),
-                QOS,
+                self._qos(topic),
                 raw=True,
                 event_callbacks=SubscriptionEventCallbacks(matched=partial(self._match, topic)),
             )
@@ -48,6 +47,17 @@ class BagRecorder(Node):
     def close(self) -> None:
         """Complete the bag."""
         self._writer.close()
+
+    def _qos(self, topic: str) -> QoSProfile:
+        """Reliable, and with what was latched, unless a publisher that is there offers less."""
+        offers = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
+        qos = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+        if any(offer.reliability == ReliabilityPolicy.BEST_EFFORT for offer in offers):
+            qos.reliability = ReliabilityPolicy.BEST_EFFORT
+        latched = DurabilityPolicy.TRANSIENT_LOCAL
+        if offers and all(offer.durability == latched for offer in offers):
+            qos.durability = latched
+        return qos
 
     def _match(self, topic: str, status) -> None:
         if status.current_count:

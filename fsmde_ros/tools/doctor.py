@@ -15,15 +15,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
@@ -34,141 +32,11 @@ from fsmde_ros.bags.layout import look_into, write_setup
 from fsmde_ros.bags.source import BagError
 from fsmde_ros.conversions import stamp_to_ns
 from fsmde_ros.interrupts import StartUpError, ros_process
-from fsmde_ros.share import FASTDDS_VARIABLES, share_dir
+from fsmde_ros.share import share_dir
+from fsmde_ros.tools.delivery import Delivery, Machine, advice, this_machine
 
-CYCLONE_CONFIG = "CYCLONEDDS_URI"
-FASTDDS = "rmw_fastrtps"
-ENOUGH_PERCENT = 99.0
-RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
-FRAGMENT_MEMORY = Path("/proc/sys/net/ipv4/ipfrag_high_thresh")
-WANTED_BYTES = 4 << 20  # what config/fastdds.xml asks for a socket
-SHARED_MEMORY = Path("/dev/shm")
-SEGMENT_MB = 64  # of config/fastdds.xml, for each process that publishes
 START_UP_S = 30.0
 QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What arrived of the images of a rig."""
-
-    kind: str
-    """raw or compressed."""
-    sent: int
-    """Images of each camera."""
-    received: tuple[int, ...]
-    """Images of each camera, in the rig's order."""
-    latency_ms: tuple[float, float]
-    """Median and 95th percentile from stamp to callback."""
-
-    @property
-    def percent(self) -> float:
-        """Share of all images that arrived."""
-        return 100 * sum(self.received) / max(self.sent * len(self.received), 1)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What of this machine decides about delivery."""
-
-    rmw: str
-    environment: Mapping[str, str]
-    receive_buffer: int | None
-    """Largest receive buffer of a socket, bytes; None where Linux does not say."""
-    fragment_memory: int | None
-    """Memory for incomplete IP packets, bytes."""
-    shared_memory_mb: float | None
-    """Size of /dev/shm."""
-
-
-def this_machine() -> Machine:
-    """Read from the system and the environment."""
-    names = (*FASTDDS_VARIABLES, CYCLONE_CONFIG, "ROS_DISTRO")
-    shared = None
-    if SHARED_MEMORY.is_dir():
-        stat = os.statvfs(SHARED_MEMORY)
-        shared = stat.f_frsize * stat.f_blocks / 1e6
-    return Machine(
-        rmw=get_rmw_implementation_identifier(),
-        environment={name: os.environ[name] for name in names if os.environ.get(name)},
-        receive_buffer=_number_in(RECEIVE_BUFFER),
-        fragment_memory=_number_in(FRAGMENT_MEMORY),
-        shared_memory_mb=shared,
-    )
-
-
-def advice(machine: Machine, deliveries: Sequence[Delivery]) -> list[str]:
-    """What to change, one plain sentence each; empty if everything arrives."""
-    lossy = [d for d in deliveries if d.percent < ENOUGH_PERCENT]
-    found = [_loss(d) for d in lossy]
-    if machine.rmw.startswith(FASTDDS):
-        found += _about_fastdds(machine, lossy)
-    elif lossy:
-        found.append(
-            f"{machine.rmw} is in use; its network goes through sockets, so their buffers decide."
-        )
-    if lossy or not machine.rmw.startswith(FASTDDS):
-        found += _about_sockets(machine)
-    if lossy and len(found) == len(lossy):
-        found.append(
-            "The settings are as they should be: this machine is too slow or too busy for this "
-            "rig; send compressed images, fewer of them, or smaller ones."
-        )
-    return found
-
-
-def _loss(delivery: Delivery) -> str:
-    silent = sum(count == 0 for count in delivery.received)
-    text = f"Only {delivery.percent:.0f} % of the {delivery.kind} images arrive"
-    return f"{text}, and {silent} cameras get nothing through." if silent else f"{text}."
-
-
-def _about_fastdds(machine: Machine, lossy: Sequence[Delivery]) -> list[str]:
-    found = []
-    profile = next(
-        (machine.environment[n] for n in FASTDDS_VARIABLES if n in machine.environment), None
-    )
-    if profile is None:
-        shipped = share_dir() / "config" / "fastdds.xml"
-        settings = " and ".join(f"{name}={shipped}" for name in FASTDDS_VARIABLES)
-        found.append(
-            f"No Fast DDS profile is set, and the default shared memory holds half a megabyte: put "
-            f"{settings} into the environment of the camera drivers and of everything else that "
-            f"publishes images or clouds."
-        )
-    elif not Path(profile).is_file():
-        found.append(f"The Fast DDS profile {profile} does not exist, so the default is in use.")
-    elif lossy:
-        found.append(
-            f"The Fast DDS profile in use is {profile}: compare it with config/fastdds.xml."
-        )
-    if machine.shared_memory_mb is not None and machine.shared_memory_mb < 4 * SEGMENT_MB:
-        found.append(
-            f"/dev/shm holds {machine.shared_memory_mb:.0f} MB, which is little for {SEGMENT_MB} "
-            f"MB a publishing process: in a container, start it with --shm-size=1g."
-        )
-    return found
-
-
-def _about_sockets(machine: Machine) -> list[str]:
-    found = []
-    for name, size in (
-        ("net.core.rmem_max", machine.receive_buffer),
-        ("net.ipv4.ipfrag_high_thresh", machine.fragment_memory),
-    ):
-        if size is not None and size < WANTED_BYTES:
-            found.append(
-                f"{name} is {size} bytes, images between machines need more: "
-                f"sudo sysctl -w {name}={8 * WANTED_BYTES}"
-            )
-    return found
-
-
-def _number_in(file: Path) -> int | None:
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def measure(rig_file: Path, *, raw: bool, seconds: float) -> Delivery:

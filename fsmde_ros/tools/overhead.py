@@ -40,7 +40,7 @@ from fsmde_core.tables import table
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics.statistics import STAGES
 from fsmde_ros.intake import Intake, IntakeGroup
-from fsmde_ros.share import share_dir, use_fastdds_profile
+from fsmde_ros.share import share_dir, use_transport_profile
 
 INFERENCE_S = 0.020
 RATE_HZ = 12.0
@@ -107,7 +107,7 @@ def measure(
     seconds: float, *, raw: bool, model: Path | None = None, parameters: Sequence[str] = ()
 ) -> dict:
     """Run source and node for some time; returns the numbers that main() prints."""
-    use_fastdds_profile()
+    use_transport_profile()
     rclpy.init()
     listener, intake, counts = _listener()
     try:
