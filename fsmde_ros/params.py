@@ -219,6 +219,12 @@ class NodeParams:
         "rgb", "What the colour of the points shows.", choices=COLOURS, live=True
     )
 
+    cloud_layout: str = _param(
+        "xyzrgb",
+        "Fields of all clouds: x, y, z, rgb; or x, y, z, intensity, return_type, channel, as "
+        "Autoware's filters want them.",
+        choices=("xyzrgb", "xyzirc"),
+    )
     publish_scan: bool = _param(
         False,
         "Also publish obstacles/scan, a LaserScan all around in the cloud's frame, at its rate: "

@@ -139,11 +139,13 @@ class Pipeline:
         builder = self._builder(prediction, params)
         for k, messages in enumerate(cameras.values()) if params.publish_camera_points else ():
             points = builder.of_camera(prediction, depths, k)
-            messages[POINTS] = cloud_msg(points, images[k].framed_header)
+            messages[POINTS] = cloud_msg(
+                points, images[k].framed_header, layout=params.cloud_layout
+            )
         T_now_ego, reason = self._moved([stamped.stamps_ns[i] for i in present], stamped.newest_ns)
         header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=self._calibration.base_frame)
         points = builder(prediction, depths, T_now_ego)
-        cloud = cloud_msg(points, header)
+        cloud = cloud_msg(points, header, layout=params.cloud_layout)
         obstacles = self._find_obstacles(points, header, params)
         finished = time.monotonic()
         seconds = {
