@@ -40,7 +40,7 @@ from fsmde_ros.loading import FinitePredictor, load_model, load_rig_file, warm_u
 from fsmde_ros.managed import ManagedNode, run_managed
 from fsmde_ros.names import check_names
 from fsmde_ros.outputs import Outputs
-from fsmde_ros.params import ParameterError
+from fsmde_ros.params import NodeParams, ParameterError
 from fsmde_ros.pipeline import Pipeline, SetOutput
 from fsmde_ros.rig_frames import publish_frames
 from fsmde_ros.sync import RigSync, StampedSet
@@ -245,9 +245,19 @@ class SurroundDepthNode(ManagedNode):
             return set_result(str(error))
         self.params = params
         if switched and self._intake is not None:
-            with self.making("start"):
-                self._listen()
+            return set_result(self._switch(before))
         return set_result("")
+
+    def _switch(self, before: NodeParams) -> str:
+        """Listen to other cameras than before; why that cannot be, where all stays as it was."""
+        with self.making("start"):
+            try:
+                self._listen()
+            except Exception as error:
+                self.params = before
+                self._listen()
+                return sentence(error)
+        return ""
 
     def _on_info(self, index: int, msg: CameraInfo) -> None:
         self._calibration.update(index, msg, self._inputs.info_topics[index])

@@ -57,7 +57,7 @@ class Obstacles:
     """[beams] int: steps up to which ground is seen."""
     seen: np.ndarray
     """[beams] bool: whether anything is seen there, of any height."""
-    occupied: np.ndarray
+    occupied: np.ndarray | None
     """[side, side] bool: cells of the grid with an obstacle, row by y, column by x."""
 
 
@@ -68,8 +68,8 @@ class ObstacleFinder:
         self.options = options
         self._places = np.empty((2, 0), np.intp)  # of points; fresh memory is slow
 
-    def __call__(self, points: np.ndarray) -> Obstacles:
-        """The obstacles in points [P] of POINT, in the base frame."""
+    def __call__(self, points: np.ndarray, *, with_grid: bool = True) -> Obstacles:
+        """The obstacles in points [P] of POINT, in the base frame; the grid's only if wanted."""
         options, steps = self.options, self.options.steps
         # one row a beam, whose last column is all that is beyond, and one for the end of the turn
         shape = options.beams + 1, steps + 1
@@ -78,26 +78,35 @@ class ObstacleFinder:
         polar, cells = self._places[:, : len(points)]
         for start in range(0, len(points), CHUNK):
             part = slice(start, start + CHUNK)
-            polar[part], cells[part] = self._placed(points[part], shape)
+            x, y, z = (np.ascontiguousarray(points[part][axis]) for axis in "xyz")
+            from_band, above = z >= options.min_height_m, z > options.max_height_m
+            polar[part] = self._in_beams(x, y, (from_band, above), shape)
+            if with_grid:
+                cells[part] = self._in_grid(x, y, from_band ^ above)
         counts = np.bincount(polar, minlength=3 * shape[0] * shape[1]).reshape(3, *shape)
         counts[:, 0] += counts[:, -1]
         counts = counts[:, :-1]
         ground, band = counts[0, :, :-1] > 0, counts[1, :, :-1] >= options.min_points
-        side = 2 * steps + 2
-        hits = np.bincount(cells, minlength=side * side).reshape(side, side)[1:-1, 1:-1]
         return Obstacles(
             first=np.where(band.any(axis=1), band.argmax(axis=1), steps),
             floor=np.where(ground.any(axis=1), steps - ground[:, ::-1].argmax(axis=1), 0),
             seen=counts.any(axis=(0, 2)),
-            occupied=hits >= options.min_points,
+            occupied=self._occupied(cells) if with_grid else None,
         )
 
-    def _placed(self, points: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Where points [P] lie: in the rows and columns of a beam and a step, ground before what is
-        in the band before what is above; and in the grid with a border, whose corner has the rest.
+    def _occupied(self, cells: np.ndarray) -> np.ndarray:
+        side = 2 * self.options.steps + 2
+        hits = np.bincount(cells, minlength=side * side).reshape(side, side)[1:-1, 1:-1]
+        return hits >= self.options.min_points
+
+    def _in_beams(
+        self, x: np.ndarray, y: np.ndarray, over: Sequence[np.ndarray], shape: tuple[int, int]
+    ) -> np.ndarray:
+        """Places of points [P] in three tables of beams and steps: ground, in the band, above.
+
+        over [P] bool twice: whether they are out of the first table, and of the second.
         """
         options, steps = self.options, self.options.steps
-        x, y, z = (np.ascontiguousarray(points[axis]) for axis in "xyz")
         step, beam = (values.ravel() for values in cv2.cartToPolar(x, y))
         beam *= np.float32(options.beams / TURN)
         beam += np.float32(0.5)
@@ -106,18 +115,25 @@ class ObstacleFinder:
         polar = beam.astype(np.int32)
         polar *= shape[1]
         polar += step.astype(np.int32)
-        from_band, above = z >= options.min_height_m, z > options.max_height_m
-        for over in (from_band, above):
-            polar += np.multiply(over, shape[0] * shape[1], dtype=np.int32)
+        for table in over:
+            polar += np.multiply(table, shape[0] * shape[1], dtype=np.int32)
+        return polar
+
+    def _in_grid(self, x: np.ndarray, y: np.ndarray, in_band: np.ndarray) -> np.ndarray:
+        """Places of points [P] in the grid with a border around it, whose corner takes the rest.
+
+        x and y are overwritten.
+        """
+        steps = self.options.steps
         for axis in (x, y):
-            axis *= np.float32(1 / options.resolution_m)
+            axis *= np.float32(1 / self.options.resolution_m)
             axis += np.float32(steps + 1)
             np.clip(axis, 0, 2 * steps + 1, out=axis)
         cells = y.astype(np.int32)
         cells *= 2 * steps + 2
         cells += x.astype(np.int32)
-        cells *= from_band ^ above
-        return polar, cells
+        cells *= in_band
+        return cells
 
     def scan(self, found: Obstacles) -> np.ndarray:
         """[beams] float32 metres as REP 117: +inf without obstacle, NaN where nothing is seen."""
@@ -146,7 +162,7 @@ class ObstacleFinder:
         self, points: np.ndarray, header: Header, wanted: Sequence[str]
     ) -> dict[str, LaserScan | OccupancyGrid]:
         """The messages of the topics wanted, SCAN and GRID, from points [P] of POINT."""
-        found, messages = self(points), {}
+        found, messages = self(points, with_grid=GRID in wanted), {}
         if SCAN in wanted:
             messages[SCAN] = scan_msg(self.scan(found), header, self.options)
         if GRID in wanted:

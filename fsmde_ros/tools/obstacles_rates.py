@@ -1,4 +1,4 @@
-"""How often obstacles are missed and invented, by distance, in rendered streets.
+"""How often obstacles are missed and invented, by distance, in rendered streets; and their time.
 
 python -m fsmde_ros.tools.obstacles_rates [--streets 8] [--model CARD]
 
@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from std_msgs.msg import Header
 from tqdm import tqdm
 
 from fsmde_core.rig import Rig
@@ -27,14 +29,15 @@ from fsmde_core.street.rigs import make_rig
 from fsmde_core.street.trace import World
 from fsmde_core.street.tracer import cast_rays
 from fsmde_core.tables import table
-from fsmde_ros.cloud import CloudBuilder, CloudOptions
-from fsmde_ros.obstacles import TURN, ObstacleFinder, ObstacleOptions
+from fsmde_ros.cloud import POINT, CloudBuilder, CloudOptions
+from fsmde_ros.obstacles import GRID, SCAN, TURN, ObstacleFinder, ObstacleOptions
 from fsmde_ros.share import share_dir
 
 EDGES_M = (0.0, 5.0, 10.0, 20.0, 30.0)
 HEIGHT_STEP_M = 0.1
 WITHIN_BEAM = (np.arange(4) - 1.5) / 4  # of a beam: where in it the truth is cast
 TOLERANCE_M, TOLERANCE = 0.5, 0.1
+TIMED_POINTS, TIMED_RUNS = 170_000, 300
 EGO = 1  # the own vehicle among a world's bodies
 
 
@@ -96,6 +99,20 @@ def rates(scan: np.ndarray, truth: np.ndarray) -> list[tuple[str, int, float, in
     return rows
 
 
+def milliseconds(wanted: Sequence[str]) -> tuple[float, float]:
+    """Median and best time of the messages of a cloud of TIMED_POINTS points around a vehicle."""
+    rng = np.random.default_rng(0)
+    points = np.zeros(TIMED_POINTS, POINT)
+    points["x"], points["y"] = rng.normal(0, 20, (2, TIMED_POINTS))
+    points["z"] = rng.uniform(-0.3, 3.0, TIMED_POINTS)
+    finder, header, times = ObstacleFinder(ObstacleOptions()), Header(), []
+    for _ in range(TIMED_RUNS):
+        started = time.perf_counter()
+        finder.messages(points, header, wanted)
+        times.append(1e3 * (time.perf_counter() - started))
+    return float(np.median(times)), min(times)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print miss and false-alarm rates by distance."""
     parser = argparse.ArgumentParser(
@@ -118,6 +135,10 @@ def main(argv: list[str] | None = None) -> int:
             for distance, there, miss, told, alarm in rates(scan, truth)
         ]
         print(table(head, rows))
+    for wanted in ((SCAN,), (SCAN, GRID)):
+        median, best = milliseconds(wanted)
+        what = f"{' and '.join(wanted)} of {TIMED_POINTS:,} points"
+        print(f"\n{what}: median {median:.1f} ms, best {best:.1f} ms")
     return 0
 
 
