@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from nav_msgs.msg import OccupancyGrid
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
 from fsmde_core.fit import Fit
@@ -16,6 +17,7 @@ from fsmde_ros.conversions import (
     float_msg,
     rgb_msg,
 )
+from fsmde_ros.obstacles import GRID, SCAN
 from fsmde_ros.params import NodeParams
 
 DEPTH, DEPTH_INFO = "depth/image_rect", "depth/camera_info"
@@ -24,7 +26,7 @@ CONFIDENCE = "confidence/image_rect"
 COLOR, COLOR_INFO = "color/image_rect", "color/camera_info"
 POINTS = "points"
 
-Message = Image | CameraInfo | CompressedImage | PointCloud2
+Message = Image | CameraInfo | CompressedImage | PointCloud2 | LaserScan | OccupancyGrid
 
 
 def camera_topics(params: NodeParams) -> dict[str, type]:
@@ -39,6 +41,12 @@ def camera_topics(params: NodeParams) -> dict[str, type]:
     if params.publish_camera_points:
         topics[POINTS] = PointCloud2
     return topics
+
+
+def obstacle_topics(params: NodeParams) -> dict[str, type]:
+    """What is published of obstacles: topic -> message type."""
+    offered = {SCAN: (params.publish_scan, LaserScan), GRID: (params.publish_grid, OccupancyGrid)}
+    return {topic: kind for topic, (wanted, kind) in offered.items() if wanted}
 
 
 def depth_image(prediction: Prediction, i: int, params: NodeParams) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,12 +13,13 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from fsmde_core.fit import BODY_SHARE, ROUNDING, Fit
 from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, Rig
 from fsmde_ros.camera_info import ImageGeometry, read_camera_info
-from fsmde_ros.conversions import MessageError, transform_from_msg
+from fsmde_ros.conversions import MessageError, camera_info_msg, transform_from_msg
 from fsmde_ros.doubts import (
     LEAST_SEEN,
     disagreement,
@@ -27,6 +29,8 @@ from fsmde_ros.doubts import (
     pose_doubts,
 )
 
+PATIENCE_S = 1.0  # so long a camera's first CameraInfo is waited for
+RIG_FILE = "rig file"
 SHAKES_M, SHAKES_RAD = 0.005, 0.002  # less is no other place of a camera
 
 Extrinsics = Callable[[str, str], np.ndarray]
@@ -67,8 +71,9 @@ class Calibration:
 
     fit chooses the network's input for a camera. bodies are masks [H, W] by camera name, True where
     its images show the own vehicle: as they come, or whole, before a CameraInfo's ROI and binning.
-    expected is the rig file, which views are compared with. update() may be called from one thread
-    while others read.
+    expected is the rig file, which views are compared with. info_from_rig: it takes the place of a
+    CameraInfo that does not come within PATIENCE_S of a camera's first image. update() may be
+    called from one thread while others read.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Calibration:
         fit: Callable[[Camera], Fit],
         bodies: Mapping[str, np.ndarray] = MappingProxyType({}),
         expected: Rig | None = None,
+        info_from_rig: bool = False,
     ):
         self.names, self.base_frame = tuple(names), base_frame
         self._extrinsics = extrinsics
@@ -88,6 +94,9 @@ class Calibration:
         self._fit, self._bodies = fit, bodies
         cameras = expected.cameras if expected is not None else ()
         self._expected = {camera.name: camera for camera in cameras}
+        self._info_from_rig = info_from_rig
+        self._awaited_s: dict[int, float] = {}  # since when, by camera
+        self._filled_in: set[int] = set()
         self._lock = threading.Lock()
         self._infos: list[tuple[CameraInfo, str] | None] = [None] * len(self.names)
         self._contents: list[tuple | None] = [None] * len(self.names)
@@ -101,10 +110,16 @@ class Calibration:
             with self._lock:
                 self._infos[index], self._contents[index] = (msg, topic), content
                 self._views[index] = None
+                self._filled_in.discard(index)
 
     def without_info(self) -> list[int]:
-        """The cameras that no CameraInfo came of yet."""
-        return [index for index, info in enumerate(self._infos) if info is None]
+        """The cameras that no CameraInfo came of yet, nor anything in its place."""
+        missing = (index for index, info in enumerate(self._infos) if info is None)
+        return [index for index in missing if index not in self._filled_in]
+
+    def from_rig(self) -> list[str]:
+        """The names of the cameras whose CameraInfo is the rig file's."""
+        return [self.names[index] for index in sorted(self._filled_in)]
 
     def view(self, index: int) -> View:
         """The calibration of one camera, the same object as long as nothing changes.
@@ -145,10 +160,7 @@ class Calibration:
 
     def _make_view(self, index: int) -> View:
         name = self.names[index]
-        if self._infos[index] is None:
-            raise MessageError(f"no CameraInfo yet from {name}")
-        msg, topic = self._infos[index]
-        geometry = read_camera_info(msg, topic, rectified=self._rectified)
+        geometry, topic = self._geometry(index)
         T_ego_cam = self._extrinsics(name, geometry.frame_id)
         self._poses[index] = T_ego_cam.tobytes()
         camera = geometry.camera(name, T_ego_cam, topic)
@@ -167,11 +179,27 @@ class Calibration:
                 raise MessageError(f"{topic}: by K, D, R and P the rectified image shows nothing")
         return self._judged(view, expected, lens)
 
+    def _geometry(self, index: int) -> tuple[ImageGeometry, str]:
+        """What a camera's images are like, and the topic that says it."""
+        name, info = self.names[index], self._infos[index]
+        if info is not None:
+            msg, topic = info
+            return read_camera_info(msg, topic, rectified=self._rectified), topic
+        expected = self._expected.get(name)
+        since_s = self._awaited_s.setdefault(index, time.monotonic())
+        if not (self._info_from_rig and expected) or time.monotonic() - since_s < PATIENCE_S:
+            raise MessageError(f"no CameraInfo yet from {name}")
+        self._filled_in.add(index)
+        msg = camera_info_msg(expected, Header(frame_id=expected.frame_id))
+        return read_camera_info(msg, RIG_FILE, rectified=True, source=RIG_FILE), RIG_FILE
+
     def _judged(self, view: View, expected: Camera | None, lens: Rectifier | None) -> View:
         name, geometry = view.camera.name, view.geometry
         doubts = pose_doubts(view.camera, self.base_frame) + image_doubts(name, geometry, lens)
         notes = image_notes(name, geometry, view.rectifier)
-        if expected is not None:
+        if geometry.source == RIG_FILE:
+            notes.append(f"camera {name}: no CameraInfo came, the rig file's K is used")
+        elif expected is not None:
             doubts.append(disagreement(view.geometry, expected))
             notes.append(frame_note(view.geometry.frame_id, expected))
         doubts, notes = (tuple(filter(None, found)) for found in (doubts, notes))

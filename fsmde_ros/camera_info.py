@@ -54,6 +54,8 @@ class ImageGeometry:
     """The distortion model, one of fsmde_core.rectify.MODELS."""
     described: str
     """The images in words: their size, and what it comes from."""
+    source: str
+    """What says all this: CameraInfo, or the rig file in its place."""
 
     def camera(self, name: str, T_ego_cam: np.ndarray, topic: str) -> Camera:
         """The pinhole camera of the images once they are rectified; MessageError if it is none."""
@@ -80,7 +82,9 @@ class ImageGeometry:
         return zoom @ K + [[0, 0, left], [0, 0, top], [0, 0, 0]]
 
 
-def read_camera_info(msg: CameraInfo, topic: str, *, rectified: bool) -> ImageGeometry:
+def read_camera_info(
+    msg: CameraInfo, topic: str, *, rectified: bool, source: str = "CameraInfo"
+) -> ImageGeometry:
     """The geometry of a CameraInfo's images, which are rectified already or not.
 
     K and D are taken for images as a camera sends them, P for rectified ones, and for those that
@@ -127,7 +131,8 @@ def read_camera_info(msg: CameraInfo, topic: str, *, rectified: bool) -> ImageGe
         D=D,
         R=R,
         model=model,
-        described=what.described(size),
+        described=f"{source} {what.described(size)}",
+        source=source,
     )
 
 
@@ -161,7 +166,7 @@ class _Reader:
 
     def described(self, size: tuple[int, int]) -> str:
         msg, roi = self._msg, self._msg.roi
-        text = f"CameraInfo {size[0]}x{size[1]}"
+        text = f"{size[0]}x{size[1]}"
         if size == (msg.width, msg.height):
             return text
         causes = []

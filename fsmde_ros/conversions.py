@@ -16,6 +16,19 @@ from fsmde_core.geometry import make_transform, quaternion_to_rotation
 from fsmde_core.rig import Camera, K_to_opencv
 from fsmde_ros.cloud import POINT
 
+XYZ = tuple((name, 4 * i, PointField.FLOAT32) for i, name in enumerate("xyz"))
+LAYOUTS = {
+    "xyzrgb": (*XYZ, ("rgb", 12, PointField.FLOAT32)),
+    "xyzirc": (
+        *XYZ,
+        ("intensity", 12, PointField.UINT8),
+        ("return_type", 13, PointField.UINT8),
+        ("channel", 14, PointField.UINT16),
+    ),
+}
+"""How the 16 bytes of a POINT are named in a PointCloud2."""
+SINGLE_STRONGEST = 1  # among Autoware's return types
+
 
 class MessageError(ValueError):
     """A message that cannot be used; the message of the error names the topic and the field."""
@@ -95,30 +108,38 @@ def depth_from_msg(msg: Image) -> np.ndarray:
     return np.frombuffer(msg.data, "<f4").reshape(msg.height, msg.width)
 
 
-def cloud_msg(points: np.ndarray, header: Header) -> PointCloud2:
-    """PointCloud2 with the fields x, y, z, rgb, as RViz reads them, of points [P] of POINT."""
-    return _cloud2(points, header, names=("x", "y", "z", "rgb"))
+def cloud_msg(points: np.ndarray, header: Header, *, layout: str = "xyzrgb") -> PointCloud2:
+    """PointCloud2 of points [P] of POINT in a layout of LAYOUTS.
+
+    xyzrgb is as RViz reads it, rgb passed off as float32. xyzirc is as Autoware's filters want it:
+    the green of the colour is the intensity, every return is the strongest one, of channel 0.
+    """
+    if layout == "xyzirc":
+        points = points.copy()
+        points["bgr"][:, 0] = points["bgr"][:, 1]
+        points["bgr"][:, 1:] = SINGLE_STRONGEST, 0
+        points["unused"] = 0
+    return _cloud2(points, header, fields=LAYOUTS[layout])
 
 
 def lidar_msg(xyz: np.ndarray, header: Header) -> PointCloud2:
     """PointCloud2 with the fields x, y, z of points [P, 3] in metres."""
-    return _cloud2(np.ascontiguousarray(xyz, "<f4"), header, names=("x", "y", "z"))
+    return _cloud2(np.ascontiguousarray(xyz, "<f4"), header, fields=XYZ)
 
 
-def _cloud2(points: np.ndarray, header: Header, *, names: tuple[str, ...]) -> PointCloud2:
-    """P rows of 4-byte fields; rgb is passed off as float32, as RViz expects."""
-    fields = [
-        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-        for i, name in enumerate(names)
-    ]
+def _cloud2(
+    points: np.ndarray, header: Header, *, fields: tuple[tuple[str, int, int], ...]
+) -> PointCloud2:
+    """P rows of fields of a name, an offset and a datatype each."""
+    step = points.strides[0]
     msg = PointCloud2(
         header=header,
         height=1,
         width=len(points),
-        fields=fields,
+        fields=[PointField(name=n, offset=o, datatype=kind, count=1) for n, o, kind in fields],
         is_bigendian=False,
-        point_step=4 * len(names),
-        row_step=4 * len(names) * len(points),
+        point_step=step,
+        row_step=step * len(points),
         is_dense=True,
     )
     _fill(msg.data, points.view(np.uint8))

@@ -18,41 +18,41 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from nav_msgs.msg import Odometry
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fsmde_core.rig import Rig
 from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
 from fsmde_ros.conversions import MessageError, stamp_to_ns
+from fsmde_ros.declaring import declare_params, set_result, with_changes
 from fsmde_ros.diagnostics.reporter import Reporter
 from fsmde_ros.diagnostics.statistics import NodeStatistics
 from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
-from fsmde_ros.endpoints import subscribe
 from fsmde_ros.faults import sentence
-from fsmde_ros.intake import Intake, IntakeGroup
+from fsmde_ros.inputs import Inputs
+from fsmde_ros.intake import Intake
 from fsmde_ros.latency import tune_process
 from fsmde_ros.loading import FinitePredictor, load_model, load_rig_file, warm_up
 from fsmde_ros.managed import ManagedNode, run_managed
 from fsmde_ros.names import check_names
 from fsmde_ros.outputs import Outputs
-from fsmde_ros.params import ParameterError, declare_params, set_result, with_changes
+from fsmde_ros.params import NodeParams, ParameterError
 from fsmde_ros.pipeline import Pipeline, SetOutput
+from fsmde_ros.rig_frames import publish_frames
 from fsmde_ros.sync import RigSync, StampedSet
 from fsmde_ros.sync.approximate import approximate_time
 from fsmde_ros.sync.slower_clock import SlowerClock
-from fsmde_ros.transport import Transports, kind_of, transports
+from fsmde_ros.sync.thinning import Thinning
 from fsmde_ros.worker import Worker
 
 POLL_S = 0.02  # how often deadlines are checked where no image comes in
 SPARE_S = 0.005  # between two looks at deadlines: an image itself says what it makes ready
 WORTH_S = 0.04  # so long, or half a period, a set may wait before an overdue one takes its place
 REPORT_S = 1.0  # between two reports
-ODOMETRY_DEPTH = 10  # of images and CameraInfos only the newest is of use
 
 OnSet = Callable[[int, Mapping[str, float]], None]
 
@@ -72,6 +72,7 @@ class SurroundDepthNode(ManagedNode):
         self.params = declare_params(self)
         check_names(self, self.params, () if self.params.rig_file else self.params.cameras)
         self.add_on_set_parameters_callback(self._on_parameters)
+        self._names: tuple[str, ...] = ()
         self._intake: Intake | None = None
         self._worker: Worker | None = None
 
@@ -83,6 +84,7 @@ class SurroundDepthNode(ManagedNode):
         self._rig: Rig | None = load_rig_file(p)
         self._names = self._rig.names if self._rig is not None else tuple(p.cameras)
         check_names(self, p, self._names)
+        p.active(self._names)  # raises where one is unknown
         self._predictor = load_model(
             p,
             cameras=len(self._names),
@@ -103,10 +105,18 @@ class SurroundDepthNode(ManagedNode):
             deadline_ns=round(p.deadline_s * 1e9),
             rate_hz=p.rate,
         )
+        self._thinning = Thinning(self._sync)
         self._sync_clock = self._deadline_clock()
         self._looked_s = self._handed_over_s = 0.0
-        inputs, group = self._subscribe()
-        self._reporter, self._reported_s = self._make_reporter(inputs), time.monotonic()
+        self._inputs = Inputs(
+            self,
+            p,
+            self._names,
+            on_image=self._on_image if p.sync_policy == "rig" else self._on_approximate_image,
+            on_info=self._on_info,
+            on_odometry=self._on_odometry if isinstance(self._motion, OdometryMotion) else None,
+        )
+        self._reporter, self._reported_s = self._make_reporter(), time.monotonic()
         predictor = FinitePredictor(self._predictor)
         self._pipeline = Pipeline(predictor, self._calibration, self._motion)
         self._worker = Worker(
@@ -115,15 +125,9 @@ class SurroundDepthNode(ManagedNode):
             on_error=self._skipped,
             on_end=self._pipeline.close,
         )
-        self._intake = Intake(
-            self,
-            inputs,
-            group,
-            poll=self._on_poll,
-            poll_s=POLL_S,
-            on_error=lambda error: self.warn("intake", sentence(error)),
-        )
-        self.get_logger().info(f"ready: waiting for {', '.join(self._image_topics)}")
+        if p.publish_tf:
+            publish_frames(self, self._rig)
+        self._listen()
 
     def stop(self) -> None:
         """Stop listening; the set in work is finished first."""
@@ -140,14 +144,15 @@ class SurroundDepthNode(ManagedNode):
         """Forget rig and model, so that the next configure reads them anew."""
         self._outputs = self._predictor = self._calibration = self._motion = self._rig = None
 
-    def _make_reporter(self, inputs: list[Subscription]) -> Reporter:
+    def _make_reporter(self) -> Reporter:
         p = self.params
         return Reporter(
             self,
             self._statistics,
             self._sync if p.sync_policy == "rig" else None,
-            inputs=inputs,  # CameraInfos come first
-            never_came=lambda: [inputs[i] for i in self._calibration.without_info()],
+            inputs=lambda: self._inputs.subscriptions,
+            never_came=lambda: self._inputs.infos_of(self._calibration.without_info()),
+            more=self._choices,
             outputs=self._outputs.publishers,
             hardware_id=self._predictor.provider,
             model={
@@ -177,6 +182,7 @@ class SurroundDepthNode(ManagedNode):
             fit=self._predictor.fit,
             bodies=bodies,
             expected=self._rig,
+            info_from_rig=p.camera_info_from_rig,
         )
         self._motion = self._choose_motion(base_frame)
 
@@ -196,43 +202,65 @@ class SurroundDepthNode(ManagedNode):
             return time.monotonic_ns
         return SlowerClock(lambda: self.get_clock().now().nanoseconds, time.monotonic_ns)
 
-    def _subscribe(self) -> tuple[list[Subscription], IntakeGroup]:
-        p, group = self.params, IntakeGroup()
-        listen = partial(subscribe, self, group=group)
-        take = [partial(self._on_image, i) for i in range(len(self._names))]
-        if p.sync_policy == "approximate_time":
-            take = approximate_time(len(self._names), p.slop_s, self._on_approximate_set)
-        inputs = []
-        # Before the images: of what is ready, the intake takes first what was subscribed first.
-        for i, topic in enumerate(p.topics_of("camera_info_topic", self._names)):
-            callback = partial(self._on_info, i, self.resolve_topic_name(topic))
-            inputs.append(listen(CameraInfo, topic, callback))
-        self._image_topics = []
-        self._transports = Transports(self, partial(self._on_transport, inputs, group))
-        for i, topic in enumerate(p.topics_of("image_topic", self._names)):
-            found = []
-            for kind, way in transports(topic, p.compressed):
-                callback = partial(self._on_message, i, self.resolve_topic_name(way), take[i])
-                found.append(listen(kind, way, callback))
-            self._transports.add(i, found)
-            self._image_topics.append(found[0].topic_name)
-            inputs += found
-        if isinstance(self._motion, OdometryMotion):
-            depth = ODOMETRY_DEPTH
-            inputs.append(listen(Odometry, p.odometry_topic, self._on_odometry, depth=depth))
-        return inputs, group
+    def _listen(self) -> None:
+        """Listen to the active cameras, and no longer to the others."""
+        if self._intake is not None:
+            self._intake.close()
+        active = self.params.active(self._names)
+        off = set(range(len(self._names))).difference(active)
+        self._sync.switch(off, now_ns=self._sync_clock())
+        if self.params.sync_policy == "approximate_time":
+            on_set = partial(self._on_approximate_set, active)
+            receivers = approximate_time(len(active), self.params.slop_s, on_set)
+            self._approximate = dict(zip(active, receivers))
+        self._inputs.listen_to(active)
+        self._intake = Intake(
+            self,
+            self._inputs.subscriptions,
+            self._inputs.group,
+            poll=self._on_poll,
+            poll_s=POLL_S,
+            on_error=lambda error: self.warn("intake", sentence(error)),
+        )
+        topics = (self._inputs.image_topics[i] for i in active)
+        self.get_logger().info(f"ready: waiting for {', '.join(topics)}")
+
+    def _choices(self) -> dict[str, str]:
+        """What the status says of what was chosen, where it is not as ever."""
+        off = [self._names[i] for i in sorted(self._sync.off)]
+        chosen = {
+            "cameras switched off": ", ".join(off),
+            "CameraInfo from the rig file": ", ".join(self._calibration.from_rig()),
+        }
+        return {key: text for key, text in chosen.items() if text}
 
     # Callbacks
 
     def _on_parameters(self, changes):
+        before = self.params
         try:
-            self.params = with_changes(self.params, changes)
+            params = with_changes(before, changes)
+            switched = self._names and params.active(self._names) != before.active(self._names)
         except ParameterError as error:
             return set_result(str(error))
+        self.params = params
+        if switched and self._intake is not None:
+            return set_result(self._switch(before))
         return set_result("")
 
-    def _on_info(self, index: int, topic: str, msg: CameraInfo) -> None:
-        self._calibration.update(index, msg, topic)
+    def _switch(self, before: NodeParams) -> str:
+        """Listen to other cameras than before; why that cannot be, where all stays as it was."""
+        with self.making("start"):
+            try:
+                self._listen()
+            except Exception as error:
+                self.params = before
+                self._listen()
+                return sentence(error)
+        return ""
+
+    def _on_info(self, index: int, msg: CameraInfo) -> None:
+        self._calibration.update(index, msg, self._inputs.info_topics[index])
 
     def _on_odometry(self, msg: Odometry) -> None:
         try:
@@ -240,42 +268,35 @@ class SurroundDepthNode(ManagedNode):
         except MessageError as error:
             self.warn("odometry", str(error))
 
-    def _on_message(self, index: int, topic: str, take: Callable, msg) -> None:
-        if self._transports.takes(index, topic):
-            take(msg)
-
-    def _on_transport(
-        self, inputs: list, group: IntakeGroup, index: int, chosen: Subscription, others: list
-    ) -> None:
-        """A camera's images come by one of two ways: the other one is given up."""
-        self._image_topics[index] = chosen.topic_name
-        for subscription in others:
-            inputs.remove(subscription)
-        group.unwanted += others
-        what = f"{kind_of(chosen)} images on {chosen.topic_name}"
-        self.get_logger().info(f"camera {self._names[index]}: {what}")
-
     def _on_image(self, index: int, msg: Image | CompressedImage) -> None:
         now_s = time.monotonic()
         self._statistics.image_arrived(now_s)
-        resets = self._sync.resets
-        future = self._pipeline.decode(index, msg, self._image_topics[index])
+        resets, topic = self._sync.resets, self._inputs.image_topics[index]
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        stamped = self._sync.add(index, stamp_ns, future, now_ns=self._sync_clock())
+        item = self._item(index, stamp_ns, msg)
+        stamped = self._sync.add(index, stamp_ns, item, now_ns=self._sync_clock())
         if self._sync.resets > resets:
             self._statistics.time_went_back(now_s)
-            self.warn("time", f"time went back on {self._image_topics[index]}: starting afresh")
+            self.warn("time", f"time went back on {topic}: starting afresh")
         self._hand_over(stamped, now_s)
 
-    def _on_approximate_set(self, *messages) -> None:
-        now_s = time.monotonic()
-        for _ in messages:
-            self._statistics.image_arrived(now_s)
-        futures = [
-            self._pipeline.decode(i, msg, self._image_topics[i]) for i, msg in enumerate(messages)
-        ]
-        stamps_ns = tuple(stamp_to_ns(msg.header.stamp) for msg in messages)
-        self._hand_over(StampedSet(stamps_ns, tuple(futures)), now_s)
+    def _item(self, index: int, stamp_ns: int, msg: Image | CompressedImage):
+        """The future of an image as the network takes it."""
+        decode = partial(self._pipeline.decode, index, msg, self._inputs.image_topics[index])
+        return self._thinning.item(index, stamp_ns, decode, rate_hz=self.params.max_rate_hz)
+
+    def _on_approximate_image(self, index: int, msg: Image | CompressedImage) -> None:
+        self._statistics.image_arrived(time.monotonic())
+        self._approximate[index](msg)
+
+    def _on_approximate_set(self, cameras: Sequence[int], *messages) -> None:
+        stamps_ns, items = [None] * len(self._names), [None] * len(self._names)
+        for i, msg in zip(cameras, messages):
+            stamps_ns[i] = stamp_to_ns(msg.header.stamp)
+            items[i] = self._item(i, stamps_ns[i], msg)
+        off = tuple(self._sync.off)
+        stamped = StampedSet(tuple(stamps_ns), tuple(items), switched_off=off)
+        self._hand_over(stamped, time.monotonic())
 
     def _on_poll(self) -> None:
         now_s = time.monotonic()
@@ -295,13 +316,15 @@ class SurroundDepthNode(ManagedNode):
             self._looked_s = now_s
             return
         self._handed_over_s = now_s
+        goes_on = self._thinning.goes_on(stamped, rate_hz=self.params.max_rate_hz)
         self._statistics.set_formed(
             now_s,
             missing=len(stamped.missing),
             spread_s=stamped.spread_ns / 1e9,
             provisional=stamped.provisional,
+            passed_over=not goes_on,
         )
-        if self._worker.put((now_s, stamped)):
+        if goes_on and self._worker.put((now_s, stamped)):
             self._statistics.dropped("a newer set came in first", now_s)
 
     # Worker

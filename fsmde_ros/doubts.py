@@ -43,7 +43,7 @@ def pose_doubts(camera: Camera, base_frame: str) -> list[str]:
 def image_doubts(name: str, geometry: ImageGeometry, lens: Rectifier | None) -> list[str]:
     """What of a CameraInfo hardly fits its images; lens is what rectifies them, or did."""
     found = []
-    K, which = (geometry.K, "CameraInfo") if geometry.rectified else (geometry.K_raw, "K")
+    K, which = (geometry.K, geometry.source) if geometry.rectified else (geometry.K_raw, "K")
     cx, cy = geometry.in_whole_image(K)[:2, 2]
     width, height = geometry.whole
     if abs(cx / width - 0.5) > OFF_CENTRE or abs(cy / height - 0.5) > OFF_CENTRE:
@@ -151,7 +151,7 @@ class Watch:
         if frame_id and own and frame_id != own:
             doubts += (
                 f"camera {view.camera.name}: frame {frame_id!r} in its images, {own!r} in its "
-                f"CameraInfo: are both of this camera?",
+                f"{view.geometry.source}: are both of this camera?",
             )
         if before is not view:
             changed = changes(before, view) if before is not None else None

@@ -10,7 +10,7 @@ import rclpy.qos
 from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
@@ -57,12 +57,15 @@ def subscribe(
         )
 
 
-def advertise(node: ManagedNode, kind: type, topic: str) -> Publisher:
+def advertise(node: ManagedNode, kind: type, topic: str, *, latched: bool = False) -> Publisher:
     """A publisher that meets any request, unless qos_overrides say otherwise.
 
-    Reliable, so that RViz, recorders and depth_image_proc all connect. Errors as of subscribe.
+    Reliable, so that RViz, recorders and depth_image_proc all connect. latched: whoever comes later
+    gets the last message. Errors as of subscribe.
     """
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # of its own, as above
+    if latched:
+        qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
     with _named(node, topic, "publisher"):
         return node.create_publisher(
             kind, topic, qos, qos_overriding_options=_overriding(node, topic, "publisher")

@@ -17,6 +17,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from fsmde_ros.faults import join, sentence
 
@@ -102,13 +103,17 @@ class Intake:
         self._closed, self._group = False, group
         self._node, self._subscriptions = node, list(subscriptions)
         self._thread: threading.Thread | None = None
+        self._timer: tuple[Node, Timer] | None = None
         try:
             wait_set = InputWaitSet(node, subscriptions)
         except Exception as error:
             node.get_logger().info(f"the executor serves the inputs, slower: {sentence(error)}")
             group.by_executor = True
             steady = Clock(clock_type=ClockType.STEADY_TIME)  # ROS time may stand still
-            node.create_timer(poll_s, self._poll_by_executor, callback_group=group, clock=steady)
+            timer = node.create_timer(
+                poll_s, self._poll_by_executor, callback_group=group, clock=steady
+            )
+            self._timer = node, timer
             return
         self._thread = threading.Thread(
             target=self._run, args=(wait_set,), name="intake", daemon=True
@@ -125,6 +130,9 @@ class Intake:
         """Return after the round in progress; StuckError if that does not end."""
         self._closed = True
         self._group.by_executor = False
+        if self._timer is not None:
+            node, timer = self._timer
+            node.destroy_timer(timer)
         if self._thread is not None:
             join(self._thread)
 

@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import rclpy
@@ -101,6 +102,15 @@ class ManagedNode(LifecycleNode):
             self._warned_at[about] = now
             self.get_logger().warning(text)
 
+    @contextmanager
+    def making(self, what: str) -> Iterator[None]:
+        """What is made inside is destroyed with what `what`, "set_up" or "start", made."""
+        known = {id(entity) for _, entity in self._entities()}
+        try:
+            yield
+        finally:
+            self._made[what] += [made for made in self._entities() if id(made[1]) not in known]
+
     def declare_parameters(self, namespace, parameters, *args, **options):
         """As rclpy's, less what is an empty list, which has no type in ROS: rclpy would raise."""
         typed = [p for p in parameters if len(p) < 2 or p[1] is not None]
@@ -109,15 +119,9 @@ class ManagedNode(LifecycleNode):
 
     def _begin(self, action: Callable, failed: str, *, undo: Callable) -> TransitionCallbackReturn:
         self.failure = ""
-        before = self._entities()
-        known = {id(entity) for _, entity in before}
         try:
-            try:
+            with self.making(action.__name__):
                 action()
-            finally:
-                self._made[action.__name__] += [
-                    made for made in self._entities() if id(made[1]) not in known
-                ]
         except Exception as error:
             self.failure = sentence(error)
             self.get_logger().error(f"{failed}: {self.failure}")

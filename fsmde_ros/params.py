@@ -1,29 +1,17 @@
-"""The node's parameters: one dataclass, declared with description, range and default."""
+"""The node's parameters: one dataclass with description, range and default of each."""
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
-
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    ParameterType,
-    SetParametersResult,
-)
-from rclpy.exceptions import InvalidParameterValueException
-from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from fsmde_core.runtime.predictor import LIKELY
 from fsmde_core.runtime.session import AUTO, PRECISIONS, SessionConfig
 from fsmde_ros.cloud import COLOURS, CloudOptions
-from fsmde_ros.managed import ManagedNode
+from fsmde_ros.obstacles import ObstacleOptions
 
+MOST_STEPS = 500  # cells of the obstacle grid from the vehicle to its edge
 NOT_OURS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
@@ -137,6 +125,30 @@ class NodeParams:
         low=0.0,
         high=1000.0,
     )
+    max_rate_hz: float = _param(
+        0.0,
+        "Depth at most so often, Hz, evenly by the stamps: sets between are passed over before "
+        "their images are decoded. 0: every set.",
+        low=0.0,
+        high=1000.0,
+        live=True,
+    )
+    active_cameras: list[str] = _param(
+        [""],
+        "Only these cameras are listened to; the others are not waited for and get no depth. "
+        "[''] or empty: all.",
+        live=True,
+    )
+    publish_tf: bool = _param(
+        False,
+        "Publish base_frame -> optical frame of each camera of the rig file on /tf_static, where "
+        "no robot description does.",
+    )
+    camera_info_from_rig: bool = _param(
+        False,
+        "Of a camera whose driver sends no CameraInfo, take size and K from the rig file, for "
+        "images without distortion.",
+    )
     odometry_topic: str = _param(
         "",
         "nav_msgs/Odometry of the base frame: points of cameras that fired earlier are moved to "
@@ -214,6 +226,56 @@ class NodeParams:
         "rgb", "What the colour of the points shows.", choices=COLOURS, live=True
     )
 
+    cloud_layout: str = _param(
+        "xyzrgb",
+        "Fields of all clouds: x, y, z, rgb; or x, y, z, intensity, return_type, channel, as "
+        "Autoware's filters want them.",
+        choices=("xyzrgb", "xyzirc"),
+    )
+    publish_scan: bool = _param(
+        False,
+        "Also publish obstacles/scan, a LaserScan all around in the cloud's frame, at its rate: "
+        "the first obstacle in each direction.",
+    )
+    publish_grid: bool = _param(
+        False,
+        "Also publish obstacles/grid, an OccupancyGrid around the vehicle in the cloud's frame, at "
+        "its rate.",
+    )
+    obstacle_min_height_m: float = _param(
+        ObstacleOptions.min_height_m,
+        "What lies lower above z = 0 of the base frame is ground, metres.",
+        live=True,
+    )
+    obstacle_max_height_m: float = _param(
+        ObstacleOptions.max_height_m, "What lies higher is driven under, metres.", live=True
+    )
+    obstacle_range_m: float = _param(
+        ObstacleOptions.range_m,
+        "How far obstacles are told; half the side of the grid, metres.",
+        low=1.0,
+        high=500.0,
+        live=True,
+    )
+    obstacle_resolution_m: float = _param(
+        ObstacleOptions.resolution_m,
+        "Side of the grid's cells and step of the scan's ranges, metres; at least a 500th of "
+        "obstacle_range_m.",
+        low=0.02,
+        high=10.0,
+        live=True,
+    )
+    obstacle_beams: int = _param(
+        ObstacleOptions.beams, "Beams of the scan, all around.", low=8, high=3600, live=True
+    )
+    obstacle_min_points: int = _param(
+        ObstacleOptions.min_points,
+        "So many points of the cloud in one cell are an obstacle.",
+        low=1,
+        high=1000,
+        live=True,
+    )
+
     def topics_of(self, name: str, cameras: Sequence[str]) -> list[str]:
         """image_topic or camera_info_topic of each camera; ParameterError for too many or few."""
         topics = getattr(self, f"{name}s")
@@ -224,6 +286,15 @@ class NodeParams:
                 f"parameter {name}s has {len(topics)} topics for {len(cameras)} cameras"
             )
         return list(topics)
+
+    def active(self, names: Sequence[str]) -> tuple[int, ...]:
+        """The numbers of those of these cameras that are listened to; ParameterError for others."""
+        wanted = [name for name in self.active_cameras if name] or list(names)
+        if stranger := next((name for name in wanted if name not in names), None):
+            raise ParameterError(
+                f"parameter active_cameras: {stranger!r} is not one of {', '.join(names)}"
+            )
+        return tuple(i for i, name in enumerate(names) if name in wanted)
 
     def predictor_options(self) -> dict[str, Any]:
         """The parameters that say how the model runs, as the predictor takes them."""
@@ -240,117 +311,19 @@ class NodeParams:
             colour=self.cloud_colour,
         )
 
-
-PARAMETER_TYPES = {
-    "str": ParameterType.PARAMETER_STRING,
-    "int": ParameterType.PARAMETER_INTEGER,
-    "float": ParameterType.PARAMETER_DOUBLE,
-    "bool": ParameterType.PARAMETER_BOOL,
-    "list[str]": ParameterType.PARAMETER_STRING_ARRAY,
-}
+    def obstacle_options(self) -> ObstacleOptions:
+        """The parameters that begin with obstacle_, as obstacles takes them."""
+        names = (f.name for f in fields(ObstacleOptions))
+        return ObstacleOptions(**{name: getattr(self, f"obstacle_{name}") for name in names})
 
 
-def declare_params(node: ManagedNode) -> NodeParams:
-    """Declare all parameters on a node and return their values.
-
-    ParameterError for an override of a wrong type or out of range. One that is unknown is warned
-    about: a launch file may set a parameter for every node that it starts.
-    """
-    overrides = {name: p.value for name, p in node.get_parameters_by_prefix("").items()}
-    _warn_of_unknown(node, [*overrides, *node.empty_overrides])
-    if type(overrides.get("use_sim_time", False)) is not bool:
-        raise ParameterError(f"parameter use_sim_time: {overrides['use_sim_time']!r} is not a bool")
-    values = {}
-    for f in fields(NodeParams):
-        if f.name in node.empty_overrides:
-            raise ParameterError(f"parameter {f.name} is an empty list")
-        value = _default(f)
-        if f.name in overrides:
-            value = overrides[f.name]
-            node.undeclare_parameter(f.name)  # declared without descriptor; declare it in full
-        values[f.name] = value = _typed(f, value)
-        try:
-            node.declare_parameter(f.name, value, descriptor(f), ignore_override=True)
-        except InvalidParameterValueException as error:
-            raise ParameterError(f"parameter {f.name}: {error}") from error
-    params = NodeParams(**values)
-    _check(params)
-    return params
-
-
-def _warn_of_unknown(node: Node, names: Sequence[str]) -> None:
-    known = [f.name for f in fields(NodeParams)]
-    for name in names:
-        if name not in known and not name.startswith(NOT_OURS):
-            text = f"unknown parameter {name!r} of node {node.get_name()} is ignored"
-            if near := difflib.get_close_matches(name, known, 1):
-                text += f": is {near[0]} meant?"
-            node.get_logger().warning(text)
-
-
-def with_changes(params: NodeParams, changes: Sequence[Parameter]) -> NodeParams:
-    """The parameters after a change at run time; ParameterError if one of them may not change."""
-    by_name = {f.name: f for f in fields(NodeParams)}
-    values = {}
-    for change in changes:
-        if change.name not in by_name:
-            continue  # use_sim_time and the like
-        f = by_name[change.name]
-        if not f.metadata["live"]:
-            raise ParameterError(f"parameter {f.name} is fixed while the node runs")
-        values[f.name] = _typed(f, change.value)
-    changed = replace(params, **values)
-    _check(changed)
-    return changed
-
-
-def set_result(reason: str) -> SetParametersResult:
-    """The answer to a change at run time: refused with a reason, or accepted where it is empty."""
-    return SetParametersResult(successful=not reason, reason=reason)
-
-
-def descriptor(f) -> ParameterDescriptor:
-    """The ROS descriptor of one field of NodeParams."""
-    low, high = f.metadata["low"], f.metadata["high"]
-    choices = f.metadata["choices"]
-    result = ParameterDescriptor(
-        name=f.name,
-        type=PARAMETER_TYPES[f.type],
-        description=f.metadata["description"],
-        additional_constraints=f"One of {', '.join(choices)}." if choices else "",
-        read_only=not f.metadata["live"],
-    )
-    if low is not None and f.type == "float":
-        limit = float(high) if high is not None else 1e9
-        result.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=limit)]
-    elif low is not None:
-        limit = int(high) if high is not None else 2**31
-        result.integer_range = [IntegerRange(from_value=int(low), to_value=limit, step=1)]
-    return result
-
-
-def _typed(f, value: Any) -> Any:
-    """The value, if it has the field's type; YAML's 1 serves as 1.0."""
-    if f.type == "float" and type(value) is int:
-        return float(value)
-    if f.type == "str" and type(value) is bool and str(value).lower() in f.metadata["choices"]:
-        return str(value).lower()  # YAML's true is one of them
-    if f.type == "list[str]":
-        fits = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-    else:
-        fits = type(value).__name__ == f.type
-    if not fits:
-        raise ParameterError(f"parameter {f.name}: {value!r} is not of type {f.type}")
-    if f.type == "float" and not math.isfinite(value):
-        raise ParameterError(f"parameter {f.name}: {value} is not a finite number")
-    return value
-
-
-def _default(f) -> Any:
+def default(f) -> Any:
+    """The default of one field of NodeParams."""
     return getattr(NodeParams(), f.name)
 
 
-def _check(params: NodeParams) -> None:
+def check(params: NodeParams) -> None:
+    """ParameterError for values that contradict each other, or are none of the choices."""
     for f in fields(NodeParams):
         choices, value = f.metadata["choices"], getattr(params, f.name)
         if choices and value not in choices:
@@ -365,10 +338,23 @@ def _check(params: NodeParams) -> None:
             f"parameter min_depth_m: {params.min_depth_m} is not below "
             f"max_depth_m {params.max_depth_m}"
         )
+    if params.obstacle_min_height_m >= params.obstacle_max_height_m:
+        raise ParameterError(
+            f"parameter obstacle_min_height_m: {params.obstacle_min_height_m} is not below "
+            f"obstacle_max_height_m {params.obstacle_max_height_m}"
+        )
+    if params.obstacle_range_m > MOST_STEPS * params.obstacle_resolution_m:
+        raise ParameterError(
+            f"parameter obstacle_resolution_m: {params.obstacle_resolution_m} is too fine for "
+            f"obstacle_range_m {params.obstacle_range_m}"
+        )
     if not any(params.providers):
         raise ParameterError("parameter providers names none")
     if not params.rig_file and not any(params.cameras):
         raise ParameterError("parameter rig_file is empty and so is cameras: which rig is it?")
+    for name in ("publish_tf", "camera_info_from_rig"):
+        if getattr(params, name) and not params.rig_file:
+            raise ParameterError(f"parameter {name} needs rig_file, which is empty")
     if not params.rig_file and not params.base_frame:
         raise ParameterError("parameter base_frame is empty, and so is rig_file")
 
@@ -390,8 +376,8 @@ def parameters_table() -> str:
             notes.append(f"One of {', '.join(f.metadata['choices'])}.")
         if f.metadata["live"]:
             notes.append("*live*")
-        default = str(_default(f)) or "(empty)"
-        lines.append(f"| `{f.name}` | {f.type} | {default} | {' '.join(notes)} |")
+        value = str(default(f)) or "(empty)"
+        lines.append(f"| `{f.name}` | {f.type} | {value} | {' '.join(notes)} |")
     return "\n".join(lines)
 
 

@@ -13,7 +13,13 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fsmde_core.runtime.predictor import Prediction, Predictor
-from fsmde_ros.answers import POINTS, Message, camera_messages, depth_image
+from fsmde_ros.answers import (
+    POINTS,
+    Message,
+    camera_messages,
+    depth_image,
+    obstacle_topics,
+)
 from fsmde_ros.calibration import Calibration, View
 from fsmde_ros.cloud import CloudBuilder
 from fsmde_ros.conversions import (
@@ -25,6 +31,7 @@ from fsmde_ros.decode import SourceImage, decode_image
 from fsmde_ros.doubts import Watch
 from fsmde_ros.ego_motion import EgoMotion
 from fsmde_ros.latency import yield_to_others
+from fsmde_ros.obstacles import ObstacleFinder
 from fsmde_ros.params import NodeParams
 from fsmde_ros.sync import StampedSet
 
@@ -58,6 +65,8 @@ class SetOutput:
     cameras: dict[int, dict[str, Message]]
     """Messages by the camera's number and the topic below its name."""
     cloud: PointCloud2
+    obstacles: dict[str, Message]
+    """Messages by topic; empty where none is wanted."""
     left_out: tuple[str, ...]
     """Why cameras of the set are not in it, a sentence each."""
     doubts: list[str]
@@ -89,6 +98,7 @@ class Pipeline:
             DECODE_THREADS, thread_name_prefix="decode", initializer=yield_to_others
         )
         self._cloud: CloudBuilder | None = None
+        self._finder: ObstacleFinder | None = None
         self._watch = Watch()
 
     def close(self) -> None:
@@ -129,10 +139,14 @@ class Pipeline:
         builder = self._builder(prediction, params)
         for k, messages in enumerate(cameras.values()) if params.publish_camera_points else ():
             points = builder.of_camera(prediction, depths, k)
-            messages[POINTS] = cloud_msg(points, images[k].framed_header)
+            messages[POINTS] = cloud_msg(
+                points, images[k].framed_header, layout=params.cloud_layout
+            )
         T_now_ego, reason = self._moved([stamped.stamps_ns[i] for i in present], stamped.newest_ns)
         header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=self._calibration.base_frame)
-        cloud = cloud_msg(builder(prediction, depths, T_now_ego), header)
+        points = builder(prediction, depths, T_now_ego)
+        cloud = cloud_msg(points, header, layout=params.cloud_layout)
+        obstacles = self._find_obstacles(points, header, params)
         finished = time.monotonic()
         seconds = {
             "decode": decoded - started,
@@ -140,7 +154,8 @@ class Pipeline:
             "messages": finished - inferred,
         }
         reasons = tuple(map(str, left_out.values()))
-        return SetOutput(cameras, cloud, reasons, self._watch.doubts, news, reason, seconds)
+        doubts = self._watch.doubts
+        return SetOutput(cameras, cloud, obstacles, reasons, doubts, news, reason, seconds)
 
     def _usable(
         self, stamped: StampedSet[Future]
@@ -174,6 +189,17 @@ class Pipeline:
         if self._cloud is None or not self._cloud.fits(rig, options, seen):
             self._cloud = CloudBuilder(rig, options, seen)
         return self._cloud
+
+    def _find_obstacles(
+        self, points: np.ndarray, header: Header, params: NodeParams
+    ) -> dict[str, Message]:
+        wanted = obstacle_topics(params)
+        if not wanted:
+            return {}
+        options = params.obstacle_options()
+        if self._finder is None or self._finder.options != options:
+            self._finder = ObstacleFinder(options)
+        return self._finder.messages(points, header, wanted)
 
     def _prepare(self, index: int, msg, topic: str) -> PreparedImage:
         view = None

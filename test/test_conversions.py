@@ -80,3 +80,18 @@ def test_transforms_are_read_and_bad_quaternions_refused():
     assert transform_from_msg(msg)[:3, 3].tolist() == [1, 2, 3]
     with pytest.raises(ValueError, match="norm 0"):
         transform_from_msg(Transform(rotation=Quaternion(w=0.0)))
+
+
+def test_autowares_layout_is_the_same_points_with_other_fields():
+    points = np.zeros(2, POINT)
+    points["x"], points["bgr"] = (1.5, -2.0), ((10, 20, 30), (40, 50, 60))
+    msg = cloud_msg(points, HEADER, layout="xyzirc")
+    assert [(f.name, f.offset, f.datatype, f.count) for f in msg.fields] == [
+        ("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 8, 7, 1),
+        ("intensity", 12, 2, 1), ("return_type", 13, 2, 1), ("channel", 14, 4, 1),
+    ]  # fmt: skip
+    rows = np.frombuffer(msg.data, "<f4, <f4, <f4, u1, u1, <u2")
+    assert msg.point_step == 16 and msg.row_step == 32
+    assert rows.tolist() == [(1.5, 0, 0, 20, 1, 0), (-2.0, 0, 0, 50, 1, 0)]
+    assert points["bgr"].tolist() == [[10, 20, 30], [40, 50, 60]]
+    assert cloud_msg(points[:0], HEADER).point_step == 16

@@ -159,7 +159,7 @@ def test_a_second_node_and_the_motion_stand_in_the_status():
     statistics = NodeStatistics(time.monotonic())
     outputs = dict.fromkeys(("points", "status", "diagnostics"), publisher)
     Reporter(
-        node, statistics, None, inputs=(), never_came=tuple, outputs=outputs,
+        node, statistics, None, inputs=tuple, never_came=tuple, more=dict, outputs=outputs,
         hardware_id="CPUExecutionProvider", model={"model": "m"}, motion="/odom",
         warn=lambda about, text: None, sync_clock=time.monotonic_ns,
     ).report()  # fmt: skip

@@ -36,7 +36,8 @@ def documented(title, *, always):
 def node(request, ros, rig, stub_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     compressed = request.param == "everything"
-    wanted = ("depth_compressed", "publish_confidence", "publish_color", "publish_camera_points")
+    wanted = ["depth_compressed", "publish_confidence", "publish_color", "publish_camera_points"]
+    wanted += ["publish_scan", "publish_grid"]
     more = ["odometry_topic:=odom", *(f"{p}:=true" for p in wanted)] if compressed else []
     part = Rig(rig.cameras[:1])
     graph = Graph(part, folder, f"model:={stub_model}", *more, compressed=compressed)

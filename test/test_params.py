@@ -5,14 +5,9 @@ import rclpy
 from conftest import ROOT
 from rclpy.parameter import Parameter
 
+from fsmde_ros.declaring import declare_params, with_changes
 from fsmde_ros.managed import ManagedNode
-from fsmde_ros.params import (
-    NodeParams,
-    ParameterError,
-    declare_params,
-    parameters_table,
-    with_changes,
-)
+from fsmde_ros.params import NodeParams, ParameterError, parameters_table
 
 
 @pytest.fixture
@@ -83,6 +78,9 @@ def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
         (["rig_file:=a", "threads:=100000"], "threads"),
         (["rig_file:=a", "min_surface_probability:=1.5"], "min_surface_probability"),
         ([], "rig_file is empty and so is cameras"),
+        (["cameras:=[front]", "publish_tf:=true"], "publish_tf needs rig_file, which is empty"),
+        (["cameras:=[front]", "camera_info_from_rig:=true"], "camera_info_from_rig needs rig_file"),
+        (["rig_file:=a", "max_rate_hz:=-1"], "max_rate_hz"),
     ],
 )
 def test_a_bad_parameter_is_refused_by_name(declare, overrides, reason):

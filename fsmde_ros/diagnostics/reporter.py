@@ -40,10 +40,11 @@ def status_msg(
 class Reporter:
     """Publishes once a second how the node does: ~/status and /diagnostics.
 
-    sync is None where another policy forms the sets; sync_clock is what its now_ns are of. inputs
-    are the node's subscriptions, never_came those of them that should have got something long ago.
-    outputs are its publishers by name, of which "status", "diagnostics" and "points" are used;
-    model is what the status says of it; warn(about, text) logs a throttled warning.
+    sync is None where another policy forms the sets; sync_clock is what its now_ns are of. inputs()
+    are the node's subscriptions, never_came() those of them that should have got something long
+    ago, more() is what else the status has: keys and values. outputs are its publishers by name, of
+    which "status", "diagnostics" and "points" are used; model is what the status says of it;
+    warn(about, text) logs a throttled warning.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Reporter:
         statistics: NodeStatistics,
         sync: RigSync | None,
         *,
-        inputs: Sequence[Subscription],
+        inputs: Callable[[], Sequence[Subscription]],
         never_came: Callable[[], Sequence[Subscription]],
+        more: Callable[[], Mapping[str, str]],
         outputs: Mapping[str, Publisher],
         hardware_id: str,
         model: Mapping[str, str],
@@ -63,7 +65,7 @@ class Reporter:
     ):
         self._node, self._statistics, self._sync = node, statistics, sync
         self._gpu_memory = gpu_memory(hardware_id)
-        self._inputs, self._never_came = inputs, never_came
+        self._inputs, self._never_came, self._more = inputs, never_came, more
         self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
 
@@ -73,13 +75,14 @@ class Reporter:
         values = self._statistics.summary(now_s)
         values |= self._sync.summary(self._sync_clock()) if self._sync else {}
         values |= {"provider": self._hardware_id, **self._model}
-        values |= {"ego motion": self._motion, **self._gpu_memory()}
+        values |= {"ego motion": self._motion, **self._more(), **self._gpu_memory()}
+        passed_over = values.get("sets passed over [Hz]", 0) > 0  # few sets may be asked for
         stalled = self._statistics.stalled_s(now_s) > 0
         status = status_msg(
             self._node.get_fully_qualified_name().lstrip("/"),
             hardware_id=self._hardware_id,
             problems=self._problems(now_s, images=values["images in [Hz]"] > 0),
-            sets_out=values["sets out [Hz]"] > 0 and not stalled,
+            sets_out=(values["sets out [Hz]"] > 0 or passed_over) and not stalled,
             values=values,
         )
         self._outputs["status"].publish(status)
@@ -97,7 +100,7 @@ class Reporter:
             found += self._sync_problems(self._sync, silence_s)
         elif silence_s > SILENCE_S:
             found.append("no set forms (sync_policy: rig would say why)")
-            found += unheard(self._node, self._inputs)
+            found += unheard(self._node, self._inputs())
         if images:
             found += never_heard(self._node, self._never_came())
         if silence_s > SILENCE_S:
@@ -112,7 +115,7 @@ class Reporter:
         found = sync.problems(now_ns)
         if silence_s > SILENCE_S or sync.silent(now_ns):
             found = found or [sync.why_no_set(now_ns)]
-            found += unheard(self._node, self._inputs)
+            found += unheard(self._node, self._inputs())
         return found
 
     def _rivals(self) -> list[str]:
@@ -126,7 +129,7 @@ class Reporter:
     def _shared_inputs(self) -> list[str]:
         """A sentence for those publishers that share topics which one alone should publish on."""
         topics = defaultdict(list)
-        for topic in (subscription.topic_name for subscription in self._inputs):
+        for topic in (subscription.topic_name for subscription in self._inputs()):
             if self._node.count_publishers(topic) > 1:
                 publishers = self._node.get_publishers_info_by_topic(topic)
                 names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]

@@ -27,6 +27,7 @@ class NodeStatistics:
         self._lock = threading.Lock()
         self._images: deque[float] = deque()
         self._sets: deque[tuple[float, int, float, bool]] = deque()
+        self._passed_over: deque[float] = deque()
         self._outputs: deque[tuple[float, Mapping[str, float]]] = deque()
         self._drops: Counter[str] = Counter()
         self._dropped: deque[tuple[float, str]] = deque()
@@ -51,16 +52,28 @@ class NodeStatistics:
             self._resets.append(now_s)
 
     def set_formed(
-        self, now_s: float, *, missing: int, spread_s: float, provisional: bool = False
+        self,
+        now_s: float,
+        *,
+        missing: int,
+        spread_s: float,
+        provisional: bool = False,
+        passed_over: bool = False,
     ) -> None:
-        """The synchronization let a set out, without `missing` of its cameras."""
+        """The synchronization let a set out, without `missing` of its cameras.
+
+        passed_over: it goes no further, because fewer sets are asked for.
+        """
         with self._lock:
             self._sets.append((now_s, missing, spread_s, provisional))
+            if not missing:
+                self._last_full_s = now_s
+            if passed_over:
+                self._passed_over.append(now_s)
+                return
             if not self._unanswered:
                 self._unanswered_s = now_s
             self._unanswered += 1
-            if not missing:
-                self._last_full_s = now_s
 
     def set_published(self, now_s: float, seconds: Mapping[str, float]) -> None:
         """A set went out; seconds by STAGES."""
@@ -149,7 +162,8 @@ class NodeStatistics:
         """Rates, spread, latencies and drops, by the names that stand in the diagnostics."""
         with self._lock:
             for events in (
-                self._images, self._sets, self._outputs, self._dropped, self._resets
+                self._images, self._sets, self._passed_over, self._outputs, self._dropped,
+                self._resets,
             ):  # fmt: skip
                 while events and self._at(events[0]) < now_s - WINDOW_S:
                     events.popleft()
@@ -160,6 +174,8 @@ class NodeStatistics:
                 "partial sets [Hz]": round(sum(m > 0 for _, m, *_ in self._sets) / WINDOW_S, 1),
                 "provisional sets [Hz]": round(sum(p for *_, p in self._sets) / WINDOW_S, 1),
             }
+            if self._passed_over:
+                values["sets passed over [Hz]"] = round(len(self._passed_over) / WINDOW_S, 1)
             if self._sets:
                 values["set spread [ms]"] = round(1e3 * max(s for _, _, s, _ in self._sets), 1)
             for stage in STAGES:

@@ -50,6 +50,11 @@ class Attendance:
             self._started = now_ns
         self._arrived[camera] = self._last_ns = now_ns
 
+    def expect(self, camera: int, now_ns: int) -> None:
+        """It was switched on again: only from now on it can be silent."""
+        if self._arrived[camera] is not None:
+            self._arrived[camera] = now_ns
+
     def came(self, camera: int) -> bool:
         """Whether it ever sent anything."""
         return self._arrived[camera] is not None

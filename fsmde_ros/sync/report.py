@@ -56,11 +56,11 @@ def why_no_set(sync: RigSync, now_ns: int) -> str:
     found = problems(sync, now_ns)
     if found:
         return found[0]
-    never = [name for i, name in enumerate(sync.names) if not sync.attendance.came(i)]
+    never = [sync.names[i] for i in _wanted(sync) if not sync.attendance.came(i)]
     if never:
         return f"no image yet from {', '.join(never)}"
     if not sync.clock.groups:
-        unknown = [n for n, c in zip(sync.names, sync.cameras) if not c.rhythm.known]
+        unknown = [sync.names[i] for i in _wanted(sync) if not sync.cameras[i].rhythm.known]
         return f"the periods of {', '.join(unknown)} are not known yet"
     return "images arrive but do not come together"
 
@@ -109,13 +109,19 @@ def drifts(sync: RigSync, now_ns: int) -> list[str]:
     ]
 
 
+def _wanted(sync: RigSync) -> list[int]:
+    """Cameras that are not switched off."""
+    return [i for i in range(len(sync.names)) if i not in sync.off]
+
+
 def _sending(sync: RigSync, now_ns: int) -> list[int]:
     """Cameras with images so new that what is wrong with them is worth a word."""
     return [
         i
-        for i, camera in enumerate(sync.cameras)
+        for i in _wanted(sync)
         if sync.attendance.came(i)
-        and sync.attendance.without_ns(i, now_ns) <= max(WORTH_NS, 3 * camera.rhythm.period_ns)
+        and sync.attendance.without_ns(i, now_ns)
+        <= max(WORTH_NS, 3 * sync.cameras[i].rhythm.period_ns)
     ]
 
 
@@ -137,9 +143,10 @@ def _no_time(camera: Camera) -> list[str]:
 def _absent(sync: RigSync, now_ns: int) -> list[str]:
     """Cameras that never came or fell silent; one sentence if that is all of them."""
     silent = sync.silent(now_ns)
-    came = [i for i in range(len(sync.names)) if sync.attendance.came(i)]
+    wanted = _wanted(sync)
+    came = [i for i in wanted if sync.attendance.came(i)]
     if not came:
-        return [f"no image yet from {', '.join(sync.names)}"]
+        return [f"no image yet from {', '.join(sync.names[i] for i in wanted)}"]
     if set(silent) >= set(came):
         return ["no new images from any camera"]
     never = [sync.names[i] for i in silent if i not in came]

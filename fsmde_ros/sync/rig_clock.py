@@ -61,6 +61,8 @@ class RigClock(Generic[Item]):
         """Cameras that have no say: nothing of use came from them for long, or ever."""
         self.foreign: set[int] = set()
         """Cameras whose clock is not that of the others; of a minority only."""
+        self.off: frozenset[int] = frozenset()
+        """Cameras that are switched off; they are lost at once."""
         self.dropped: Counter[str] = Counter()
         self.resets = 0
         self._slop_ns, self._deadline_ns, self._asked_ns = slop_ns, deadline_ns, asked_ns
@@ -99,13 +101,22 @@ class RigClock(Generic[Item]):
     def _look_round(self) -> None:
         """See who is lost, and with that which group sets the pace."""
         now_ns = self._arrived_ns or 0
-        self.lost = self.useful.gone(now_ns, self.periods_ns)
+        self.lost = self.useful.gone(now_ns, self.periods_ns) | self.off
         foreign = {i for i, camera in enumerate(self.cameras) if camera.foreign}
         self.foreign = foreign if 2 * len(foreign) < len(self.cameras) else set()
         if self.groups:
             alive = [group for group in self.groups if self._alive(group)] or self.groups
             enough = [g for g in alive if g.period_ns <= self._asked_ns * (1 + NEAR_PACE)]
             self.pace = enough[0] if enough else alive[-1 if self._asked_ns else 0]
+
+    def forget(self, i: int) -> None:
+        """Leave out the images of a camera that are in no set yet: it was switched off."""
+        kept = [t.images for group in self.groups for t in group.pending if i in t.images]
+        waiting = [image for image in self.cameras[i].waiting if not image.cause]
+        self.dropped["switched off"] += len(kept) + len(waiting)
+        for images in kept:
+            del images[i]
+        self.cameras[i].waiting.clear()
 
     def receive(self, i: int, image: StampedImage[Item]) -> None:
         """Take an image of camera i; a refused one is counted."""
@@ -244,7 +255,7 @@ class RigClock(Generic[Item]):
         """Whether the periods of the cameras that are there are known."""
         if len(self.cameras) == 1:
             return True
-        if agree([camera.rhythm for camera in self.cameras]):
+        if agree([c.rhythm for i, c in enumerate(self.cameras) if i not in self.off]):
             for camera in self.cameras:
                 camera.rhythm.believe()
             return True
@@ -253,7 +264,7 @@ class RigClock(Generic[Item]):
         now_ns = self._arrived_ns
         if self._learning_since is None:
             self._learning_since = now_ns
-        silent = self.useful.silent(now_ns, self.periods_ns)
+        silent = self.useful.silent(now_ns, self.periods_ns) | self.off
         learning = [
             camera
             for i, camera in enumerate(self.cameras)

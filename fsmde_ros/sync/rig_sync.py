@@ -9,7 +9,7 @@ are; the nearest stamp does not. docs/synchronization.md explains it and measure
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -35,6 +35,8 @@ class StampedSet(Generic[Item]):
     """Formed before the cameras' periods were known, by what the stamps alone can tell."""
     not_due: tuple[int, ...] = ()
     """Cameras slower than the rate asked for, whose turn it was not."""
+    switched_off: tuple[int, ...] = ()
+    """Cameras that nobody wants now."""
 
     @property
     def present(self) -> tuple[int, ...]:
@@ -44,7 +46,7 @@ class StampedSet(Generic[Item]):
     @property
     def missing(self) -> tuple[int, ...]:
         """Indices of the cameras that should be in the set and are not."""
-        there = {*self.present, *self.not_due}
+        there = {*self.present, *self.not_due, *self.switched_off}
         return tuple(i for i in range(len(self.stamps_ns)) if i not in there)
 
     @property
@@ -102,6 +104,8 @@ class RigSync(Generic[Item]):
         self.attendance = Attendance(len(self.names))
         self.too_wide: tuple[int, int, int] | None = None
         """Spread, first and last camera of a set that was wider than allowed lately."""
+        self.off: frozenset[int] = frozenset()
+        """Cameras that are switched off: nothing of them is added, nothing is waited for."""
         self._narrow = 0  # sets since
 
     @property
@@ -144,9 +148,26 @@ class RigSync(Generic[Item]):
         """A set that the time makes ready, if there is one."""
         return self._next(now_ns) if self.clock.groups else self._provisional(now_ns)
 
+    def trigger_ns(self, camera: int, stamp_ns: int) -> float:
+        """When the rig fired for a camera's image; its own stamp, where that is not known yet."""
+        phase = self.cameras[camera].phase
+        return stamp_ns - phase.ns if phase else float(stamp_ns)
+
+    def switch(self, off: Collection[int], *, now_ns: int) -> None:
+        """Go on without these cameras, and with all others; the sets of those go on as ever.
+
+        One that comes back is one that was silent: it is in the sets again as soon as it sends.
+        """
+        for i in self.off - set(off):
+            self.attendance.expect(i, now_ns)
+        for i in set(off) - self.off:
+            self.clock.forget(i)
+        self.off = self.clock.off = frozenset(off)
+
     def silent(self, now_ns: int) -> tuple[int, ...]:
         """Cameras that sent nothing for a while, or never did; of use or not."""
-        return tuple(sorted(self.attendance.silent(now_ns, self.clock.periods_ns)))
+        silent = self.attendance.silent(now_ns, self.clock.periods_ns)
+        return tuple(sorted(silent - self.off))
 
     def rates_hz(self) -> dict[str, float]:
         """Each camera's rate, by its stamps; 0 where it is not known."""
@@ -187,7 +208,7 @@ class RigSync(Generic[Item]):
 
     def _wanted(self, now_ns: int) -> tuple[int, ...]:
         """The cameras that sets wait for; a pause of the whole rig makes none of them silent."""
-        everyone = range(len(self.cameras))
+        everyone = [i for i in range(len(self.cameras)) if i not in self.off]
         if not self.deadline_ns:
             return tuple(everyone)
         useful, periods_ns = self.clock.useful, self.clock.periods_ns
@@ -292,7 +313,8 @@ class RigSync(Generic[Item]):
             self.cameras[i].used_ns = image.stamp_ns
         row = [images.get(i) for i in range(len(self.names))]
         stamps_ns = tuple(image and image.stamp_ns for image in row)
-        return StampedSet(stamps_ns, tuple(image and image.item for image in row), **fields)
+        items = tuple(image and image.item for image in row)
+        return StampedSet(stamps_ns, items, switched_off=tuple(self.off), **fields)
 
     def _provisional(self, now_ns: int) -> StampedSet[Item] | None:
         """A set before periods are known, where slop is too small to mix two frames.
@@ -308,7 +330,7 @@ class RigSync(Generic[Item]):
         end_ns = min(waiting)[0] + self.slop_ns
         images = {i: oldest[i] for ns, i in waiting if ns <= end_ns}
         waited_ns = now_ns - min(image.arrived_ns for image in images.values())
-        complete = len(images) == len(self.names)
+        complete = len(images) == len(self.names) - len(self.off)
         if waited_ns < max(ALONE * self.slop_ns, 0 if complete else self.deadline_ns):
             return None
         if not complete and not self.deadline_ns:

@@ -1,0 +1,200 @@
+"""Obstacles around the vehicle, from the cloud: a LaserScan and an OccupancyGrid in base_frame.
+
+An obstacle is what lies in a band of heights above z = 0 of the base frame. Points below the band
+are the ground: as far as it is seen in a direction, and nothing stands before it, there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from geometry_msgs.msg import Point, Pose
+from nav_msgs.msg import MapMetaData, OccupancyGrid
+from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Header
+
+SCAN, GRID = "obstacles/scan", "obstacles/grid"
+FREE, OCCUPIED, UNKNOWN = 0, 100, -1
+TURN = 2 * np.pi
+CHUNK = 32_000  # points whose arrays stay in the cache: a third of the time
+
+
+@dataclass(frozen=True)
+class ObstacleOptions:
+    """What counts as an obstacle, and how finely it is told."""
+
+    min_height_m: float = 0.3
+    """Above z = 0 of the base frame; what is lower is ground."""
+    max_height_m: float = 2.5
+    """What is higher is driven under."""
+    range_m: float = 30.0
+    """Half the side of the grid, and how far the scan sees."""
+    resolution_m: float = 0.25
+    """Side of a cell of the grid, step of the scan's ranges."""
+    beams: int = 360
+    """Of the scan, all around."""
+    min_points: int = 2
+    """So many points of the cloud in one cell make an obstacle."""
+
+    @property
+    def steps(self) -> int:
+        """Cells from the vehicle to range_m."""
+        return max(1, round(self.range_m / self.resolution_m))
+
+
+@dataclass(frozen=True, eq=False)
+class Obstacles:
+    """What one cloud says of the surroundings, in the base frame."""
+
+    first: np.ndarray
+    """[beams] int: steps of resolution_m to the first obstacle, options.steps without one. Beam k
+    looks to k turns / beams, from x to y."""
+    floor: np.ndarray
+    """[beams] int: steps up to which ground is seen."""
+    seen: np.ndarray
+    """[beams] bool: whether anything is seen there, of any height."""
+    occupied: np.ndarray | None
+    """[side, side] bool: cells of the grid with an obstacle, row by y, column by x."""
+
+
+class ObstacleFinder:
+    """Finds obstacles in clouds with the same options; what does not change is worked out once."""
+
+    def __init__(self, options: ObstacleOptions):
+        self.options = options
+        self._places = np.empty((2, 0), np.intp)  # of points; fresh memory is slow
+
+    def __call__(self, points: np.ndarray, *, with_grid: bool = True) -> Obstacles:
+        """The obstacles in points [P] of POINT, in the base frame; the grid's only if wanted."""
+        options, steps = self.options, self.options.steps
+        # one row a beam, whose last column is all that is beyond, and one for the end of the turn
+        shape = options.beams + 1, steps + 1
+        if self._places.shape[1] < len(points):
+            self._places = np.empty((2, len(points)), np.intp)
+        polar, cells = self._places[:, : len(points)]
+        for start in range(0, len(points), CHUNK):
+            part = slice(start, start + CHUNK)
+            x, y, z = (np.ascontiguousarray(points[part][axis]) for axis in "xyz")
+            from_band, above = z >= options.min_height_m, z > options.max_height_m
+            polar[part] = self._in_beams(x, y, (from_band, above), shape)
+            if with_grid:
+                cells[part] = self._in_grid(x, y, from_band ^ above)
+        counts = np.bincount(polar, minlength=3 * shape[0] * shape[1]).reshape(3, *shape)
+        counts[:, 0] += counts[:, -1]
+        counts = counts[:, :-1]
+        ground, band = counts[0, :, :-1] > 0, counts[1, :, :-1] >= options.min_points
+        return Obstacles(
+            first=np.where(band.any(axis=1), band.argmax(axis=1), steps),
+            floor=np.where(ground.any(axis=1), steps - ground[:, ::-1].argmax(axis=1), 0),
+            seen=counts.any(axis=(0, 2)),
+            occupied=self._occupied(cells) if with_grid else None,
+        )
+
+    def _occupied(self, cells: np.ndarray) -> np.ndarray:
+        side = 2 * self.options.steps + 2
+        hits = np.bincount(cells, minlength=side * side).reshape(side, side)[1:-1, 1:-1]
+        return hits >= self.options.min_points
+
+    def _in_beams(
+        self, x: np.ndarray, y: np.ndarray, over: Sequence[np.ndarray], shape: tuple[int, int]
+    ) -> np.ndarray:
+        """Places of points [P] in three tables of beams and steps: ground, in the band, above.
+
+        over [P] bool twice: whether they are out of the first table, and of the second.
+        """
+        options, steps = self.options, self.options.steps
+        step, beam = (values.ravel() for values in cv2.cartToPolar(x, y))
+        beam *= np.float32(options.beams / TURN)
+        beam += np.float32(0.5)
+        step *= np.float32(1 / options.resolution_m)
+        np.minimum(step, steps, out=step)
+        polar = beam.astype(np.int32)
+        polar *= shape[1]
+        polar += step.astype(np.int32)
+        for table in over:
+            polar += np.multiply(table, shape[0] * shape[1], dtype=np.int32)
+        return polar
+
+    def _in_grid(self, x: np.ndarray, y: np.ndarray, in_band: np.ndarray) -> np.ndarray:
+        """Places of points [P] in the grid with a border around it, whose corner takes the rest.
+
+        x and y are overwritten.
+        """
+        steps = self.options.steps
+        for axis in (x, y):
+            axis *= np.float32(1 / self.options.resolution_m)
+            axis += np.float32(steps + 1)
+            np.clip(axis, 0, 2 * steps + 1, out=axis)
+        cells = y.astype(np.int32)
+        cells *= 2 * steps + 2
+        cells += x.astype(np.int32)
+        cells *= in_band
+        return cells
+
+    def scan(self, found: Obstacles) -> np.ndarray:
+        """[beams] float32 metres as REP 117: +inf without obstacle, NaN where nothing is seen."""
+        ranges = ((found.first + 0.5) * self.options.resolution_m).astype(np.float32)
+        ranges[found.first == self.options.steps] = np.inf
+        ranges[~found.seen] = np.nan
+        return ranges
+
+    def grid(self, found: Obstacles) -> np.ndarray:
+        """[side, side] int8: 100 with an obstacle, 0 with room, -1 where neither is known."""
+        beam, step = self._cells
+        room = step < np.minimum(found.first, found.floor).astype(np.int16).take(beam)
+        grid = np.where(room, np.int8(FREE), np.int8(UNKNOWN))
+        return np.where(found.occupied, np.int8(OCCUPIED), grid)
+
+    @cached_property
+    def _cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """Beam and step of the middle of every cell of the grid, [side, side] each."""
+        options, side = self.options, 2 * self.options.steps
+        centres = np.arange(side) + 0.5 - side / 2
+        x, y = np.meshgrid(centres, centres)
+        beam = np.round(np.arctan2(y, x) / TURN * options.beams).astype(int) % options.beams
+        return beam, np.hypot(x, y).astype(np.int16)
+
+    def messages(
+        self, points: np.ndarray, header: Header, wanted: Sequence[str]
+    ) -> dict[str, LaserScan | OccupancyGrid]:
+        """The messages of the topics wanted, SCAN and GRID, from points [P] of POINT."""
+        found, messages = self(points, with_grid=GRID in wanted), {}
+        if SCAN in wanted:
+            messages[SCAN] = scan_msg(self.scan(found), header, self.options)
+        if GRID in wanted:
+            messages[GRID] = grid_msg(self.grid(found), header, self.options)
+        return messages
+
+
+def scan_msg(ranges: np.ndarray, header: Header, options: ObstacleOptions) -> LaserScan:
+    """LaserScan of ranges [beams] in metres, whose first looks along x."""
+    step = TURN / options.beams
+    msg = LaserScan(
+        header=header,
+        angle_min=-TURN / 2,
+        angle_max=TURN / 2 - step,
+        angle_increment=step,
+        range_min=0.0,
+        range_max=options.range_m + options.resolution_m,
+    )
+    msg.ranges.frombytes(np.roll(ranges, options.beams // 2).astype("<f4").tobytes())
+    return msg
+
+
+def grid_msg(grid: np.ndarray, header: Header, options: ObstacleOptions) -> OccupancyGrid:
+    """OccupancyGrid of a grid [side, side] int8 around the base frame."""
+    corner = -options.steps * options.resolution_m
+    info = MapMetaData(
+        map_load_time=header.stamp,
+        resolution=options.resolution_m,
+        width=grid.shape[1],
+        height=grid.shape[0],
+        origin=Pose(position=Point(x=corner, y=corner)),
+    )
+    msg = OccupancyGrid(header=header, info=info)
+    msg.data.frombytes(grid.tobytes())
+    return msg
