@@ -1,4 +1,5 @@
-# make demo    replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones
+# make demo       replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones,
+#                 or BAG=<rosbag2, ROS 1 bag or MCAP file>
 # make test       everything that CI runs; fetches 6.6 GB on Linux, most of it torch's CUDA, unless TORCH= names
 #                 a build for the CPU: a wheel's file, or a requirement with pip's options
 # make test-node  the tests of all that needs no torch: node, bags, street, evaluation (about 1.5 GB)
@@ -27,7 +28,7 @@ endif
 
 .PHONY: demo test test-node lint clean
 demo: $(VENV)/run-installed
-	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
+	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(BAG),--bag "$(BAG)") $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: $(VENV)/test-installed lint
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile

@@ -13,7 +13,8 @@ RUN_TIME = [
     "PyYAML>=6",
     "tqdm>=4.60",
     "tabulate>=0.9",  # tables of reports
-    "rosbags>=0.11.9,<0.12",  # rosbag2 files without a ROS installation
+    "rosbags>=0.11.9,<0.12",  # rosbag2 files and ROS 1 bags without a ROS installation
+    "mcap-protobuf-support>=0.6,<0.7",  # MCAP files of foxglove's messages
     # The GPU build also runs on the CPU; elsewhere only the CPU build is on PyPI.
     'onnxruntime-gpu>=1.21; platform_machine == "x86_64" and sys_platform == "linux"',
     'onnxruntime>=1.21; platform_machine != "x86_64" or sys_platform != "linux"',

@@ -45,6 +45,7 @@ from fsmde_ros.pipeline import Pipeline, SetOutput
 from fsmde_ros.sync import RigSync, StampedSet
 from fsmde_ros.sync.approximate import approximate_time
 from fsmde_ros.sync.slower_clock import SlowerClock
+from fsmde_ros.transport import Transports, kind_of, transports
 from fsmde_ros.worker import Worker
 
 POLL_S = 0.02  # how often deadlines are checked where no image comes in
@@ -196,22 +197,26 @@ class SurroundDepthNode(ManagedNode):
         return SlowerClock(lambda: self.get_clock().now().nanoseconds, time.monotonic_ns)
 
     def _subscribe(self) -> tuple[list[Subscription], IntakeGroup]:
-        p = self.params
-        kind, suffix = (CompressedImage, "/compressed") if p.compressed else (Image, "")
-        group = IntakeGroup()
+        p, group = self.params, IntakeGroup()
         listen = partial(subscribe, self, group=group)
-        image_topics = [p.image_topic.replace("{camera}", name) + suffix for name in self._names]
-        self._image_topics = [self.resolve_topic_name(topic) for topic in image_topics]
-        on_image = [partial(self._on_image, i) for i in range(len(self._names))]
+        take = [partial(self._on_image, i) for i in range(len(self._names))]
         if p.sync_policy == "approximate_time":
-            on_image = approximate_time(len(self._names), p.slop_s, self._on_approximate_set)
+            take = approximate_time(len(self._names), p.slop_s, self._on_approximate_set)
         inputs = []
         # Before the images: of what is ready, the intake takes first what was subscribed first.
-        for i, name in enumerate(self._names):
-            topic = p.camera_info_topic.replace("{camera}", name)
+        for i, topic in enumerate(p.topics_of("camera_info_topic", self._names)):
             callback = partial(self._on_info, i, self.resolve_topic_name(topic))
             inputs.append(listen(CameraInfo, topic, callback))
-        inputs += [listen(kind, topic, callback) for topic, callback in zip(image_topics, on_image)]
+        self._image_topics = []
+        self._transports = Transports(self, partial(self._on_transport, inputs, group))
+        for i, topic in enumerate(p.topics_of("image_topic", self._names)):
+            found = []
+            for kind, way in transports(topic, p.compressed):
+                callback = partial(self._on_message, i, self.resolve_topic_name(way), take[i])
+                found.append(listen(kind, way, callback))
+            self._transports.add(i, found)
+            self._image_topics.append(found[0].topic_name)
+            inputs += found
         if isinstance(self._motion, OdometryMotion):
             depth = ODOMETRY_DEPTH
             inputs.append(listen(Odometry, p.odometry_topic, self._on_odometry, depth=depth))
@@ -234,6 +239,21 @@ class SurroundDepthNode(ManagedNode):
             self._motion.update(msg)
         except MessageError as error:
             self.warn("odometry", str(error))
+
+    def _on_message(self, index: int, topic: str, take: Callable, msg) -> None:
+        if self._transports.takes(index, topic):
+            take(msg)
+
+    def _on_transport(
+        self, inputs: list, group: IntakeGroup, index: int, chosen: Subscription, others: list
+    ) -> None:
+        """A camera's images come by one of two ways: the other one is given up."""
+        self._image_topics[index] = chosen.topic_name
+        for subscription in others:
+            inputs.remove(subscription)
+        group.unwanted += others
+        what = f"{kind_of(chosen)} images on {chosen.topic_name}"
+        self.get_logger().info(f"camera {self._names[index]}: {what}")
 
     def _on_image(self, index: int, msg: Image | CompressedImage) -> None:
         now_s = time.monotonic()

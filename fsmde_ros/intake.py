@@ -31,6 +31,11 @@ class IntakeGroup(MutuallyExclusiveCallbackGroup):
     by_executor = False
     """Whether the node's executor serves them."""
 
+    def __init__(self):
+        super().__init__()
+        self.unwanted: list[Subscription] = []
+        """To be ended after this round; a callback adds to it."""
+
     def can_execute(self, entity) -> bool:
         """Never, unless there is no other way."""
         return self.by_executor and super().can_execute(entity)
@@ -95,6 +100,7 @@ class Intake:
         self._context = node.context
         self._poll, self._poll_ns, self._on_error = poll, round(poll_s * 1e9), on_error
         self._closed, self._group = False, group
+        self._node, self._subscriptions = node, list(subscriptions)
         self._thread: threading.Thread | None = None
         try:
             wait_set = InputWaitSet(node, subscriptions)
@@ -109,6 +115,12 @@ class Intake:
         )
         self._thread.start()
 
+    def _end_unwanted(self) -> None:
+        unwanted, self._group.unwanted = self._group.unwanted, []
+        self._subscriptions = [s for s in self._subscriptions if s not in unwanted]
+        for subscription in unwanted:
+            self._node.destroy_subscription(subscription)
+
     def close(self) -> None:
         """Return after the round in progress; StuckError if that does not end."""
         self._closed = True
@@ -121,6 +133,7 @@ class Intake:
             return
         try:
             self._poll()
+            self._end_unwanted()
         except Exception as error:
             self._on_error(error)
 
@@ -131,6 +144,10 @@ class Intake:
                     for subscription, message in wait_set.wait(self._poll_ns):
                         subscription.callback(message)
                     self._poll()
+                    if self._group.unwanted:
+                        wait_set.close()
+                        self._end_unwanted()
+                        wait_set = InputWaitSet(self._node, self._subscriptions)
                 except Exception as error:  # whatever it is, the next message may be better
                     if self._context.ok():
                         self._on_error(error)

@@ -26,13 +26,24 @@ def check_names(node: Node, params: NodeParams, cameras: Sequence[str]) -> None:
             )
         if list(cameras).count(name) > 1:
             raise ParameterError(f"camera {name!r} is there twice")
-    camera = cameras[0] if cameras else "camera"
-    images = _resolved(node, "image_topic", params.image_topic, camera)
-    infos = _resolved(node, "camera_info_topic", params.camera_info_topic, camera)
-    if images == infos:
-        raise ParameterError(f"parameters image_topic and camera_info_topic are both {images}")
+    if cameras or not any((*params.image_topics, *params.camera_info_topics)):
+        _check_topics(node, params, cameras or ["camera"])
     if params.odometry_topic:
-        _resolved(node, "odometry_topic", params.odometry_topic, camera)
+        _resolved(node, "odometry_topic", params.odometry_topic, "")
+
+
+def _check_topics(node: Node, params: NodeParams, cameras: Sequence[str]) -> None:
+    for i, camera in enumerate(cameras):
+        found = []
+        for name in ("image_topic", "camera_info_topic"):
+            params.topics_of(name, cameras)  # as many as there are cameras
+            topics = getattr(params, f"{name}s")
+            topic = topics[i] if any(topics) else getattr(params, name)
+            found.append(_resolved(node, name, topic, camera))
+        if found[0] == found[1]:
+            raise ParameterError(
+                f"parameters image_topic and camera_info_topic are both {found[0]}"
+            )
 
 
 def _resolved(node: Node, parameter: str, topic: str, camera: str) -> str:

@@ -94,8 +94,15 @@ class NodeParams:
     )
     image_topic: str = _param("{camera}/image_raw", "Image topic of each {camera}.")
     camera_info_topic: str = _param("{camera}/camera_info", "CameraInfo topic of each {camera}.")
-    compressed: bool = _param(
-        False, "Subscribe to CompressedImage on image_topic + '/compressed' instead of Image."
+    image_topics: list[str] = _param(
+        [""], "Image topics in the cameras' order, where they follow no pattern: for image_topic."
+    )
+    camera_info_topics: list[str] = _param([""], "The same for camera_info_topic.")
+    compressed: str = _param(
+        AUTO,
+        "auto: Image on image_topic or CompressedImage on image_topic + '/compressed', what is "
+        "offered, Image if both are. A topic that ends in compressed itself is CompressedImage.",
+        choices=(AUTO, "true", "false"),
     )
     rectified: bool = _param(
         False, "Images are rectified: take K from CameraInfo's P and ignore its distortion."
@@ -207,6 +214,17 @@ class NodeParams:
         "rgb", "What the colour of the points shows.", choices=COLOURS, live=True
     )
 
+    def topics_of(self, name: str, cameras: Sequence[str]) -> list[str]:
+        """image_topic or camera_info_topic of each camera; ParameterError for too many or few."""
+        topics = getattr(self, f"{name}s")
+        if not any(topics):
+            return [getattr(self, name).replace("{camera}", camera) for camera in cameras]
+        if len(topics) != len(cameras):
+            raise ParameterError(
+                f"parameter {name}s has {len(topics)} topics for {len(cameras)} cameras"
+            )
+        return list(topics)
+
     def predictor_options(self) -> dict[str, Any]:
         """The parameters that say how the model runs, as the predictor takes them."""
         names = ("input_pixels", "providers", "precision", "threads", "cuda_graph", "engine_cache")
@@ -315,6 +333,8 @@ def _typed(f, value: Any) -> Any:
     """The value, if it has the field's type; YAML's 1 serves as 1.0."""
     if f.type == "float" and type(value) is int:
         return float(value)
+    if f.type == "str" and type(value) is bool and str(value).lower() in f.metadata["choices"]:
+        return str(value).lower()  # YAML's true is one of them
     if f.type == "list[str]":
         fits = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     else:
@@ -338,7 +358,7 @@ def _check(params: NodeParams) -> None:
                 f"parameter {f.name}: {value!r} is not one of {', '.join(choices)}"
             )
     for name in ("image_topic", "camera_info_topic"):
-        if "{camera}" not in getattr(params, name):
+        if "{camera}" not in getattr(params, name) and not any(getattr(params, f"{name}s")):
             raise ParameterError(f"parameter {name}: {getattr(params, name)!r} lacks {{camera}}")
     if params.min_depth_m >= params.max_depth_m:
         raise ParameterError(

@@ -1,6 +1,6 @@
 """The node, and the player of a bag beside it in the same process: no image crosses processes.
 
-surround_depth_with_bag BAG [--clock] [--rate 1.0] [--ros-args ...]
+surround_depth_with_bag BAG [--rig RIG.yaml] [--clock] [--rate 1.0] [--ros-args ...]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WAIT_S = 60.0  # until the node listens; a lifecycle manager may take a while
 def play_beside(node: SurroundDepthNode, arguments: argparse.Namespace) -> None:
     """Play the bag once the node listens; what is wrong with the bag goes to the node's log."""
     try:
-        layout = layout_to_play(arguments.bag)
+        layout = layout_to_play(arguments.bag, arguments.rig)
         with open_source(arguments.bag) as source:
             player = BagPlayer(source, layout, clock=arguments.clock)
             player.wait_for_subscribers(WAIT_S)
@@ -54,6 +54,7 @@ def main(args: list[str] | None = None) -> int:
     """Run until told to stop; exit code 1 with one sentence if the node cannot start."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bag", type=Path, help="rosbag2 folder, ROS 1 bag or MCAP file")
+    parser.add_argument("--rig", type=Path, help="rig file; rig.yaml beside it if not given")
     parser.add_argument("--rate", type=float, default=1.0, help="times the recorded pace")
     parser.add_argument("--clock", action="store_true", help="publish /clock, for use_sim_time")
     arguments = parser.parse_args(remove_ros_args(args or sys.argv)[1:])

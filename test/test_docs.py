@@ -27,7 +27,8 @@ def documented(title, *, always):
         (topic, kind)
         for topics, kind, when, _ in rows(title)
         for topic in re.findall(r"`([^`]+)`", topics)
-        if "tf2_msgs" not in kind and (not always or when in ("always", "`compressed: false`"))
+        if "tf2_msgs" not in kind
+        and (not always or when == "always" or "`compressed: false`" in when)
     }
 
 

@@ -45,7 +45,7 @@ def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
     _, params = declare("rig_file:=a.yaml", "slop_s:=0", "cloud_stride:=3", "compressed:=true")
     assert params.slop_s == 0.0 and isinstance(params.slop_s, float)
     assert params.cloud_stride == 3
-    assert params.compressed is True
+    assert params.compressed == "true"
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
         (["rig_file:=a", "slop_s:=.nan"], "slop_s: nan is not a finite number"),
         (["rig_file:=a", "max_depth_m:=.inf"], "max_depth_m: inf is not a finite number"),
         (["rig_file:=a", "rate:=[]"], "rate is an empty list"),
-        (["rig_file:=a", "compressed:=1"], "compressed: 1 is not of type bool"),
-        (["rig_file:=a", "compressed:='true'"], "compressed: 'true' is not of type bool"),
+        (["rig_file:=a", "compressed:=1"], "compressed: 1 is not of type str"),
+        (["rig_file:=a", "compressed:=yes_please"], "'yes_please' is not one of auto, true, false"),
         (["rig_file:=a", "threads:=2.5"], "threads: 2.5 is not of type int"),
         (["rig_file:=a", "threads:=true"], "threads: True is not of type int"),
         (["rig_file:=7"], "rig_file: 7 is not of type str"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import re
 import sys
 import time
@@ -104,13 +105,15 @@ class BagPlayer(Node):
                 raise BagError(f"nobody subscribed to {', '.join(missing)} in {timeout_s:.0f} s")
             time.sleep(0.05)
 
-    def play(self, *, rate: float) -> None:
-        """Publish everything once, `rate` times as fast as it was recorded."""
+    def play(self, *, rate: float, seconds: float = math.inf) -> None:
+        """Publish the first seconds once, `rate` times as fast as they were recorded."""
         total = sum(topic.count for topic in self._outputs)
         first_ns, started = None, time.monotonic()
         progress = tqdm(total=total, desc="play", unit="msg", disable=None)
         for topic, stamp_ns, data in self._source.messages(self._outputs):
             first_ns = stamp_ns if first_ns is None else first_ns
+            if stamp_ns - first_ns > seconds * 1e9:
+                break
             _sleep_until(started + (stamp_ns - first_ns) / 1e9 / rate)
             if not rclpy.ok():
                 return
@@ -142,10 +145,10 @@ def message_class(msg_type: str):
         return None
 
 
-def layout_to_play(bag: Path) -> BagLayout | None:
+def layout_to_play(bag: Path, rig_file: Path | None) -> BagLayout | None:
     """The layout; None where there is no camera, and all is replayed."""
     try:
-        return look_into(bag)
+        return look_into(bag, rig_file=rig_file)
     except NoCameraError:
         return None
 
@@ -169,20 +172,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("bag", type=Path, help="rosbag2 folder, ROS 1 bag or MCAP file")
     parser.add_argument("--rate", type=_positive, default=1.0, help="times the recorded pace")
     parser.add_argument("--loops", type=int, default=1, help="how often; 0 for ever")
+    parser.add_argument("--seconds", type=_positive, default=math.inf, help="only the first ones")
+    parser.add_argument("--rig", type=Path, help="rig file; rig.yaml beside it if not given")
     parser.add_argument("--clock", action="store_true", help="publish /clock, for use_sim_time")
     parser.add_argument(
         "--wait", type=float, default=0.0, help="seconds to wait for a subscriber on every topic"
     )
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(argv or sys.argv)[1:])
     try:
-        layout = layout_to_play(arguments.bag)
+        layout = layout_to_play(arguments.bag, arguments.rig)
         with ros_process(argv), open_source(arguments.bag) as source:
             player = BagPlayer(source, layout, clock=arguments.clock)
             if arguments.wait:
                 player.wait_for_subscribers(arguments.wait)
             loop = 0
             while rclpy.ok() and (loop < arguments.loops or not arguments.loops):
-                player.play(rate=arguments.rate)
+                player.play(rate=arguments.rate, seconds=arguments.seconds)
                 loop += 1
             _sleep_until(time.monotonic() + LINGER_S)
     except (BagError, RigError, StartUpError) as error:

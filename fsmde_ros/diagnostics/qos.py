@@ -11,11 +11,12 @@ from rclpy.subscription import Subscription
 
 def unheard(node: Node, subscriptions: Sequence[Subscription]) -> list[str]:
     """A sentence for each subscription that cannot hear: who is there, what is in the way."""
-    found = []
+    found, asked = [], {subscription.topic_name for subscription in subscriptions}
     for subscription in subscriptions:
         topic, kind = subscription.topic_name, _type_name(subscription.msg_type)
         publishers = node.get_publishers_info_by_topic(topic)
-        if not publishers and (others := _other_transports(node, topic)):
+        others = [] if publishers else _other_transports(node, topic)
+        if others and not asked & set(others):  # who listens to both is not in need of advice
             found.append(f"{topic} has no publisher, {' and '.join(others)} has")
         for publisher in publishers:
             if publisher.topic_type != kind:

@@ -1,63 +1,41 @@
 """The main job end to end: bag -> player process -> DDS -> node process -> output bag, picture.
 
-make demo renders a street and replays it; fsmde-demo --data <nuScenes root> replays a real scene.
+make demo renders a street and replays it; fsmde-demo --data <nuScenes root> replays a real scene,
+fsmde-demo --bag <recording> any recording.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import rclpy
-from rclpy.serialization import deserialize_message
 from tqdm import tqdm
 
 from fsmde_core.data.nuscenes import read_keyframes
 from fsmde_core.data.sample import DatasetError, Sample, read_image
+from fsmde_core.files import whole_file
+from fsmde_core.rig import RigError
 from fsmde_core.tables import table
 from fsmde_core.visualize import surround_panel
-from fsmde_ros.bags.player import message_class
-from fsmde_ros.bags.recorder import BagRecorder
-from fsmde_ros.bags.source import BagError, open_bag
+from fsmde_ros.bags.layout import BagLayout, look_into, write_setup
+from fsmde_ros.bags.source import BagError
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
-from fsmde_ros.cloud import rgb_of, xyz_of
-from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
-from fsmde_ros.share import use_transport_profile
+from fsmde_ros.tools.replay import DemoError, RecordedSet, output_topics, read_output, replay
 
-START_UP_S = 90.0  # until the node has loaded its model and subscribed
-QUIET_S = 5.0  # without output for so long after the player ended: the node is done
-
-
+CLOUD = "cloud_edge_ratio:=0.15"
+PACE_HZ = 2.0  # of a recording's fastest camera, while it is replayed
+LONGEST_S = 10.0  # of a recording that is shown
+SLOWEST_HZ = 2.0  # of a film
 DRIVE_SEED = 1_000_003  # of the validation split: no shipped model was trained on it
 DRIVE_SIZE = (640, 360)
 DRIVE_FRAMES = 4
 DRIVE_HZ = 2.0  # nuScenes' keyframes; slow enough for any machine to keep up
-
-
-class DemoError(RuntimeError):
-    """The demo did not come to its end; the message says which part failed."""
-
-
-@dataclass(frozen=True)
-class RecordedSet:
-    """The node's output for one set, read back from the output bag, in the rig's order."""
-
-    depths: tuple[np.ndarray, ...]
-    stamps_ns: tuple[int, ...]
-    frame_ids: tuple[str, ...]
-    xyz: np.ndarray
-    rgb: np.ndarray
 
 
 def render_street(folder: Path) -> list[Sample]:
@@ -102,10 +80,13 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str) -> Path:
     shutil.rmtree(out / "input", ignore_errors=True)
     write_bag(samples, out / "input")
     names = samples[0].rig.names
-    topics = {f"/{name}/depth/image_rect": "sensor_msgs/msg/Image" for name in names}
-    topics |= {f"/{name}/depth/camera_info": "sensor_msgs/msg/CameraInfo" for name in names}
-    topics["/points"] = "sensor_msgs/msg/PointCloud2"
-    _replay(out, topics)
+    parameters = (f"rig_file:={out / 'input' / RIG_FILE}", "compressed:=true", CLOUD)
+    replay(
+        out / "output",
+        output_topics(names),
+        node=[argument for parameter in parameters for argument in ("-p", parameter)],
+        player=[str(out / "input")],
+    )
     sets = read_output(out / "output", names)
     matched = _matched(sets, samples)
     _print_table(matched, len(samples))
@@ -119,104 +100,83 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str) -> Path:
         caption=f"{title}, {len(recorded.xyz):,} points in {sample.rig.base_frame}",
     )
     picture = out / "surround.png"
-    if not cv2.imwrite(str(picture), cv2.cvtColor(panel, cv2.COLOR_RGB2BGR)):
-        raise DemoError(f"picture {picture} cannot be written")
+    _write_picture(picture, panel)
     return picture
 
 
-def _replay(out: Path, topics: dict[str, str]) -> None:
-    """Node and player as processes of their own; this process records what the node publishes."""
-    use_transport_profile()
-    rig_file, bag = out / "input" / RIG_FILE, out / "input"
-    rclpy.init()
-    recorder = BagRecorder(out / "output", topics)
-    node_command = [
-        "fsmde_ros.depth_node", "--ros-args", "-p", f"rig_file:={rig_file}",
-        "-p", "compressed:=true", "-p", "cloud_edge_ratio:=0.15",
-    ]  # fmt: skip
-    player_command = ["fsmde_ros.bags.player", str(bag), "--wait", str(START_UP_S)]
-    try:
-        with _process(*node_command) as node:
-            _wait_for_node(recorder, node)
-            with _process(*player_command) as player:
-                _record(recorder, node, player)
-            node.send_signal(signal.SIGINT)
-            if node.wait(timeout=20):
-                raise DemoError(f"the node ended with exit code {node.returncode}")
-    finally:
-        recorder.close()
-        recorder.destroy_node()
-        rclpy.try_shutdown()
+def run_bag_demo(bag: Path, out: Path, *, rig_file: Path | None = None) -> list[Path]:
+    """Replay the first LONGEST_S of any recording through the node; returns what was drawn.
+
+    surround.png, and surround.mp4 where there are several sets. Leaves setup/ (params.yaml and
+    rig.yaml) and output/ beside them. DemoError, BagError or RigError if a part fails.
+    """
+    layout = look_into(bag, rig_file=rig_file)
+    print(layout.described(), flush=True)
+    if layout.rig is None:
+        raise DemoError(f"bag {bag} gives no rig: {'; '.join(layout.problems)}")
+    setup = write_setup(layout, out / "setup")
+    pace = min(1.0, PACE_HZ / max(1e-6, max(camera.rate_hz for camera in layout.cameras)))
+    if pace < 1:
+        print(f"replayed {1 / pace:.1f} times slower than it was recorded, for any machine")
+    names = layout.rig.names
+    parameters = ("use_sim_time:=true", "publish_color:=true", CLOUD)
+    given = [argument for parameter in parameters for argument in ("-p", parameter)]
+    replay(
+        out / "output",
+        output_topics(names, color=True),
+        node=["--params-file", str(setup.params_file), *given],
+        player=[
+            *[str(bag), "--clock", "--rate", f"{pace:.3f}", "--seconds", str(LONGEST_S)],
+            *(["--rig", str(rig_file)] if rig_file else []),
+        ],
+    )
+    sets = [s for s in read_output(out / "output", names) if s.images]
+    if not sets:
+        raise DemoError("the node published no complete set")
+    _print_table([(layout, recorded) for recorded in sets], None)
+    return _draw(sets, layout, out)
 
 
-def _wait_for_node(recorder: BagRecorder, node: subprocess.Popen) -> None:
-    """Until the recorder is connected to everything that the node publishes."""
-    deadline = time.monotonic() + START_UP_S
-    while recorder.unmatched:
-        rclpy.spin_once(recorder, timeout_sec=0.1)
-        _check_alive(node)
-        if time.monotonic() > deadline:
-            missing = ", ".join(sorted(recorder.unmatched))
-            raise DemoError(f"the node does not publish {missing} after {START_UP_S:.0f} s")
-
-
-def _check_alive(node: subprocess.Popen) -> None:
-    if node.poll() is not None:
-        raise DemoError(f"the node ended early with exit code {node.returncode}")
-
-
-def _record(recorder: BagRecorder, node: subprocess.Popen, player: subprocess.Popen) -> None:
-    """Spin the recorder until the player is done and the node has gone quiet."""
-    received, quiet_since = 0, time.monotonic()
-    while player.poll() is None or time.monotonic() - quiet_since < QUIET_S:
-        rclpy.spin_once(recorder, timeout_sec=0.1)
-        _check_alive(node)
-        if player.poll() is None or recorder.counts.total() > received:
-            received, quiet_since = recorder.counts.total(), time.monotonic()
-    if player.returncode:
-        raise DemoError(f"the player ended with exit code {player.returncode}")
-
-
-@contextmanager
-def _process(module: str, *arguments: str):
-    """A Python module as a child process, ended at the latest with the block."""
-    child = subprocess.Popen([sys.executable, "-m", module, *arguments])
-    try:
-        yield child
-    finally:
-        if child.poll() is None:
-            child.terminate()
-            try:
-                child.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-
-def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
-    """The sets in a bag that the node's output was recorded into, in the order of publication."""
-    depths = {name: [] for name in names}
-    clouds = []
-    with open_bag(bag) as reader:
-        for connection, _, data in reader.messages():
-            msg = deserialize_message(bytes(data), message_class(connection.msgtype))
-            if connection.topic == "/points":
-                clouds.append(msg)
-            elif connection.topic.endswith("/depth/image_rect"):
-                depths[connection.topic.split("/")[1]].append(msg)
-    sets = []
-    for cloud, *views in zip(clouds, *(depths[name] for name in names)):
-        points = cloud_from_msg(cloud)
-        sets.append(
-            RecordedSet(
-                depths=tuple(depth_from_msg(msg) for msg in views),
-                stamps_ns=tuple(stamp_to_ns(msg.header.stamp) for msg in views),
-                frame_ids=tuple(msg.header.frame_id for msg in views),
-                xyz=xyz_of(points),
-                rgb=rgb_of(points),
-            )
+def _draw(sets: Sequence[RecordedSet], layout: BagLayout, out: Path) -> list[Path]:
+    """The picture of the set in the middle, and a film of all, if there are several."""
+    panels = (
+        surround_panel(
+            recorded.images,
+            recorded.depths,
+            layout.rig,
+            xyz=recorded.xyz,
+            rgb=recorded.rgb,
+            caption=f"{layout.bag.name}, {len(recorded.xyz):,} points in {layout.rig.base_frame}",
         )
-    return sets
+        for recorded in tqdm(sets, desc="drawing", unit="set", disable=None)
+    )
+    picture, film = out / "surround.png", out / "surround.mp4"
+    if len(sets) == 1:
+        _write_picture(picture, next(panels))
+        return [picture]
+    length_s = (max(sets[-1].stamps_ns) - max(sets[0].stamps_ns)) / 1e9
+    rate_hz = min(max((len(sets) - 1) / max(length_s, 1e-3), SLOWEST_HZ), 30.0)
+    with whole_file(film) as beside:
+        frames = beside.with_suffix(".mp4")  # the name says the format
+        writer = None
+        for i, panel in enumerate(panels):
+            panel = panel[: panel.shape[0] // 2 * 2]  # MP4 has even sides
+            if writer is None:
+                size, codec = panel.shape[1::-1], cv2.VideoWriter_fourcc(*"mp4v")
+                writer = cv2.VideoWriter(str(frames), codec, rate_hz, size)
+            writer.write(cv2.cvtColor(panel, cv2.COLOR_RGB2BGR))
+            if i == len(sets) // 2:
+                _write_picture(picture, panel)
+        writer.release()
+        if not frames.is_file():
+            raise DemoError(f"film {film} cannot be written: this OpenCV has no MP4")
+        frames.replace(beside)
+    return [picture, film]
+
+
+def _write_picture(picture: Path, panel: np.ndarray) -> None:
+    if not cv2.imwrite(str(picture), cv2.cvtColor(panel, cv2.COLOR_RGB2BGR)):
+        raise DemoError(f"picture {picture} cannot be written")
 
 
 def _matched(sets: list[RecordedSet], samples: Sequence[Sample]) -> list[tuple]:
@@ -236,9 +196,11 @@ def _matched(sets: list[RecordedSet], samples: Sequence[Sample]) -> list[tuple]:
     return pairs
 
 
-def _print_table(matched: list[tuple], played: int) -> None:
+def _print_table(matched: list[tuple], played: int | None) -> None:
+    """played is None where nobody knows what the sets of the input are."""
     sample, recorded = matched[len(matched) // 2]
-    print(f"\nsets played {played}, depth sets received {len(matched)}; one of them:")
+    sent = f"sets played {played}, " if played is not None else ""
+    print(f"\n{sent}depth sets received {len(matched)}; one of them:")
     rows = []
     for camera, depth, stamp_ns in zip(sample.rig.cameras, recorded.depths, recorded.stamps_ns):
         valid, size = np.isfinite(depth), f"{depth.shape[1]}x{depth.shape[0]}"
@@ -249,27 +211,38 @@ def _print_table(matched: list[tuple], played: int) -> None:
     print(f"cloud: {finite:,} finite points in {sample.rig.base_frame}\n")
 
 
+def _run(arguments: argparse.Namespace) -> Path:
+    """The demo on a dataset or a rendered street; the picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.data:
+            samples = read_keyframes(arguments.data, arguments.version)
+            samples = samples.of_scene(arguments.scene)
+            return run_demo(samples, arguments.out, title=samples[0].scene)
+        samples, title = render_street(Path(folder)), f"street, seed {DRIVE_SEED}"
+        return run_demo(samples, arguments.out, title=title)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 1 with one sentence if a part fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="nuScenes root; without it a rendered street")
+    parser.add_argument("--bag", type=Path, help="rosbag2, ROS 1 bag or MCAP file to replay")
+    parser.add_argument("--rig", type=Path, help="with --bag: its rig file, rig.yaml beside it")
     parser.add_argument("--version", default="v1.0-mini", help="folder of tables in the root")
     parser.add_argument("--scene", help="scene name; the first if not given")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for results")
     arguments = parser.parse_args(argv)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            if arguments.data:
-                samples = read_keyframes(arguments.data, arguments.version)
-                samples = samples.of_scene(arguments.scene)
-                title = samples[0].scene
-            else:
-                samples, title = render_street(Path(folder)), f"street, seed {DRIVE_SEED}"
-            picture = run_demo(samples, arguments.out, title=title)
-    except (DatasetError, BagError, DemoError) as error:
+        if arguments.bag:
+            drawn = run_bag_demo(arguments.bag, arguments.out, rig_file=arguments.rig)
+            bags = arguments.out / "output"
+        else:
+            drawn = [_run(arguments)]
+            bags = f"{arguments.out / 'input'}, {arguments.out / 'output'}"
+    except (DatasetError, BagError, DemoError, RigError) as error:
         print(f"fsmde-demo: {error}", file=sys.stderr)
         return 1
-    print(f"picture: {picture}\nbags: {arguments.out / 'input'}, {arguments.out / 'output'}")
+    print(f"picture: {', '.join(map(str, drawn))}\nbags: {bags}")
     return 0
 
 

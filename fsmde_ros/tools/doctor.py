@@ -1,9 +1,11 @@
 """Does this machine's transport carry a camera rig? Measures it, and says what to change.
 
 fsmde-doctor [--seconds 10] [--rig RIG.yaml]
+fsmde-doctor --bag BAG [--rig RIG.yaml] [--out FOLDER]
 
 A process like a driver sends six cameras at 12 Hz, compressed and then raw, to this one, which
-listens as the node does: best effort, depth 1.
+listens as the node does: best effort, depth 1. With --bag it looks into a recording instead, says
+what it found, and writes params.yaml and rig.yaml for the node.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
+from fsmde_core.files import reason
 from fsmde_core.rig import Rig, RigError, load_rig
 from fsmde_core.tables import table
+from fsmde_ros.bags.layout import look_into, write_setup
+from fsmde_ros.bags.source import BagError
 from fsmde_ros.conversions import stamp_to_ns
 from fsmde_ros.interrupts import StartUpError, ros_process
 from fsmde_ros.share import share_dir
@@ -93,20 +98,46 @@ def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 0 if everything arrives, 1 if something is to be changed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0, help="for each kind of image")
+    parser.add_argument("--rig", type=Path, help="rig file; nuScenes' if not given")
+    parser.add_argument("--bag", type=Path, help="look into this recording instead")
     parser.add_argument(
-        "--rig", type=Path, default=share_dir() / "config" / "rig_nuscenes.yaml", help="rig file"
+        "--out", type=Path, default=Path(), help="with --bag: folder for params.yaml and rig.yaml"
     )
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(argv or sys.argv)[1:])
+    if arguments.bag is not None:
+        return about_bag(arguments.bag, arguments.out, rig_file=arguments.rig)
+    rig_file = arguments.rig or share_dir() / "config" / "rig_nuscenes.yaml"
     try:
         with ros_process(argv):
             deliveries = [
-                measure(arguments.rig, raw=raw, seconds=arguments.seconds) for raw in (False, True)
+                measure(rig_file, raw=raw, seconds=arguments.seconds) for raw in (False, True)
             ]
             machine = this_machine()
     except (StartUpError, RigError) as error:
         print(f"fsmde-doctor: {error}", file=sys.stderr)
         return 2
     return report(machine, deliveries)
+
+
+def about_bag(bag: Path, folder: Path, *, rig_file: Path | None) -> int:
+    """Say what a recording holds and write what the node needs for it; the exit code.
+
+    1 if something of it is missing, odd or guessed, 2 if it cannot be used.
+    """
+    try:
+        layout = look_into(bag, rig_file=rig_file)
+        print(layout.described())
+        setup = write_setup(layout, folder)
+    except (BagError, RigError, OSError) as error:
+        print(
+            f"fsmde-doctor: {reason(error) if isinstance(error, OSError) else error}",
+            file=sys.stderr,
+        )
+        return 2
+    written = [str(file) for file in (setup.params_file, setup.rig_file) if file is not None]
+    print(f"wrote {', '.join(written)}")
+    print(f"ros2 run fsmde_ros surround_depth --ros-args --params-file {setup.params_file}")
+    return 1 if layout.problems else 0
 
 
 def report(machine: Machine, deliveries: Sequence[Delivery]) -> int:
