@@ -22,6 +22,7 @@ from fsmde_ros.latency import tune_process
 from fsmde_ros.managed import run_managed
 
 WAIT_S = 60.0  # until the node listens; a lifecycle manager may take a while
+SETTLE_S = 2.0  # the inputs are found at once in here; other processes have yet to find the outputs
 
 
 def play_beside(node: SurroundDepthNode, arguments: argparse.Namespace) -> None:
@@ -31,6 +32,7 @@ def play_beside(node: SurroundDepthNode, arguments: argparse.Namespace) -> None:
         with open_source(arguments.bag) as source:
             player = BagPlayer(source, layout, clock=arguments.clock)
             player.wait_for_subscribers(WAIT_S)
+            time.sleep(SETTLE_S)
             player.play(rate=arguments.rate)
             time.sleep(LINGER_S)
             player.destroy_node()

@@ -57,7 +57,9 @@ class Graph:
         self.namespace = f"/{folder.name}"
         save_rig(rig, folder / "rig.yaml")
         self.log = open(folder / "log.txt", "w+")
-        parameters = (f"rig_file:={folder / 'rig.yaml'}", f"compressed:={compressed}", *parameters)
+        if not any(parameter.startswith("compressed:=") for parameter in parameters):
+            parameters = (f"compressed:={compressed}", *parameters)
+        parameters = (f"rig_file:={folder / 'rig.yaml'}", *parameters)
         self.process = subprocess.Popen(
             [*node_command(*parameters, program=program), "-r", f"__ns:={self.namespace}"],
             cwd=ROOT,
