@@ -1,8 +1,8 @@
-# make demo       replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones, or
-#                 BAG=<rosbag2, ROS 1 bag or MCAP file>
+# make demo       replay six cameras through the node; DATA=<nuScenes root> VERSION=v1.0-mini for real ones,
+#                 or BAG=<rosbag2, ROS 1 bag or MCAP file>
 # make test       everything that CI runs; fetches 6.6 GB on Linux, most of it torch's CUDA, unless TORCH= names
 #                 a build for the CPU: a wheel's file, or a requirement with pip's options
-# make test-node  the tests of all that needs no torch: node, bags, street, evaluation (about 1.5 GB)
+# make test-node  the tests of all that needs no torch: node, bags, street, evaluation (about 2 GB on disk)
 # make lint       ruff
 # Each sets up .venv on first use. Where a ROS 2 installation is sourced it is used, else its wheels.
 

@@ -165,7 +165,8 @@ def player(given, startup, node):
 
 
 def player_arguments(startup):
-    return [str(startup.layout.bag), *(["--clock"] if startup.sim_time else [])]
+    rig = ["--rig", startup.values["rig_file"]] if startup.values.get("rig_file") else []
+    return [str(startup.layout.bag), *rig, *(["--clock"] if startup.sim_time else [])]
 
 
 def rviz(given, startup, folder):

@@ -53,7 +53,7 @@ def recorded(tmp_path_factory, rig, nuscenes_rig, shipped_rig, images):
         "foxglove": lambda path: foxglove_nuscenes(path, nuscenes_rig, images),
         "scepter_ros1": lambda path: scepter_nuscenes(path, nuscenes_rig, images, ros1=True),
         "scepter_ros2": lambda path: scepter_nuscenes(path, nuscenes_rig, images, ros1=False),
-        "clynamen": lambda path: clynamen_nuscenes(path, shipped_rig, large, frames=2),
+        "clynamen": lambda path: clynamen_nuscenes(path, shipped_rig, large, frames=3),
         "ddad": lambda path: ddad(path, rig, images),
         "autoware": lambda path: autoware(path, rig, images),
         "usb_cams": lambda path: usb_cams(path, rig, images),
@@ -129,6 +129,8 @@ def test_depth_of_every_camera_comes_out(recorded, name, tmp_path, stub_model, r
     printed = capsys.readouterr().out
     assert code == (1 if "! " in printed else 0)
     assert str(tmp_path / "params.yaml") in printed
+    assert doctor.about_bag(bag, tmp_path, rig_file=None) == 2  # edited files stay
+    assert "params.yaml is there already" in capsys.readouterr().err
     heard = play(bag, tmp_path, stub_model, EXPECTED[name][0], namespace=f"/{name}")
     assert all(heard[f"{camera}/depth/image_rect"] for camera in EXPECTED[name][0]), heard
     assert heard["points"]
@@ -148,7 +150,8 @@ def play(bag, folder, model, cameras, *, namespace):
         *command, "fsmde_ros.depth_node", "--ros-args", "--params-file",
         str(folder / "params.yaml"), "-p", f"model:={model}", *ns,
     ]  # fmt: skip
-    player = [*command, "fsmde_ros.bags.player", str(bag), "--wait", "90", "--ros-args", *ns]
+    player = [*command, "fsmde_ros.bags.player", str(bag), "--wait", "90", "--loops", "0"]
+    player += ["--ros-args", *ns]
     processes = [
         subprocess.Popen(c, cwd=ROOT, stdout=log, stderr=log) for c in (depth_node, player)
     ]

@@ -6,6 +6,7 @@ import sys
 import cv2
 import numpy as np
 from conftest import ROOT
+from recordings import ddad
 
 from fsmde_core.data.nuscenes import read_keyframes
 from fsmde_ros.tools.demo import read_output
@@ -37,6 +38,24 @@ def test_without_data_a_street_is_rendered_and_replayed(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "sets played 4" in result.stdout
     assert (tmp_path / "surround.png").is_file()
+
+
+def test_any_recording_is_replayed_and_drawn(rig, images, tmp_path):
+    bag = ddad(tmp_path / "drive", rig, images)
+    result = demo("--bag", bag, "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "/ddad/CAMERA_06/image_raw" in result.stdout
+    assert (tmp_path / "out" / "surround.png").is_file()
+    film = cv2.VideoCapture(str(tmp_path / "out" / "surround.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) >= 2
+    assert f"{tmp_path / 'out' / 'surround.mp4'}" in result.stdout
+
+
+def test_a_recording_that_is_none_is_one_sentence(tmp_path):
+    result = demo("--bag", tmp_path / "none", "--out", tmp_path / "out")
+    assert result.returncode == 1
+    sentence = f"fsmde-demo: bag {tmp_path / 'none'} does not exist"
+    assert result.stderr.strip().splitlines()[-1] == sentence
 
 
 def test_data_that_is_not_there_is_one_sentence(tmp_path):

@@ -17,7 +17,6 @@ SHIPPED = [
     "config/cyclonedds.xml",
     "config/zenoh.json5",
     "config/surround_depth.yaml",
-    "config/surround_depth.rviz",
     "config/rig_nuscenes.yaml",
     "config/distill/street.yaml",
     "launch/surround_depth.launch.py",

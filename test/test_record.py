@@ -30,6 +30,7 @@ def test_records_what_is_published_until_it_is_interrupted(ros, tmp_path, named)
         deadline = time.monotonic() + 60
         while not images.get_subscription_count() and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert images.get_subscription_count()
         for _ in range(20):
             images.publish(Image(width=4))
             time.sleep(0.05)

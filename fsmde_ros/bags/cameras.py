@@ -68,11 +68,17 @@ def choose_cameras(
     groups: dict[str, list[Choice]] = {}
     for image in images:
         choice = Choice(image, _info_of(image, infos, frames or {}))
-        folder = choice.plain.rpartition("/")[0]
-        key = choice.info.name if choice.info is not None else folder or choice.plain
-        groups.setdefault(key, []).append(choice)
+        groups.setdefault(_owner(choice), []).append(choice)
     chosen = [min(group, key=_rank_in(group)) for group in groups.values()]
     return tuple(sorted(chosen, key=lambda choice: choice.image.name))
+
+
+def _owner(choice: Choice) -> str:
+    """What the images of one camera share: a CameraInfo beside them, else their folder."""
+    folder = choice.plain.rpartition("/")[0]
+    info = choice.info.name if choice.info is not None else ""
+    beside = info.rpartition("/")[0] in (folder, choice.plain)
+    return info if info and beside else folder or choice.plain
 
 
 def _info_of(image: Topic, infos: dict[str, Topic], frames: dict[str, str]) -> Topic | None:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from fsmde_core.files import reason
 from fsmde_core.rig import Rig, RigError, load_rig
 from fsmde_core.tables import table
-from fsmde_ros.bags.layout import look_into, write_setup
+from fsmde_ros.bags.layout import PARAMS_FILE, RIG_FILE, look_into, write_setup
 from fsmde_ros.bags.source import BagError
 from fsmde_ros.conversions import stamp_to_ns
 from fsmde_ros.interrupts import StartUpError, ros_process
@@ -124,9 +124,12 @@ def about_bag(bag: Path, folder: Path, *, rig_file: Path | None) -> int:
 
     1 if something of it is missing, odd or guessed, 2 if it cannot be used.
     """
+    there = next((folder / n for n in (PARAMS_FILE, RIG_FILE) if (folder / n).exists()), None)
     try:
         layout = look_into(bag, rig_file=rig_file)
         print(layout.described())
+        if there is not None:
+            raise BagError(f"{there} is there already: move it away, or say another --out")
         setup = write_setup(layout, folder)
     except (BagError, RigError, OSError) as error:
         print(

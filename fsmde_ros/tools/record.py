@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rclpy
+from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from fsmde_ros.bags.player import message_class
@@ -26,31 +27,46 @@ class RecordError(RuntimeError):
     """Nothing can be recorded; the message says why."""
 
 
-def topics_of_graph(wanted: Sequence[str], *, wait_s: float) -> dict[str, str]:
-    """Topics and their types: those wanted, once all are there, else all after a look around.
+def topics_of_graph(node: Node, wanted: Sequence[str], *, wait_s: float) -> dict[str, str]:
+    """Topics that are published, and their types: those wanted, else all after a look around.
 
-    RecordError names topics that did not come in time, or says that there is nothing.
+    RecordError names topics that nobody published in time, or says that there are none.
     """
-    node = rclpy.create_node("recorder_look")
     wanted = [topic if topic.startswith("/") else f"/{topic}" for topic in wanted]
     deadline = time.monotonic() + (wait_s if wanted else LOOK_S)
-    try:
-        while rclpy.ok():
-            found = {name: kinds[0] for name, kinds in node.get_topic_names_and_types()}
-            missing = [topic for topic in wanted if topic not in found]
-            if wanted and not missing:
-                return {topic: found[topic] for topic in wanted}
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.2)
-    finally:
-        node.destroy_node()
-    if wanted:
+    found: dict[str, str] = {}
+    while rclpy.ok() and time.monotonic() < deadline:
+        found = {
+            name: kinds[0]
+            for name, kinds in node.get_topic_names_and_types()
+            if node.count_publishers(name)  # what it offers decides how it is recorded
+        }
+        if wanted and all(topic in found for topic in wanted):
+            return {topic: found[topic] for topic in wanted}
+        time.sleep(0.2)
+    if missing := [topic for topic in wanted if topic not in found]:
         raise RecordError(f"nobody publishes {', '.join(missing)}")
     found = {name: kind for name, kind in found.items() if name not in NOT_RECORDED}
     if not found:
         raise RecordError("there are no topics: is ROS_DOMAIN_ID that of the others?")
     return found
+
+
+def make_recorder(bag: Path, wanted: Sequence[str], *, wait_s: float) -> BagRecorder:
+    """A recorder of what is there, less what is not installed."""
+    # Until the recorder is there: with its last node a process forgets what it knows of others.
+    look = rclpy.create_node("recorder_look")
+    try:
+        topics = topics_of_graph(look, wanted, wait_s=wait_s)
+        for topic, kind in list(topics.items()):
+            if message_class(kind) is None:
+                text = f"fsmde-record: {topic} is left out: {kind} is not installed"
+                print(text, file=sys.stderr)
+                del topics[topic]
+        print(f"recording {', '.join(sorted(topics))}: Ctrl-C ends it", file=sys.stderr)
+        return BagRecorder(bag, topics)
+    finally:
+        look.destroy_node()
 
 
 def record(bag: Path, wanted: Sequence[str], *, seconds: float, wait_s: float) -> dict[str, int]:
@@ -60,13 +76,7 @@ def record(bag: Path, wanted: Sequence[str], *, seconds: float, wait_s: float) -
     """
     if bag.exists():
         raise RecordError(f"bag {bag} is there already")
-    topics = topics_of_graph(wanted, wait_s=wait_s)
-    for topic, kind in list(topics.items()):
-        if message_class(kind) is None:
-            print(f"fsmde-record: {topic} is left out: {kind} is not installed", file=sys.stderr)
-            del topics[topic]
-    recorder = BagRecorder(bag, topics)
-    print(f"recording {', '.join(sorted(topics))}: Ctrl-C ends it", file=sys.stderr)
+    recorder = make_recorder(bag, wanted, wait_s=wait_s)
     end = time.monotonic() + seconds if seconds else float("inf")
     try:
         while rclpy.ok() and time.monotonic() < end:
