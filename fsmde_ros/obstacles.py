@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 SCAN, GRID = "obstacles/scan", "obstacles/grid"
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1
 TURN = 2 * np.pi
-CHUNK = 32_000  # points whose arrays stay in the cache: a third of the time
+CHUNK = 32_000  # points at a time: their arrays stay in the cache
 
 
 @dataclass(frozen=True)
@@ -62,28 +62,30 @@ class Obstacles:
 
 
 class ObstacleFinder:
-    """Finds obstacles in clouds with the same options; what does not change is worked out once."""
+    """Finds obstacles in clouds with the same options; what does not change is worked out once.
+
+    Not for two threads at once: it works in memory of its own, as fresh memory is slow.
+    """
 
     def __init__(self, options: ObstacleOptions):
         self.options = options
-        self._places = np.empty((2, 0), np.intp)  # of points; fresh memory is slow
+        self._places = np.empty((2, 0), np.intp)
+        self._floats = np.empty((5, 1, CHUNK), np.float32)
+        self._ints = np.empty((2, CHUNK), np.int32)
+        self._bools = np.empty((2, CHUNK), bool)
 
     def __call__(self, points: np.ndarray, *, with_grid: bool = True) -> Obstacles:
         """The obstacles in points [P] of POINT, in the base frame; the grid's only if wanted."""
         options, steps = self.options, self.options.steps
-        # one row a beam, whose last column is all that is beyond, and one for the end of the turn
-        shape = options.beams + 1, steps + 1
         if self._places.shape[1] < len(points):
             self._places = np.empty((2, len(points)), np.intp)
         polar, cells = self._places[:, : len(points)]
         for start in range(0, len(points), CHUNK):
             part = slice(start, start + CHUNK)
-            x, y, z = (np.ascontiguousarray(points[part][axis]) for axis in "xyz")
-            from_band, above = z >= options.min_height_m, z > options.max_height_m
-            polar[part] = self._in_beams(x, y, (from_band, above), shape)
-            if with_grid:
-                cells[part] = self._in_grid(x, y, from_band ^ above)
-        counts = np.bincount(polar, minlength=3 * shape[0] * shape[1]).reshape(3, *shape)
+            self._place(points[part], polar[part], cells[part] if with_grid else None)
+        # one row a beam, whose last column is all that is beyond, and one for the end of the turn
+        shape = 3, options.beams + 1, steps + 1
+        counts = np.bincount(polar, minlength=int(np.prod(shape))).reshape(shape)
         counts[:, 0] += counts[:, -1]
         counts = counts[:, :-1]
         ground, band = counts[0, :, :-1] > 0, counts[1, :, :-1] >= options.min_points
@@ -94,46 +96,66 @@ class ObstacleFinder:
             occupied=self._occupied(cells) if with_grid else None,
         )
 
-    def _occupied(self, cells: np.ndarray) -> np.ndarray:
-        side = 2 * self.options.steps + 2
-        hits = np.bincount(cells, minlength=side * side).reshape(side, side)[1:-1, 1:-1]
-        return hits >= self.options.min_points
+    def _place(self, points: np.ndarray, polar: np.ndarray, cells: np.ndarray | None) -> None:
+        """Fill in where points [P] lie in the tables of beams, and in the grid if wanted."""
+        x, y, z, step, beam = self._floats[:, :, : len(points)]
+        from_band, above = self._bools[:, : len(points)]
+        for axis, values in zip("xyz", (x, y, z)):
+            np.copyto(values[0], points[axis])
+        cv2.cartToPolar(x, y, step, beam)
+        np.greater_equal(z[0], self.options.min_height_m, out=from_band)
+        np.greater(z[0], self.options.max_height_m, out=above)
+        self._place_in_beams(step[0], beam[0], (from_band, above), polar)
+        if cells is not None:
+            from_band ^= above  # now: in the band
+            self._place_in_grid(x[0], y[0], from_band, cells)
 
-    def _in_beams(
-        self, x: np.ndarray, y: np.ndarray, over: Sequence[np.ndarray], shape: tuple[int, int]
-    ) -> np.ndarray:
+    def _place_in_beams(
+        self, step: np.ndarray, beam: np.ndarray, over: Sequence[np.ndarray], places: np.ndarray
+    ) -> None:
         """Places of points [P] in three tables of beams and steps: ground, in the band, above.
 
-        over [P] bool twice: whether they are out of the first table, and of the second.
+        step and beam are metres and radians, and are overwritten. over [P] bool twice: whether they
+        are out of the first table, and of the second.
         """
-        options, steps = self.options, self.options.steps
-        step, beam = (values.ravel() for values in cv2.cartToPolar(x, y))
+        options, (whole, more) = self.options, self._ints[:, : len(places)]
         beam *= np.float32(options.beams / TURN)
         beam += np.float32(0.5)
         step *= np.float32(1 / options.resolution_m)
-        np.minimum(step, steps, out=step)
-        polar = beam.astype(np.int32)
-        polar *= shape[1]
-        polar += step.astype(np.int32)
+        np.minimum(step, np.float32(options.steps), out=step)
+        np.copyto(whole, beam, casting="unsafe")
+        whole *= options.steps + 1
+        np.copyto(more, step, casting="unsafe")
+        whole += more
         for table in over:
-            polar += np.multiply(table, shape[0] * shape[1], dtype=np.int32)
-        return polar
+            size = (options.beams + 1) * (options.steps + 1)
+            np.multiply(table, size, out=more, dtype=np.int32)
+            whole += more
+        places[:] = whole
 
-    def _in_grid(self, x: np.ndarray, y: np.ndarray, in_band: np.ndarray) -> np.ndarray:
+    def _place_in_grid(
+        self, x: np.ndarray, y: np.ndarray, in_band: np.ndarray, places: np.ndarray
+    ) -> None:
         """Places of points [P] in the grid with a border around it, whose corner takes the rest.
 
         x and y are overwritten.
         """
-        steps = self.options.steps
+        side, (whole, more) = 2 * self.options.steps + 2, self._ints[:, : len(places)]
         for axis in (x, y):
             axis *= np.float32(1 / self.options.resolution_m)
-            axis += np.float32(steps + 1)
-            np.clip(axis, 0, 2 * steps + 1, out=axis)
-        cells = y.astype(np.int32)
-        cells *= 2 * steps + 2
-        cells += x.astype(np.int32)
-        cells *= in_band
-        return cells
+            axis += np.float32(side / 2)
+            np.clip(axis, 0, side - 1, out=axis)
+        np.copyto(whole, y, casting="unsafe")
+        whole *= side
+        np.copyto(more, x, casting="unsafe")
+        whole += more
+        whole *= in_band
+        places[:] = whole
+
+    def _occupied(self, cells: np.ndarray) -> np.ndarray:
+        side = 2 * self.options.steps + 2
+        hits = np.bincount(cells, minlength=side * side).reshape(side, side)[1:-1, 1:-1]
+        return hits >= self.options.min_points
 
     def scan(self, found: Obstacles) -> np.ndarray:
         """[beams] float32 metres as REP 117: +inf without obstacle, NaN where nothing is seen."""
