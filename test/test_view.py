@@ -94,5 +94,5 @@ def test_without_a_screen_or_a_bag_one_sentence_says_so(drive, tmp_path, monkeyp
     assert main([str(drive[0])]) == 1
     assert "there is no screen here: give --save FILE.rrd" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), "--save", str(tmp_path / "a.rrd")]) == 1
-    assert "none is not a folder" in capsys.readouterr().err
+    assert "none does not exist" in capsys.readouterr().err
     assert not (tmp_path / "a.rrd").exists()
