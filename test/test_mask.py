@@ -186,7 +186,7 @@ def test_a_bag_that_does_not_fit_the_rig_is_refused(drive, tmp_path, capsys):
     save_rig(Rig((front, ahead.resized(320, 180))), rig_file)
     sentence = refused(capsys, drive, "--rig", rig_file)
     assert "240x136, the rig file says 320x180 for camera ahead" in sentence
-    assert "none is not a folder" in refused(capsys, tmp_path / "none", "--rig", rig_file)
+    assert "none does not exist" in refused(capsys, tmp_path / "none", "--rig", rig_file)
     assert "none.yaml: No such file" in refused(capsys, drive, "--rig", tmp_path / "none.yaml")
 
 
