@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ from conftest import ROOT
 from recordings import ddad
 
 from fsmde_core.data.nuscenes import read_keyframes
-from fsmde_ros.tools.demo import read_output
+from fsmde_ros.params import NodeParams
+from fsmde_ros.tools.demo import read_output, slop_s
 
 
 def demo(*arguments):
@@ -61,5 +63,14 @@ def test_a_recording_that_is_none_is_one_sentence(tmp_path):
 def test_data_that_is_not_there_is_one_sentence(tmp_path):
     result = demo("--data", tmp_path, "--out", tmp_path / "out")
     assert result.returncode == 1
-    sentence = f"fsmde-demo: nuScenes root {tmp_path} has no folder v1.0-mini"
+    sentence = f"fsmde-demo: nuScenes root {tmp_path} has no folder v1.0-trainval"
     assert result.stderr.strip().splitlines()[-1] == sentence
+    result = demo("--model", tmp_path / "none.json", "--out", tmp_path / "out")
+    assert result.returncode == 1 and "none.json: No such file" in result.stderr
+
+
+def test_samples_whose_stamps_spread_more_than_the_default_slop_are_replayed(nuscenes_root):
+    sample = read_keyframes(nuscenes_root, "v1.0-mini")[0]
+    spread = [0, *(60_000_000 for _ in sample.stamps_ns[1:-1]), 83_000_000]
+    assert slop_s([sample]) == NodeParams.slop_s
+    assert 0.083 < slop_s([sample, replace(sample, stamps_ns=tuple(spread))]) < 0.09

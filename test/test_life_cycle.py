@@ -12,6 +12,7 @@ from conftest import ROOT
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph, node_command, stamp_of
 from lifecycle_msgs.msg import State, Transition
+from rclpy._rclpy_pybind11 import NodeNameNonExistentError  # it has no public name
 
 from fsmde_core.rig import Rig, save_rig
 
@@ -82,8 +83,11 @@ def answers(graph, images):
 def endpoints(graph) -> set:
     """Topics on which the node publishes or listens, less what every node has."""
     node, where = graph.node, ("surround_depth", graph.namespace)
-    found = node.get_publisher_names_and_types_by_node(*where)
-    found += node.get_subscriber_names_and_types_by_node(*where)
+    try:
+        found = node.get_publisher_names_and_types_by_node(*where)
+        found += node.get_subscriber_names_and_types_by_node(*where)
+    except NodeNameNonExistentError:  # after a shutdown the process ends
+        return set()
     ours = {topic for topic, _ in found if not topic.endswith("transition_event")}
     return ours - {"/rosout", "/parameter_events"}
 

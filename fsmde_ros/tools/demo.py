@@ -27,12 +27,14 @@ from fsmde_core.visualize import surround_panel
 from fsmde_ros.bags.layout import BagLayout, look_into, write_setup
 from fsmde_ros.bags.source import BagError
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
+from fsmde_ros.params import NodeParams
 from fsmde_ros.tools.replay import DemoError, RecordedSet, output_topics, read_output, replay
 
 CLOUD = "cloud_edge_ratio:=0.15"
 PACE_HZ = 2.0  # of a recording's fastest camera, while it is replayed
 LONGEST_S = 10.0  # of a recording that is shown
 SLOWEST_HZ = 2.0  # of a film
+SPREAD_MARGIN = 1.05
 DRIVE_SEED = 1_000_003  # of the validation split: no shipped model was trained on it
 DRIVE_SIZE = (640, 360)
 DRIVE_FRAMES = 4
@@ -83,7 +85,8 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str, model: str = "
     shutil.rmtree(out / "input", ignore_errors=True)
     write_bag(samples, out / "input")
     names = samples[0].rig.names
-    parameters = (f"rig_file:={out / 'input' / RIG_FILE}", "compressed:=true", CLOUD)
+    rig_file = f"rig_file:={out / 'input' / RIG_FILE}"
+    parameters = (rig_file, "compressed:=true", f"slop_s:={slop_s(samples):.3f}", CLOUD)
     replay(
         out / "output",
         output_topics(names),
@@ -105,6 +108,15 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str, model: str = "
     picture = out / "surround.png"
     _write_picture(picture, panel)
     return picture
+
+
+def slop_s(samples: Sequence[Sample]) -> float:
+    """The node's parameter for these samples: the default, or more where their stamps spread more.
+
+    Cameras that fire one after another at 10 Hz, say, are up to 83 ms apart.
+    """
+    spread_ns = max(max(sample.stamps_ns) - min(sample.stamps_ns) for sample in samples)
+    return max(NodeParams.slop_s, SPREAD_MARGIN * spread_ns / 1e9)
 
 
 def run_bag_demo(
