@@ -80,6 +80,11 @@ class Fit:
         return seen
 
     @cached_property
+    def unseen(self) -> np.ndarray | None:
+        """[h, w] bool where the camera sees nothing of the world; None if nowhere."""
+        return None if self.seen.all() else ~self.seen
+
+    @cached_property
     def blank(self) -> np.ndarray:
         """[h, w] float32: a depth image without a surface, +inf, and NaN where nothing is seen."""
         return np.where(self.seen, np.float32(np.inf), np.float32(np.nan))

@@ -109,9 +109,9 @@ class CloudBuilder:
         holds the colour's bits.
         """
         depth = np.ascontiguousarray(depths[i][self._every, self._every])
-        xyz = rays * depth  # numpy is slow on a last axis of 3
-        if origin is not None:
-            xyz += origin.astype(np.float32)[:, None, None]
+        xyz = [axis * depth for axis in rays]  # numpy is slow on a last axis of 3
+        for along, start in zip(xyz, () if origin is None else origin.astype(np.float32)):
+            along += start
         room = points[: depth.size]
         colours = self._colours(prediction, i, depth).view("<f4")
         cv2.merge([*xyz, colours], room.reshape(*depth.shape, 4))

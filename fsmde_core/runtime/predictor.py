@@ -70,16 +70,19 @@ class Prediction:
         NaN where the camera sees nothing of the world (its own vehicle, a lens's blind corner, rows
         that only fill the input) or the network is less sure of a depth than min_confidence.
         """
-        raw, depth = self.depth[i], self.fits[i].blank.copy()
-        shown = raw <= min(self.reach_m, max_depth_m)
-        shown &= self.surface[i] >= min_surface_probability
-        shown &= self.fits[i].seen
-        cv2.copyTo(raw, shown.view(np.uint8), depth)
+        raw, fit = self.depth[i], self.fits[i]
+        hidden = raw > min(self.reach_m, max_depth_m)
+        hidden |= self.surface[i] < min_surface_probability
+        if fit.unseen is not None:
+            hidden |= fit.unseen
+        depth = raw.copy()
+        if hidden.any():  # few passes over the pixels: each waits for the memory
+            cv2.copyTo(fit.blank, hidden.view(np.uint8), depth)
         if min_confidence > 0:
             unsure = self.confidence[i] < min_confidence
-            _put(depth, np.nan, shown & unsure)
+            _put(depth, np.nan, ~hidden & unsure)
         if min_depth_m > 0:
-            _put(depth, -np.inf, shown & (raw < min_depth_m))
+            _put(depth, -np.inf, ~hidden & (raw < min_depth_m))
         return depth
 
     def at_source(self, i: int, *, min_surface_probability: float = LIKELY) -> np.ndarray:
