@@ -31,10 +31,10 @@ demo: $(VENV)/run-installed
 	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(BAG),--bag "$(BAG)") $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: $(VENV)/test-installed lint
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-node: lint
-	$(RUN) -m pytest --without-train --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --without-train --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/node-test-installed
 	$(RUN) -m ruff check .
