@@ -75,7 +75,7 @@ class DataConfig:
     """How long a step waits for them before the run ends with a sentence; the first of a slow disk
     may take minutes."""
     skip_faulty: bool = False
-    """nuScenes and DDAD: whether a sample with a file that is missing or broken is passed over,
+    """Recorded data: whether a sample with a file that is missing or broken is passed over,
     named and counted, as by fsmde-evaluate; false: it ends the run."""
     licence: str = ""
     """Of these data; empty: of its kind, see distill.origin. PandaSet in nuScenes' format, say, is
@@ -371,8 +371,8 @@ def _check(config: DistillConfig) -> None:
     if config.data.kind == "drive" and config.data.val:
         raise ConfigError(f"data.val is {config.data.val}, but a drive has no depth to validate on")
     for key, data in zip(("data", "also"), config.sources):
-        if data.skip_faulty and data.kind in ("street", "drive"):
-            raise ConfigError(f"{key}.skip_faulty is for nuScenes and DDAD, not a {data.kind}")
+        if data.skip_faulty and data.kind == "street":
+            raise ConfigError(f"{key}.skip_faulty is for recorded data: render a street again")
         if data.truth == "none" and not config.losses.needs_teacher:
             raise ConfigError(f"{key}.truth is none, and no loss with a teacher has a weight")
     encoder = config.student.encoder
