@@ -241,3 +241,17 @@ def test_depths_far_from_the_teachers_are_not_trusted(config_file):
     trust = step.trusted(replace(output, depth=depth), teaching)[0, 0, 0]
     assert trust[0] == pytest.approx(1) and trust[16] == pytest.approx(0.5, abs=0.02)
     assert trust[32] == pytest.approx(trust[16].item(), abs=1e-4) and trust[63] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "has", "computed"),
+    [
+        ("auto", {"avx2": True, "avx512_bf16": False}, "32-true"),
+        ("auto", {"avx512_bf16": True}, "bf16-mixed"),
+        ("auto", {"neon": True, "bf16": True}, "bf16-mixed"),
+        ("bf16-mixed", {}, "bf16-mixed"),
+    ],
+)
+def test_bf16_is_for_processors_that_have_it(monkeypatch, asked, has, computed):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert step.precision_on(torch.device("cpu"), asked) == computed

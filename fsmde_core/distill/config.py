@@ -155,9 +155,7 @@ METHODS = {
     "ckd": LossConfig(kd=0.25, cross=1.0, relative=5.0),
     "ckd_vrkd": LossConfig(kd=0.25, cross=1.0, relative=5.0, vrkd=10.0),
     "teacher": LossConfig(bins=1.0, scale_invariant=True),
-    "adapt": LossConfig(
-        silog=0.0, photometric=10.0, smooth=0.01, kd=0.25, relative=1.0, vrkd=10.0, keep_surface=1.0
-    ),
+    "adapt": LossConfig(silog=0.0, photometric=10.0, smooth=0.1, relative=0.5, keep_surface=1.0),
 }
 """What each row of the ablation minimises, a teacher of ours, and a student on a drive."""
 
@@ -217,8 +215,9 @@ class DistillConfig:
     frozen_norm: Literal["encoder", "all", "none"] = "encoder"
     """Batch norms that keep their statistics. The encoder's are ImageNet's, hence independent of
     the few images of a step, and rendered colours do not move them away from real ones'."""
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    """Of activations; the losses and sums over bins are always float32."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """Of activations; the losses and sums over bins are always float32. auto: bf16-mixed where the
+    processor computes in bf16, else 32-true, see step.precision_on."""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     """Of weights, order and augmentation."""
     checkpoint_minutes: NonNegativeFloat = 5.0
