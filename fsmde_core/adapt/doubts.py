@@ -1,0 +1,193 @@
+"""Is odometry in metres, does it point the right way, and is every camera the one it is said to be?
+
+Points that are followed through the pictures tell. Where they went, next to where the vehicle went
+by its odometry, is the direction that a camera sees the world pass by in, which is another one for
+the camera that looks to the other side; by how much they moved, next to how far they are by the
+network that is adapted, is the unit of the odometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from tqdm import tqdm
+
+from fsmde_core.adapt.flow import Expected, Followed, expected, follow_drive
+from fsmde_core.data.drive import Drive
+from fsmde_core.runtime.predictor import Predictor
+
+TRUSTED = (0.6, 1.7)  # factors on the odometry's way that the network's own scale may be off by
+UNITS = {
+    0.001: "millimetres",
+    0.01: "centimetres",
+    0.2778: "made of km/h taken for m/s",
+    0.3048: "feet",
+    0.4470: "made of miles an hour taken for m/s",
+    0.9144: "yards",
+    3.6: "made of m/s taken for km/h",
+    1000.0: "kilometres",
+}
+"""Factor that brings it to metres -> what odometry seems to be in."""
+NEAR_UNIT = 1.25  # a unit is named if the factor is so near
+FARTHEST_M = 40.0  # points beyond hardly move
+LEAST_PX = 1.5  # by which a point moves that says in which direction
+FEWEST_PAIRS, FEWEST_POINTS = 6, 200
+WRONG_DEG, CLEARLY = 25.0, 0.5  # an angle that is wrong; another place fits if its is so much less
+MOST_PLACES = 7  # cameras of which every order is tried
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """How well odometry and rig fit the pictures."""
+
+    scale: float
+    """The factor on odometry's way that fits best; NaN where too little is known."""
+    spread: float
+    """Half the distance between the quartiles of its logarithm over pairs of images."""
+    angles_deg: np.ndarray
+    """[N, N] median angle between where points of the images of camera i went and where they should
+    have, were these of camera j; NaN where too few points moved."""
+    turned_deg: dict[int, float]
+    """The same of all cameras at their places, with odometry's axes turned: degrees -> angle."""
+    names: tuple[str, ...]
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is wrong, a sentence each."""
+        swapped = _swaps(self.angles_deg, self.names)
+        turned = [] if swapped else _turned(self.angles_deg, self.turned_deg)
+        return swapped + (turned or _unit(self.scale))
+
+
+def check_fit(drive: Drive, predictor: Predictor) -> Fit:
+    """Follow points through a drive and compare; DatasetError names an image that is broken."""
+    followed = follow_drive(drive)
+    cameras = drive.rig.cameras
+    angles = np.full((len(cameras), len(cameras)), np.nan)
+    for i, own in enumerate(cameras):
+        of_camera = [points for points in followed if points.camera == i]
+        for j, other in enumerate(cameras):
+            if (own.width, own.height) == (other.width, other.height):
+                angles[i, j] = _angle(expected(drive, p, other) for p in of_camera)
+    turned = {}
+    for degrees in (90, 180, 270):
+        of_all = (
+            expected(drive, p, cameras[p.camera], turned=np.radians(degrees)) for p in followed
+        )
+        turned[degrees] = _angle(of_all)
+    scale, spread = _scale(drive, followed, predictor)
+    return Fit(scale, spread, angles, turned, drive.rig.names)
+
+
+def _angle(pairs) -> float:
+    """Median angle in degrees between the directions that points went and should have."""
+    found = [_angles(expected) for expected in pairs]
+    angles = np.concatenate(found) if found else np.zeros(0)
+    return float(np.degrees(np.median(angles))) if len(angles) >= FEWEST_POINTS else np.nan
+
+
+def _angles(pair: Expected) -> np.ndarray:
+    """[P] radians, of the points that moved.
+
+    The picture of a point that comes nearer from infinity leaves its place in this direction.
+    """
+    ahead = pair.rays[:, 2] > 0.1
+    start = pair.rays[ahead] / pair.rays[ahead, 2:]
+    way = pair.lever + pair.way
+    should = way[:2] - way[2] * start[:, :2]
+    went = pair.rays_later[ahead, :2] - start[:, :2]
+    lengths = np.linalg.norm(should, axis=1) * np.linalg.norm(went, axis=1)
+    moved = np.linalg.norm(went, axis=1) > LEAST_PX / 500  # focal lengths are about so many pixels
+    cosines = (should * went).sum(axis=1)[moved] / np.maximum(lengths[moved], 1e-12)
+    return np.arccos(np.clip(cosines, -1, 1))
+
+
+def _scale(
+    drive: Drive, followed: Sequence[Followed], predictor: Predictor
+) -> tuple[float, float]:
+    """The factor on the vehicle's way that fits points at the network's depths, and its spread."""
+    logs = []
+    by_moment: dict[int, list[Followed]] = {}
+    for points in followed:
+        by_moment.setdefault(points.moment, []).append(points)
+    for moment, pairs in tqdm(by_moment.items(), desc="scale", unit="moment", disable=None):
+        images = [drive.image(moment, i) for i in range(len(drive.rig.cameras))]
+        prediction = predictor(images, drive.rig)
+        for points in pairs:
+            depth = prediction.at_source(points.camera)
+            columns, rows = np.floor(points.pixels).astype(int).T
+            pair = expected(drive, points, drive.rig.cameras[points.camera])
+            factors = _factors(pair, depth[rows, columns])
+            if len(factors) >= FEWEST_POINTS / 20 and np.median(factors) > 0:
+                logs.append(np.log(np.median(factors)))
+    if len(logs) < FEWEST_PAIRS:
+        return np.nan, np.nan
+    low, middle, high = np.percentile(logs, (25, 50, 75))
+    return float(np.exp(middle)), float((high - low) / 2)
+
+
+def _factors(pair: Expected, depth: np.ndarray) -> np.ndarray:
+    """The factor on `way` that brings each point of a depth [P] to where it was found."""
+    near = (depth > 0) & (depth < FARTHEST_M)
+    later, way = pair.rays_later[near], pair.way
+    there = depth[near, None] * pair.rays[near] + pair.lever
+    across = np.cross(later, way)
+    went = np.linalg.norm(np.cross(later, there) / depth[near, None], axis=1)
+    moved = (np.linalg.norm(across, axis=1) > 0.2 * np.linalg.norm(way)) & (went > LEAST_PX / 500)
+    factors = -(across * np.cross(later, there)).sum(axis=1) / (across**2).sum(axis=1)
+    return factors[moved]
+
+
+def _swaps(angles: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Cameras whose images belong at the places of others."""
+    own = np.diag(angles)
+    wrong = [i for i in range(len(names)) if own[i] > WRONG_DEG][:MOST_PLACES]
+    orders = [o for o in permutations(wrong) if all(np.isfinite(angles[i, j]) for i, j in zip(wrong, o))]
+    if len(wrong) < 2 or not orders:
+        return []
+    best = min(orders, key=lambda order: sum(angles[i, j] for i, j in zip(wrong, order)))
+    to = {i: j for i, j in zip(wrong, best) if i != j and angles[i, j] < CLEARLY * own[i]}
+    sentences, told = [], set()
+    for i, j in to.items():
+        if i in told:
+            continue
+        if to.get(j) == i:
+            told |= {i, j}
+            sentences.append(f"{names[i]} and {names[j]} seem to be swapped")
+        else:
+            sentences.append(f"the images of {names[i]} seem to be those of {names[j]}")
+        fits = f"points move {own[i]:.0f} degrees off as it is, {angles[i, j]:.0f} the other way"
+        sentences[-1] += f" ({fits})"
+    return sentences
+
+
+def _turned(angles: np.ndarray, turned: dict[int, float]) -> list[str]:
+    """Odometry whose axes are not forward, left, up."""
+    own = float(np.nanmedian(np.diag(angles))) if np.isfinite(np.diag(angles)).any() else 0.0
+    if own <= WRONG_DEG:
+        return []
+    degrees = min(turned, key=lambda d: np.nan_to_num(turned[d], nan=np.inf))
+    if turned[degrees] < CLEARLY * own:
+        what = "backwards" if degrees == 180 else f"turned by {degrees} degrees"
+        return [
+            f"odometry's axes seem to be {what}: x is forward in base_link "
+            f"(points move {own:.0f} degrees off, {turned[degrees]:.0f} that way round)"
+        ]
+    return [
+        f"points do not move as odometry and the rig's extrinsics say: {own:.0f} degrees off in "
+        "the median of the cameras; are frames, axes and stamps right?"
+    ]
+
+
+def _unit(scale: float) -> list[str]:
+    """Odometry that is not in metres."""
+    if not np.isfinite(scale) or TRUSTED[0] < scale < TRUSTED[1]:
+        return []
+    near = [unit for unit in UNITS if abs(np.log(scale / unit)) < np.log(NEAR_UNIT)]
+    near.sort(key=lambda unit: abs(np.log(scale / unit)))
+    units = " or ".join(f"{UNITS[unit]} ({unit:.2g})" for unit in near)
+    what = f"odometry seems to be in {units}" if near else "odometry seems not to be in metres"
+    return [f"{what}: translations fit best times {scale:.2f}"]
