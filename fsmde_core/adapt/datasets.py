@@ -1,4 +1,4 @@
-"""nuScenes and DDAD roots as sources; what they know from a LiDAR is never opened."""
+"""Datasets as sources: nuScenes and DDAD roots, whose LiDAR is never opened, and drive folders."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from fsmde_core.adapt.source import AdaptError, Source
 from fsmde_core.data import ddad, nuscenes
+from fsmde_core.data.drive import load_drive
 from fsmde_core.data.sample import DatasetError, Sample, Samples, read_image
 
 MOST_SCENES = 20  # of a dataset: an hour's reading of tables teaches no more
@@ -43,9 +44,26 @@ def open_dataset(path: Path, *, scene: str | None = None) -> Source:
         T_world_ego=np.stack([sample.T_world_ego for sample in kept]),
         images=images,
         motion="the dataset's poses",
-        rates_hz=_rates_hz(kept),
+        rates_hz=_rates_hz([sample.stamps_ns for sample in kept]),
         notes=tuple(notes),
         licence=licence,
+    )
+
+
+def open_drive(path: Path) -> Source:
+    """A drive folder that was written before; DatasetError names what is wrong with it."""
+    drive = load_drive(path)
+    cameras = range(len(drive.rig.cameras))
+    stamps_ns = [moment.stamps_ns for moment in drive.moments]
+    return Source(
+        name=drive.source or path.name,
+        rig=drive.rig,
+        stamps_ns=stamps_ns,
+        T_world_ego=np.stack([moment.T_world_ego for moment in drive.moments]),
+        images=lambda sets: ([drive.image(m, i) for i in cameras] for m in sets),
+        motion="its own poses",
+        rates_hz=_rates_hz(stamps_ns),
+        licence=drive.licence,
     )
 
 
@@ -89,12 +107,7 @@ def _of_one_rig(samples: Samples) -> tuple[list[Sample], set[str]]:
     return kept, others
 
 
-def _rates_hz(samples: Sequence[Sample]) -> tuple[float, ...]:
-    columns = zip(*(sample.stamps_ns for sample in samples))
-    return tuple(rate_hz(column) for column in columns)
-
-
-def rate_hz(stamps_ns: Sequence[int]) -> float:
-    """Images a second; 0 where there is only one."""
-    periods = [b - a for a, b in zip(stamps_ns, stamps_ns[1:]) if b > a]
-    return 1e9 / float(np.median(periods)) if periods else 0.0
+def _rates_hz(stamps_ns: Sequence[tuple[int, ...]]) -> tuple[float, ...]:
+    """Images a second of each camera; 0 where there is only one."""
+    periods = ([b - a for a, b in zip(of, of[1:]) if b > a] for of in zip(*stamps_ns))
+    return tuple(1e9 / float(np.median(of)) if of else 0.0 for of in periods)

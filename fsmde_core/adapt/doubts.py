@@ -21,16 +21,15 @@ from fsmde_core.runtime.predictor import Predictor
 
 TRUSTED = (0.6, 1.7)  # factors on the odometry's way that the network's own scale may be off by
 UNITS = {
-    0.001: "millimetres",
-    0.01: "centimetres",
+    0.001: "in millimetres",
+    0.01: "in centimetres",
     0.2778: "made of km/h taken for m/s",
-    0.3048: "feet",
+    0.3048: "in feet",
     0.4470: "made of miles an hour taken for m/s",
-    0.9144: "yards",
     3.6: "made of m/s taken for km/h",
-    1000.0: "kilometres",
+    1000.0: "in kilometres",
 }
-"""Factor that brings it to metres -> what odometry seems to be in."""
+"""Factor that brings it to metres -> what odometry seems to be."""
 NEAR_UNIT = 1.25  # a unit is named if the factor is so near
 FARTHEST_M = 40.0  # points beyond hardly move
 LEAST_PX = 1.5  # by which a point moves that says in which direction
@@ -55,11 +54,22 @@ class Fit:
     names: tuple[str, ...]
 
     @property
-    def doubts(self) -> list[str]:
-        """What is wrong, a sentence each."""
-        swapped = _swaps(self.angles_deg, self.names)
-        turned = [] if swapped else _turned(self.angles_deg, self.turned_deg)
-        return swapped + (turned or _unit(self.scale))
+    def of_odometry(self) -> list[str]:
+        """What is wrong with the odometry, a sentence each."""
+        if self._wrong <= WRONG_DEG:
+            return _unit(self.scale)
+        return _turned(self._wrong, self.turned_deg)
+
+    @property
+    def of_rig(self) -> list[str]:
+        """Which cameras are not where the rig has them, a sentence each."""
+        return [] if self.of_odometry else _swaps(self.angles_deg, self.names)
+
+    @property
+    def _wrong(self) -> float:
+        """The angle by which most cameras are off, degrees; 0 where too few points moved."""
+        own = np.diag(self.angles_deg)
+        return float(np.nanmedian(own)) if np.isfinite(own).any() else 0.0
 
 
 def check_fit(drive: Drive, predictor: Predictor) -> Fit:
@@ -105,9 +115,7 @@ def _angles(pair: Expected) -> np.ndarray:
     return np.arccos(np.clip(cosines, -1, 1))
 
 
-def _scale(
-    drive: Drive, followed: Sequence[Followed], predictor: Predictor
-) -> tuple[float, float]:
+def _scale(drive: Drive, followed: Sequence[Followed], predictor: Predictor) -> tuple[float, float]:
     """The factor on the vehicle's way that fits points at the network's depths, and its spread."""
     logs = []
     by_moment: dict[int, list[Followed]] = {}
@@ -142,43 +150,43 @@ def _factors(pair: Expected, depth: np.ndarray) -> np.ndarray:
 
 
 def _swaps(angles: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Cameras whose images belong at the places of others."""
+    """Cameras whose images belong at the places of others, or at no place of the rig."""
     own = np.diag(angles)
     wrong = [i for i in range(len(names)) if own[i] > WRONG_DEG][:MOST_PLACES]
-    orders = [o for o in permutations(wrong) if all(np.isfinite(angles[i, j]) for i, j in zip(wrong, o))]
-    if len(wrong) < 2 or not orders:
-        return []
-    best = min(orders, key=lambda order: sum(angles[i, j] for i, j in zip(wrong, order)))
-    to = {i: j for i, j in zip(wrong, best) if i != j and angles[i, j] < CLEARLY * own[i]}
+    fits = np.nan_to_num(angles, nan=180.0)
+    best = min(permutations(wrong), key=lambda order: sum(fits[i, j] for i, j in zip(wrong, order)))
     sentences, told = [], set()
-    for i, j in to.items():
+    for i, j in zip(wrong, best):
         if i in told:
             continue
-        if to.get(j) == i:
+        if i == j or fits[i, j] > CLEARLY * own[i]:
+            sentences.append(
+                f"{names[i]}: points move {own[i]:.0f} degrees off where odometry and its "
+                "extrinsics have them go: are its frame, axes and stamps right?"
+            )
+            continue
+        what = f"the images of {names[i]} seem to be those of {names[j]}"
+        if best[wrong.index(j)] == i:
             told |= {i, j}
-            sentences.append(f"{names[i]} and {names[j]} seem to be swapped")
-        else:
-            sentences.append(f"the images of {names[i]} seem to be those of {names[j]}")
-        fits = f"points move {own[i]:.0f} degrees off as it is, {angles[i, j]:.0f} the other way"
-        sentences[-1] += f" ({fits})"
+            what = f"{names[i]} and {names[j]} seem to be swapped"
+        sentences.append(
+            f"{what} (points move {own[i]:.0f} degrees off as it is, {fits[i, j]:.0f} there)"
+        )
     return sentences
 
 
-def _turned(angles: np.ndarray, turned: dict[int, float]) -> list[str]:
-    """Odometry whose axes are not forward, left, up."""
-    own = float(np.nanmedian(np.diag(angles))) if np.isfinite(np.diag(angles)).any() else 0.0
-    if own <= WRONG_DEG:
-        return []
+def _turned(wrong: float, turned: dict[int, float]) -> list[str]:
+    """Odometry whose axes are not forward, left, up, or that has nothing to do with the pictures.
+
+    Where other axes do not explain it, cameras may be at the wrong places.
+    """
     degrees = min(turned, key=lambda d: np.nan_to_num(turned[d], nan=np.inf))
-    if turned[degrees] < CLEARLY * own:
-        what = "backwards" if degrees == 180 else f"turned by {degrees} degrees"
-        return [
-            f"odometry's axes seem to be {what}: x is forward in base_link "
-            f"(points move {own:.0f} degrees off, {turned[degrees]:.0f} that way round)"
-        ]
+    if not turned[degrees] <= WRONG_DEG:
+        return []
+    what = "backwards" if degrees == 180 else f"turned by {degrees} degrees"
     return [
-        f"points do not move as odometry and the rig's extrinsics say: {own:.0f} degrees off in "
-        "the median of the cameras; are frames, axes and stamps right?"
+        f"odometry's axes seem to be {what}: x has to be forward in the vehicle's frame "
+        f"(points move {wrong:.0f} degrees off as it is, {turned[degrees]:.0f} that way round)"
     ]
 
 
@@ -188,6 +196,6 @@ def _unit(scale: float) -> list[str]:
         return []
     near = [unit for unit in UNITS if abs(np.log(scale / unit)) < np.log(NEAR_UNIT)]
     near.sort(key=lambda unit: abs(np.log(scale / unit)))
-    units = " or ".join(f"{UNITS[unit]} ({unit:.2g})" for unit in near)
-    what = f"odometry seems to be in {units}" if near else "odometry seems not to be in metres"
+    units = " or ".join(f"{UNITS[unit]} (times {unit:.2g})" for unit in near)
+    what = f"odometry seems to be {units}" if near else "odometry seems not to be in metres"
     return [f"{what}: translations fit best times {scale:.2f}"]

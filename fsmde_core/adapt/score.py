@@ -14,7 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from fsmde_core.data.drive import Drive
-from fsmde_core.geometry import invert_transform, pixel_centres, pixel_rays, project, transform_points
+from fsmde_core.geometry import (
+    invert_transform,
+    pixel_centres,
+    pixel_rays,
+    project,
+    transform_points,
+)
 from fsmde_core.rig import Camera
 from fsmde_core.runtime.predictor import Predictor
 

@@ -1,4 +1,4 @@
-"""What a recording has to learn from: sets of images with stamps and poses, still where they are."""
+"""What a recording has to learn from: sets of images with stamps and poses, not yet read."""
 
 from __future__ import annotations
 

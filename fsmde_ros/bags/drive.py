@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sensor_msgs.msg import CameraInfo
 from tqdm import tqdm
 
 from fsmde_core.adapt.source import AdaptError, Source, Track, sets_of
+from fsmde_core.data.sample import DatasetError
 from fsmde_core.fit import BODY_SHARE
 from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, Rig
@@ -23,12 +25,11 @@ from fsmde_ros.bags.frames import FrameTree
 from fsmde_ros.bags.layout import BagLayout, CameraTopics, look_into
 from fsmde_ros.bags.player import message_class
 from fsmde_ros.bags.scan import ODOMETRY_TYPE, TF_TYPE, head
-from fsmde_ros.bags.source import TYPESTORE, open_source
+from fsmde_ros.bags.source import TYPESTORE, BagError, open_source
 from fsmde_ros.bags.source import Source as Recording
 from fsmde_ros.camera_info import read_camera_info
 from fsmde_ros.conversions import (
     MessageError,
-    stamp_to_ns,
     transform_from_msg,
     transform_from_pose,
 )
@@ -71,18 +72,27 @@ class _Heard:
     """Topic of odometry or poses, or /tf's child frame -> stamps and poses."""
     tree: FrameTree = field(default_factory=FrameTree)
 
+    def note(self, key: str, stamp, pose) -> None:
+        """Take a Pose or Transform; one that is no rotation, or not finite, is left out."""
+        convert = transform_from_pose if hasattr(pose, "position") else transform_from_msg
+        with suppress(ValueError):
+            T = convert(pose)
+            if np.isfinite(T).all():
+                self.poses[key].append((stamp.sec * 1_000_000_000 + stamp.nanosec, T))
+
 
 def open_bag_drive(bag: Path, rig_file: Path | None, *, odometry: str = "") -> Source:
     """A recording of any kind that the node can be fed from, as a source.
 
     A rig file, given or beside it, counts more than what is recorded. odometry: the topic that says
     how the vehicle moves, Odometry or PoseStamped; empty: Odometry of the base frame, else /tf,
-    else the only PoseStamped. AdaptError, BagError or RigError name what is missing.
+    else the only PoseStamped. AdaptError, DatasetError or RigError name what is missing.
     """
-    layout = look_into(bag, rig_file=rig_file)
+    with _one_kind_of_error():
+        layout = look_into(bag, rig_file=rig_file)
     if layout.rig is None:
         raise AdaptError(f"bag {bag} gives no rig: {'; '.join(layout.problems)}")
-    with open_source(bag) as recording:
+    with _one_kind_of_error(), open_source(bag) as recording:
         views = [_view(*of, recording, layout) for of in zip(layout.cameras, layout.rig.cameras)]
         heard = _listen(recording, layout)
     rig = Rig(tuple(view.camera for view in views), base_frame=layout.rig.base_frame)
@@ -109,15 +119,22 @@ def open_bag_drive(bag: Path, rig_file: Path | None, *, odometry: str = "") -> S
     )
 
 
+@contextmanager
+def _one_kind_of_error() -> Iterator[None]:
+    """For whoever adapts to a dataset without ROS: a damaged bag is a DatasetError, too."""
+    try:
+        yield
+    except BagError as error:
+        raise DatasetError(str(error)) from error
+
+
 def _in_order(stamps_ns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Which message is the how-many-th by its stamp, and the stamps in that order."""
     order = np.argsort(np.array(stamps_ns, np.int64), kind="stable")
     return order, np.array(stamps_ns, np.int64)[order]
 
 
-def _view(
-    topics: CameraTopics, camera: Camera, recording: Recording, layout: BagLayout
-) -> _View:
+def _view(topics: CameraTopics, camera: Camera, recording: Recording, layout: BagLayout) -> _View:
     """The camera as its CameraInfo has it, where there is one, else as the rig has it."""
     info = next((t for t in recording.topics if t.name == topics.info_topic), None)
     if info is None or info.kind != INFO_TYPE:
@@ -154,22 +171,15 @@ def _listen(recording: Recording, layout: BagLayout) -> _Heard:
             transforms = TYPESTORE.deserialize_cdr(data, TF_TYPE).transforms
             heard.tree.add(transforms)
             for stamped in transforms:
-                _note_pose(heard, stamped.child_frame_id.lstrip("/"), stamped, stamped.transform)
+                frame = stamped.child_frame_id.lstrip("/")
+                heard.note(frame, stamped.header.stamp, stamped.transform)
+        elif topic.kind == ODOMETRY_TYPE:
+            msg = deserialize_message(data, Odometry)
+            heard.note(topic.name, msg.header.stamp, msg.pose.pose)
         else:
-            msg = deserialize_message(data, Odometry if topic.kind == ODOMETRY_TYPE else PoseStamped)
-            _note_pose(heard, topic.name, msg, msg.pose.pose if topic.kind == ODOMETRY_TYPE else msg.pose)
+            msg = deserialize_message(data, PoseStamped)
+            heard.note(topic.name, msg.header.stamp, msg.pose)
     return heard
-
-
-def _note_pose(heard: _Heard, key: str, msg, pose) -> None:
-    convert = transform_from_pose if hasattr(pose, "position") else transform_from_msg
-    try:
-        T = convert(pose)
-    except ValueError:  # no rotation: that pose is not used
-        return
-    if np.isfinite(T).all():
-        stamp = msg.header.stamp
-        heard.poses[key].append((stamp.sec * 1_000_000_000 + stamp.nanosec, T))
 
 
 def _track(heard: _Heard, layout: BagLayout, odometry: str) -> tuple[Track, str]:
@@ -184,15 +194,14 @@ def _track(heard: _Heard, layout: BagLayout, odometry: str) -> tuple[Track, str]
         topic = above[above.index(fixed) - 1]
         T_moving_base, what = heard.tree.pose(topic, base), f"/tf, {fixed} <- {base}"
     elif topic is None:
-        others = [name for name in poses]
-        if len(others) != 1:
-            known = ", ".join(sorted(others)) or "none"
+        if len(poses) != 1:
+            known = ", ".join(sorted(poses)) or "none"
             raise AdaptError(
                 f"bag {layout.bag} does not say how the vehicle moves: it has no nav_msgs/Odometry "
                 f"of {base}, and no /tf in which {base} moves; name the topic by --odometry "
                 f"(topics of poses: {known})"
             )
-        topic = what = others[0]
+        topic = what = poses[0]
     found = heard.poses.get(topic, [])
     if len(found) < 2:
         known = ", ".join(sorted(poses)) or "none"
@@ -206,7 +215,7 @@ def _images(
 ) -> Iterator[list[np.ndarray]]:
     """The images of sets, numbers of messages on each camera's topic, in one reading.
 
-    A set is given out as soon as it is whole. AdaptError names a topic with a broken image.
+    A set is given out as soon as it is whole. DatasetError names a topic with a broken image.
     """
     wanted = [defaultdict(list) for _ in views]
     for k, numbers in enumerate(sets):
@@ -215,7 +224,7 @@ def _images(
     index = {view.topics.image_topic: i for i, view in enumerate(views)}
     waiting: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
     counts, due = [0] * len(views), 0
-    with open_source(bag) as recording:
+    with _one_kind_of_error(), open_source(bag) as recording:
         topics = [topic for topic in recording.topics if topic.name in index]
         for topic, _, data in recording.messages(topics):
             i = index[topic.name]
@@ -226,7 +235,7 @@ def _images(
             try:
                 image = views[i].image(data)
             except MessageError as error:
-                raise AdaptError(f"bag {bag}: {error}") from error
+                raise DatasetError(f"bag {bag}: {error}") from error
             for k in users:
                 waiting[k][i] = image
             while len(waiting[due]) == len(views):
