@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import SHARED
-from drives import render_samples, standing, write_foreign_bag
+from drives import standing, write_foreign_bag
 from rosbags.rosbag2 import StoragePlugin
 
 from fsmde_core.adapt.datasets import is_dataset, open_dataset, open_drive
@@ -24,37 +24,24 @@ from fsmde_ros.bags.drive import open_bag_drive
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory):
-    pytest.importorskip("numba")
-    return render_samples(tmp_path_factory.mktemp("street"))
-
-
-@pytest.fixture(scope="module")
-def bag(samples, tmp_path_factory):
-    path = tmp_path_factory.mktemp("bags") / "drive"
-    write_bag(samples, path)
-    return path
-
-
-def test_our_own_bag_is_read_as_it_was_written(bag, samples, tmp_path):
-    source = open_bag_drive(bag, bag / RIG_FILE)
-    assert source.rig.names == samples[0].rig.names and source.motion == "/tf, map <- base_link"
-    assert source.stamps_ns == [sample.stamps_ns for sample in samples]
-    assert np.allclose(source.T_world_ego, [s.T_world_ego for s in samples], atol=1e-6)
+def test_our_own_bag_is_read_as_it_was_written(driven_bag, driven, tmp_path):
+    source = open_bag_drive(driven_bag, driven_bag / RIG_FILE)
+    assert source.rig.names == driven[0].rig.names and source.motion == "/tf, map <- base_link"
+    assert source.stamps_ns == [sample.stamps_ns for sample in driven]
+    assert np.allclose(source.T_world_ego, [s.T_world_ego for s in driven], atol=1e-6)
     assert source.rates_hz == pytest.approx([10] * 4, rel=0.01)
     how = movement(source)
     assert how.moving == 1 and 10 < how.metres / how.seconds < 15
     chosen = choose(source, step_m=2.0)
     write_drive([source], [chosen], tmp_path / "drive")
     drive = load_drive(tmp_path / "drive")
-    assert len(drive) == len(chosen) == len(samples) // 2
-    assert drive.moments[1].stamps_ns == samples[2].stamps_ns
+    assert len(drive) == len(chosen) == len(driven) // 2
+    assert drive.moments[1].stamps_ns == driven[2].stamps_ns
     for i in range(4):
-        sent = read_image(samples[2].image_files[i]).astype(int)
+        sent = read_image(driven[2].image_files[i]).astype(int)
         assert np.abs(drive.image(1, i) - sent).mean() < 2
     again = open_drive(tmp_path / "drive")
-    assert again.name == "drive" and again.stamps_ns[1] == samples[2].stamps_ns
+    assert again.name == "drive" and again.stamps_ns[1] == driven[2].stamps_ns
 
 
 @pytest.mark.parametrize(
@@ -65,25 +52,25 @@ def test_our_own_bag_is_read_as_it_was_written(bag, samples, tmp_path):
         (False, StoragePlugin.SQLITE3, "pose", "/pose"),
     ],
 )
-def test_other_recorders_bags_need_a_rig_file_only(samples, tmp_path, raw, storage, moves, motion):
-    save_rig(samples[0].rig, tmp_path / "rig.yaml")
-    write_foreign_bag(samples, tmp_path / "bag", raw=raw, storage=storage, moves=moves)
+def test_other_recorders_bags_need_a_rig_file_only(driven, tmp_path, raw, storage, moves, motion):
+    save_rig(driven[0].rig, tmp_path / "rig.yaml")
+    write_foreign_bag(driven, tmp_path / "bag", raw=raw, storage=storage, moves=moves)
     source = open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml")
-    assert source.motion == motion and source.stamps_ns == [s.stamps_ns for s in samples]
-    ways = source.T_world_ego[:, :, :3, 3] - [s.T_world_ego[:, :3, 3] for s in samples]
+    assert source.motion == motion and source.stamps_ns == [s.stamps_ns for s in driven]
+    ways = source.T_world_ego[:, :, :3, 3] - [s.T_world_ego[:, :3, 3] for s in driven]
     assert np.abs(ways).max() < 0.05  # each camera's own stamp: they fire over 0.5 m of way
     (images,) = source.images([7])
-    sent = [read_image(file).astype(int) for file in samples[7].image_files]
+    sent = [read_image(file).astype(int) for file in driven[7].image_files]
     assert all(np.abs(a - b).mean() < 3 for a, b in zip(images, sent))
 
 
-def test_a_distorted_camera_is_rectified_by_its_camera_info(samples, tmp_path):
+def test_a_distorted_camera_is_rectified_by_its_camera_info(driven, tmp_path):
     from recordings import Recording
 
-    rig = samples[0].rig.subset([0])
+    rig = driven[0].rig.subset([0])
     save_rig(rig, tmp_path / "rig.yaml")
     with Recording(tmp_path / "bag") as recording:
-        for sample in samples:
+        for sample in driven:
             stamp_ns, make = sample.stamps_ns[0], recording.make
             info = make.info(rig.cameras[0], stamp_ns, "front", d=(-0.2, 0.03, 0.0, 0.0, 0.0))
             recording.write("/odom", make.odometry(sample.T_world_ego[0], stamp_ns), stamp_ns)
@@ -91,16 +78,16 @@ def test_a_distorted_camera_is_rectified_by_its_camera_info(samples, tmp_path):
             image = make.jpeg(read_image(sample.image_files[0]), stamp_ns, "front")
             recording.write("/CAM_FRONT/image_raw/compressed", image, stamp_ns)
     source = open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml")
-    (image,) = (next(source.images([0])),)
+    (image,) = next(source.images([0]))
     body = source.rig.cameras[0].body
-    sent = read_image(samples[0].image_files[0])
-    assert np.abs(image[0].astype(int) - sent).mean() > 3
-    assert body is None or (image[0][body] == 0).all()
+    sent = read_image(driven[0].image_files[0])
+    assert np.abs(image.astype(int) - sent).mean() > 3
+    assert body is None or (image[body] == 0).all()
 
 
-def test_a_bag_without_motion_says_what_it_lacks(samples, tmp_path):
-    save_rig(samples[0].rig, tmp_path / "rig.yaml")
-    write_bag(standing(samples), tmp_path / "bag")
+def test_a_bag_without_motion_says_what_it_lacks(driven, tmp_path):
+    save_rig(driven[0].rig, tmp_path / "rig.yaml")
+    write_bag(standing(driven), tmp_path / "bag")
     with pytest.raises(AdaptError, match="does not say how the vehicle moves.*--odometry"):
         open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml")
     with pytest.raises(AdaptError, match="0 poses on /wheels; topics: none"):
@@ -109,8 +96,8 @@ def test_a_bag_without_motion_says_what_it_lacks(samples, tmp_path):
         open_bag_drive(tmp_path / "nowhere", tmp_path / "rig.yaml")
 
 
-def test_long_drives_are_taken_in_runs(bag):
-    source = open_bag_drive(bag, None)
+def test_long_drives_are_taken_in_runs(driven_bag):
+    source = open_bag_drive(driven_bag, None)
     chosen = choose(source, step_m=0.1, most=13)
     assert len(chosen) == 12 and (np.diff(chosen) == 1).all()
     with pytest.raises(AdaptError, match=r"moves \d+\.\d m in 2 s by /tf.*which teaches nothing"):

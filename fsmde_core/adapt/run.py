@@ -51,7 +51,7 @@ class Request:
     config: Path
     """Of the training, see config/distill/adapt.yaml."""
     teacher: str = ""
-    """Card or file of the teacher; empty: as the config says."""
+    """Card of the teacher; empty: the model itself, as an anchor against drift."""
     overrides: tuple[str, ...] = ()
     """Of the config, KEY=VALUE."""
     devices: tuple[str, ...] = ()
@@ -83,6 +83,8 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     """
     if not 0 < request.left_out < 1:
         raise AdaptError(f"the share left out is {request.left_out:g}, not between 0 and 1")
+    if request.teacher:
+        load_card(request.teacher)  # before the work, not after it
     writable_folder(request.work)
     drive, sources = _drive(request, open_sources)
     before = Predictor(request.model)
@@ -97,7 +99,7 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
         print(f"fsmde-adapt: {sentence}", file=sys.stderr)
     if refused or request.dry_run:
         return 1 if refused else 0
-    code = _train(request, learnt, judged)
+    code = _train(request, learnt)
     card = request.work / "train" / f"{request.name}.json"
     if code or not card.exists() or load_card(card).provisional:
         return code
@@ -133,7 +135,7 @@ def _left_out(drive: Drive, share: float) -> range:
 
 
 def _plan(request: Request, learnt: int, judged: int) -> str:
-    teacher = request.teacher or "as the config says"
+    teacher = request.teacher or "the same"
     return (
         f"learns from {learnt} moments, is judged on the last {judged}; begins with "
         f"{request.model}, teacher {teacher}, {request.config.name}"
@@ -156,19 +158,19 @@ def _refused(request: Request, of_odometry: list[str], of_rig: list[str]) -> lis
     return sentences
 
 
-def _train(request: Request, learnt: range, judged: range) -> int:
-    teacher = [f"teacher={request.teacher}"] if request.teacher else []
+def _train(request: Request, learnt: range) -> int:
+    student = load_card(request.model).student  # the network stays what it is
     return distill.main(
         [
             *("--config", str(request.config), "--out", str(request.work / "train")),
             *request.devices,
+            *(f"student.{key}={json.dumps(value)}" for key, value in student.items()),
             f"name={request.name}",
             f"initial={request.model}",
-            *teacher,
+            f"teacher={request.teacher or request.model}",
             "data.kind=drive",
             f"data.train={request.work / 'drive'}",
             f"data.train_split={learnt.start}:{learnt.stop}",
-            f"data.val_split={judged.start}:{judged.stop}",
             *request.overrides,
         ]
     )

@@ -198,8 +198,8 @@ def _track(heard: _Heard, layout: BagLayout, odometry: str) -> tuple[Track, str]
             known = ", ".join(sorted(poses)) or "none"
             raise AdaptError(
                 f"bag {layout.bag} does not say how the vehicle moves: it has no nav_msgs/Odometry "
-                f"of {base}, and no /tf in which {base} moves; name the topic by --odometry "
-                f"(topics of poses: {known})"
+                f"of {base}, and no /tf in which {base} moves, if it does; name the topic by "
+                f"--odometry (topics of poses: {known})"
             )
         topic = what = poses[0]
     found = heard.poses.get(topic, [])

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rig", type=Path, help="rig file; counts more than what is recorded")
     add("--out", type=Path, required=True, help="folder of the model, which has its name")
     add("--model", type=Path, help="card of the model to begin with; the shipped one")
-    add("--teacher", default="", help="card, or a foundation model's file; the model itself")
+    add("--teacher", default="", help="card of a teacher, of fsmde-distill; the model itself")
     add("--config", type=Path, help=f"of the training; {CONFIG}")
     add(
         "--odometry", default="", metavar="TOPIC", help="Odometry or PoseStamped; found if left out"

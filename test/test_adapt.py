@@ -1,0 +1,139 @@
+"""fsmde-adapt on bags of a rendered drive: what it looks for, what it learns, what it refuses."""
+
+import json
+import shutil
+
+import cv2
+import pytest
+from drives import in_unit, standing, swapped, write_foreign_bag
+from rosbags.rosbag2 import StoragePlugin
+from scaled_model import write_variant
+
+from fsmde_core.adapt.score import MEASURES, score
+from fsmde_core.adapt.source import choose, write_drive
+from fsmde_core.card import load_card, verified_file
+from fsmde_core.data.drive import load_drive
+from fsmde_core.distill import train
+from fsmde_core.rig import save_rig
+from fsmde_core.runtime.predictor import Predictor
+from fsmde_ros.bags.drive import open_bag_drive
+from fsmde_ros.bags.writer import RIG_FILE, write_bag
+from fsmde_ros.tools.adapt import main
+
+QUICK = ("steps=1", "data.workers=0", "log_steps=1")
+
+
+@pytest.fixture(scope="module")
+def drive(driven_bag, tmp_path_factory):
+    source = open_bag_drive(driven_bag, None)
+    path = tmp_path_factory.mktemp("drives") / "drive"
+    write_drive([source], [choose(source)], path)
+    return load_drive(path)
+
+
+@pytest.fixture(scope="module")
+def far_off(model_card, tmp_path_factory):
+    """A model that sees everything 1.5 times too far."""
+    return write_variant(model_card, tmp_path_factory.mktemp("models") / "far_off.json", scale=1.5)
+
+
+def bag_of(samples, folder):
+    write_bag(samples, folder / "bag")
+    return str(folder / "bag")
+
+
+def command(bag, out, *more):
+    rig = str(bag) + f"/{RIG_FILE}"
+    return [str(bag), "--rig", rig, "--out", str(out), "--accelerator", "cpu", *more]
+
+
+def test_a_good_drive_has_no_doubts_and_a_table(driven_bag, tmp_path, capsys):
+    assert main(command(driven_bag, tmp_path / "mine", "--dry-run")) == 0
+    said = capsys.readouterr()
+    front = next(line for line in said.out.splitlines() if "CAM_FRONT " in line)
+    cells = [cell.strip() for cell in front.split("|")]
+    assert cells[2] == "240x135" and cells[5] == "10.0 Hz" and cells[6] == "6 ms"
+    assert int(cells[8].split(" ")[0]) <= 5
+    assert (
+        "22 m in 2 s by /tf, map <- base_link, 100% of the time in motion, 18 moments" in said.out
+    )
+    assert "learns from 14 moments, is judged on the last 4" in said.out
+    assert "unit of odometry" in said.out and not (tmp_path / "mine" / "mine.json").exists()
+    assert main(command(driven_bag, tmp_path / "mine", "--dry-run", "--moments", "50")) == 1
+    assert "holds the drive of another command" in capsys.readouterr().err
+
+
+def test_standing_still_is_refused(driven, tmp_path, capsys):
+    save_rig(driven[0].rig, tmp_path / RIG_FILE)
+    stands = {"raw": False, "storage": StoragePlugin.MCAP, "moves": "odometry"}
+    write_foreign_bag(standing(driven), tmp_path / "bag", **stands)
+    rig = str(tmp_path / RIG_FILE)
+    assert main([str(tmp_path / "bag"), "--rig", rig, "--out", str(tmp_path / "mine")]) == 1
+    said = capsys.readouterr().err
+    assert "the vehicle moves 0.0 m in 2 s by /odom" in said
+    assert "a vehicle that stands still shows every camera one picture" in said
+
+
+def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
+    bag = bag_of(in_unit(driven, 1 / 0.3048), tmp_path)
+    arguments = command(bag, tmp_path / "mine", "--dry-run")
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "odometry seems to be" in said and "in feet (times 0.3" in said
+    assert "translations fit best times 0." in said and "--trust-odometry" in said
+    assert main([*arguments, "--trust-odometry"]) == 0
+    assert "in feet (times 0.3" in capsys.readouterr().out
+
+
+def test_swapped_cameras_are_named(driven, tmp_path, capsys):
+    bag = bag_of(swapped(driven, 1, 3), tmp_path)
+    assert main(command(bag, tmp_path / "mine")) == 1
+    said = capsys.readouterr().err
+    assert "CAM_FRONT_LEFT and CAM_FRONT_RIGHT seem to be swapped" in said
+    assert "seem" not in said.replace("seem to be swapped", "")  # nothing else does
+
+
+def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
+    judged = range(8, 12)
+    right, wrong = (score(Predictor(card), drive, judged) for card in (model_card, far_off))
+    assert wrong.against(right) > 0.1 > 0 > right.against(wrong)
+    assert all(getattr(wrong, name) > getattr(right, name) for name in MEASURES)
+
+
+def exported_as(card):
+    """In place of torch's export, a minute: the file of a model that is there."""
+    return lambda student, config, path: shutil.copy(card.with_suffix(".onnx"), path)
+
+
+def test_a_better_model_is_put_in_place_whole(
+    driven_bag, model_card, far_off, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(train, "export_onnx", exported_as(model_card))
+    out = tmp_path / "mine"
+    assert main(command(driven_bag, out, "--model", str(far_off), *QUICK)) == 0
+    said = capsys.readouterr().out
+    assert f"model: {out / 'mine.json'}" in said and "better by" in said
+    card = load_card(out / "mine.json")
+    assert verified_file(out / "mine.json", ".onnx").read_bytes()
+    assert verified_file(out / "mine.json", ".safetensors").exists()
+    assert ("mine.int8.onnx" in card.sha256) == ("kept" in said and "not kept" not in said)
+    assert not card.provisional and card.made_from["initial"]["name"] == "far_off"
+    assert any("left out, without truth" in title for title in card.metrics)
+    report = json.loads((out / "report.json").read_text())
+    assert report["after"]["ground"] < report["before"]["ground"] and report["change"] < 0
+    assert "| ground" in (out / "report.md").read_text()
+    assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
+
+
+def test_a_worse_model_is_kept_out(driven_bag, model_card, far_off, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "export_onnx", exported_as(far_off))
+    out = tmp_path / "mine"
+    out.mkdir()
+    shutil.copy(model_card, out / "mine.json")
+    assert main(command(driven_bag, out, *QUICK)) == 1
+    said = capsys.readouterr().err
+    assert "did not get better" in said and f"what was in {out} stays" in said
+    assert (out / "mine.json").read_bytes() == model_card.read_bytes()
+    assert (out / "work" / "train" / "mine.onnx").exists()
+    assert "not better by" in (out / "work" / "report.md").read_text()
+    assert not (out / "report.md").exists()
