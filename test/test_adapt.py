@@ -7,8 +7,8 @@ import cv2
 import pytest
 from drives import in_unit, standing, swapped, write_foreign_bag
 from rosbags.rosbag2 import StoragePlugin
-from scaled_model import write_variant
 
+from fsmde_core.adapt.agreement import Spoilt, write_spoilt
 from fsmde_core.adapt.score import MEASURES, score
 from fsmde_core.adapt.source import choose, write_drive
 from fsmde_core.card import load_card, verified_file
@@ -34,7 +34,8 @@ def drive(driven_bag, tmp_path_factory):
 @pytest.fixture(scope="module")
 def far_off(model_card, tmp_path_factory):
     """A model that sees everything 1.5 times too far."""
-    return write_variant(model_card, tmp_path_factory.mktemp("models") / "far_off.json", scale=1.5)
+    card = tmp_path_factory.mktemp("models") / "far_off.json"
+    return write_spoilt(model_card, card, Spoilt(scale=1.5))
 
 
 def bag_of(samples, folder):
