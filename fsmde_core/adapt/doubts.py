@@ -33,7 +33,7 @@ UNITS = {
 NEAR_UNIT = 1.25  # a unit is named if the factor is so near
 FARTHEST_M = 40.0  # points beyond hardly move
 LEAST_PX = 1.5  # by which a point moves that says in which direction
-FEWEST_PAIRS, FEWEST_POINTS = 6, 200
+FEWEST_POINTS = 200
 WRONG_DEG, CLEARLY = 25.0, 0.5  # an angle that is wrong; another place fits if its is so much less
 MOST_PLACES = 7  # cameras of which every order is tried
 
@@ -45,12 +45,12 @@ class Fit:
     scale: float
     """The factor on odometry's way that fits best; NaN where too little is known."""
     spread: float
-    """Half the distance between the quartiles of its logarithm over pairs of images."""
+    """Half the distance between the quartiles of its logarithm over points."""
     angles_deg: np.ndarray
     """[N, N] median angle between where points of the images of camera i went and where they should
     have, were these of camera j; NaN where too few points moved."""
     turned_deg: dict[int, float]
-    """The same of all cameras at their places, with odometry's axes turned: degrees -> angle."""
+    """The same of the worst camera at its place, with odometry's axes turned: degrees -> angle."""
     names: tuple[str, ...]
 
     @property
@@ -84,11 +84,17 @@ def check_fit(drive: Drive, predictor: Predictor) -> Fit:
                 angles[i, j] = _angle(expected(drive, p, other) for p in of_camera)
     turned = {}
     for degrees in (90, 180, 270):
-        of_all = (
-            expected(drive, p, cameras[p.camera], turned=np.radians(degrees)) for p in followed
-        )
-        turned[degrees] = _angle(of_all)
-    scale, spread = _scale(drive, followed, predictor)
+        found = [
+            _angle(
+                expected(drive, p, camera, turned=np.radians(degrees))
+                for p in followed
+                if p.camera == i
+            )
+            for i, camera in enumerate(cameras)
+        ]
+        turned[degrees] = float(np.nanmax([*found, -1.0]))
+    right = [p for p in followed if not angles[p.camera, p.camera] > WRONG_DEG]
+    scale, spread = _scale(drive, right, predictor)
     return Fit(scale, spread, angles, turned, drive.rig.names)
 
 
@@ -117,7 +123,7 @@ def _angles(pair: Expected) -> np.ndarray:
 
 def _scale(drive: Drive, followed: Sequence[Followed], predictor: Predictor) -> tuple[float, float]:
     """The factor on the vehicle's way that fits points at the network's depths, and its spread."""
-    logs = []
+    found = [np.zeros(0)]
     by_moment: dict[int, list[Followed]] = {}
     for points in followed:
         by_moment.setdefault(points.moment, []).append(points)
@@ -128,13 +134,12 @@ def _scale(drive: Drive, followed: Sequence[Followed], predictor: Predictor) -> 
             depth = prediction.at_source(points.camera)
             columns, rows = np.floor(points.pixels).astype(int).T
             pair = expected(drive, points, drive.rig.cameras[points.camera])
-            factors = _factors(pair, depth[rows, columns])
-            if len(factors) >= FEWEST_POINTS / 20 and np.median(factors) > 0:
-                logs.append(np.log(np.median(factors)))
-    if len(logs) < FEWEST_PAIRS:
+            found.append(_factors(pair, depth[rows, columns]))
+    factors = np.concatenate(found)
+    if len(factors) < FEWEST_POINTS or np.median(factors) <= 0:
         return np.nan, np.nan
-    low, middle, high = np.percentile(logs, (25, 50, 75))
-    return float(np.exp(middle)), float((high - low) / 2)
+    low, high = np.percentile(np.log(factors[factors > 0]), (25, 75))
+    return float(np.median(factors)), float((high - low) / 2)
 
 
 def _factors(pair: Expected, depth: np.ndarray) -> np.ndarray:
@@ -180,8 +185,8 @@ def _turned(wrong: float, turned: dict[int, float]) -> list[str]:
 
     Where other axes do not explain it, cameras may be at the wrong places.
     """
-    degrees = min(turned, key=lambda d: np.nan_to_num(turned[d], nan=np.inf))
-    if not turned[degrees] <= WRONG_DEG:
+    degrees = min(turned, key=turned.get)
+    if not 0 <= turned[degrees] <= WRONG_DEG:
         return []
     what = "backwards" if degrees == 180 else f"turned by {degrees} degrees"
     return [
