@@ -12,6 +12,8 @@ RUN := $(VENV)/bin/python
 VERSION ?= v1.0-mini
 OUT ?= out/demo
 TORCH ?= torch
+# beside the version that is pinned: the one for CUDA 13, from Python 3.11 on
+NEXT := onnxruntime-gpu==1.31.1
 
 ifdef ROS_DISTRO
 VENV_FLAGS := --system-site-packages
@@ -31,10 +33,10 @@ demo: $(VENV)/run-installed
 	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(BAG),--bag "$(BAG)") $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: $(VENV)/test-installed lint
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-node: lint
-	$(RUN) -m pytest --without-train --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --without-train --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/node-test-installed
 	$(RUN) -m ruff check .
@@ -59,6 +61,7 @@ $(VENV)/test-installed: $(VENV)/node-test-installed
 	@echo "make: installing torch ($(TORCH)) and what training needs into $(VENV) (once; gigabytes with CUDA, see TORCH)"
 	@$(RUN) -m pip install --quiet $(VERSIONS) $(TORCH)
 	@$(RUN) -m pip install --quiet $(VERSIONS) --editable ".[train]"
+	@$(RUN) -m pip install --quiet --no-deps --target $(VENV)/onnxruntime-next $(NEXT) || echo "make: without $(NEXT), which has no wheel here"
 	@touch $@
 
 clean:

@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 SCAN, GRID = "obstacles/scan", "obstacles/grid"
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1
 TURN = 2 * np.pi
-CHUNK = 32_000  # points at a time: their arrays stay in the cache
+CHUNK = 60_000  # points at a time: their arrays stay in the cache
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class ObstacleFinder:
         shape = 3, options.beams + 1, steps + 1
         counts = np.bincount(polar, minlength=int(np.prod(shape))).reshape(shape)
         counts[:, 0] += counts[:, -1]
-        counts = counts[:, :-1]
-        ground, band = counts[0, :, :-1] > 0, counts[1, :, :-1] >= options.min_points
+        ground, band = counts[0, :-1] > 0, counts[1, :-1] >= options.min_points
+        ground[:, -1], band[:, -1] = False, True  # beyond: no ground, and where a search ends
         return Obstacles(
-            first=np.where(band.any(axis=1), band.argmax(axis=1), steps),
-            floor=np.where(ground.any(axis=1), steps - ground[:, ::-1].argmax(axis=1), 0),
-            seen=counts.any(axis=(0, 2)),
+            first=band.argmax(axis=1),
+            floor=np.where(ground.any(axis=1), steps + 1 - ground[:, ::-1].argmax(axis=1), 0),
+            seen=counts[:, :-1].sum(axis=(0, 2)) > 0,
             occupied=self._occupied(cells) if with_grid else None,
         )
 
@@ -100,57 +100,52 @@ class ObstacleFinder:
         """Fill in where points [P] lie in the tables of beams, and in the grid if wanted."""
         x, y, z, step, beam = self._floats[:, :, : len(points)]
         from_band, above = self._bools[:, : len(points)]
-        for axis, values in zip("xyz", (x, y, z)):
-            np.copyto(values[0], points[axis])
+        cv2.split(points.view(np.float32).reshape(1, -1, 4), [x, y, z, beam])  # beam: not used yet
+        for axis in (x, y):
+            axis *= np.float32(1 / self.options.resolution_m)
         cv2.cartToPolar(x, y, step, beam)
         np.greater_equal(z[0], self.options.min_height_m, out=from_band)
         np.greater(z[0], self.options.max_height_m, out=above)
-        self._place_in_beams(step[0], beam[0], (from_band, above), polar)
+        table = from_band.view(np.uint8) + above.view(np.uint8)
+        self._place_in_beams(step[0], beam[0], table, polar)
         if cells is not None:
-            from_band ^= above  # now: in the band
-            self._place_in_grid(x[0], y[0], from_band, cells)
+            xy = self._floats[:2, 0, : len(points)]
+            self._place_in_grid(xy, from_band ^ above, cells)
 
     def _place_in_beams(
-        self, step: np.ndarray, beam: np.ndarray, over: Sequence[np.ndarray], places: np.ndarray
+        self, step: np.ndarray, beam: np.ndarray, table: np.ndarray, places: np.ndarray
     ) -> None:
         """Places of points [P] in three tables of beams and steps: ground, in the band, above.
 
-        step and beam are metres and radians, and are overwritten. over [P] bool twice: whether they
-        are out of the first table, and of the second.
+        step and beam are cells and radians from the origin, and are overwritten. table [P] uint8:
+        0, 1 or 2.
         """
         options, (whole, more) = self.options, self._ints[:, : len(places)]
         beam *= np.float32(options.beams / TURN)
         beam += np.float32(0.5)
-        step *= np.float32(1 / options.resolution_m)
-        np.minimum(step, np.float32(options.steps), out=step)
         np.copyto(whole, beam, casting="unsafe")
         whole *= options.steps + 1
+        np.clip(step, 0, options.steps, out=step)
         np.copyto(more, step, casting="unsafe")
         whole += more
-        for table in over:
-            size = (options.beams + 1) * (options.steps + 1)
-            np.multiply(table, size, out=more, dtype=np.int32)
-            whole += more
+        np.multiply(table, (options.beams + 1) * (options.steps + 1), out=more, dtype=np.int32)
+        whole += more
         places[:] = whole
 
-    def _place_in_grid(
-        self, x: np.ndarray, y: np.ndarray, in_band: np.ndarray, places: np.ndarray
-    ) -> None:
+    def _place_in_grid(self, xy: np.ndarray, in_band: np.ndarray, places: np.ndarray) -> None:
         """Places of points [P] in the grid with a border around it, whose corner takes the rest.
 
-        x and y are overwritten.
+        xy [2, P] are cells from the origin, and are overwritten.
         """
-        side, (whole, more) = 2 * self.options.steps + 2, self._ints[:, : len(places)]
-        for axis in (x, y):
-            axis *= np.float32(1 / self.options.resolution_m)
-            axis += np.float32(side / 2)
-            np.clip(axis, 0, side - 1, out=axis)
-        np.copyto(whole, y, casting="unsafe")
-        whole *= side
-        np.copyto(more, x, casting="unsafe")
-        whole += more
-        whole *= in_band
-        places[:] = whole
+        side, whole = 2 * self.options.steps + 2, self._ints[:, : len(places)]
+        xy += np.float32(side / 2)
+        np.clip(xy, 0, side - 1, out=xy)
+        np.copyto(whole, xy, casting="unsafe")
+        column, row = whole
+        row *= side
+        row += column
+        row *= in_band
+        places[:] = row
 
     def _occupied(self, cells: np.ndarray) -> np.ndarray:
         side = 2 * self.options.steps + 2
@@ -168,8 +163,10 @@ class ObstacleFinder:
         """[side, side] int8: 100 with an obstacle, 0 with room, -1 where neither is known."""
         beam, step = self._cells
         room = step < np.minimum(found.first, found.floor).astype(np.int16).take(beam)
-        grid = np.where(room, np.int8(FREE), np.int8(UNKNOWN))
-        return np.where(found.occupied, np.int8(OCCUPIED), grid)
+        above_unknown = np.maximum(  # faster than to fill in by masks
+            room * np.int8(FREE - UNKNOWN), found.occupied * np.int8(OCCUPIED - UNKNOWN)
+        )
+        return above_unknown + np.int8(UNKNOWN)
 
     @cached_property
     def _cells(self) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from fsmde_ros.bags import convert
 from fsmde_ros.bags.convert import main
 from fsmde_ros.bags.player import message_class
 from fsmde_ros.bags.recorder import BagRecorder
-from fsmde_ros.bags.source import BagError, open_bag
+from fsmde_ros.bags.source import BagError, open_source
 from fsmde_ros.bags.topics import BagTopics, load_topics
 from fsmde_ros.bags.writer import RIG_FILE, TF_TYPE, TYPESTORE, write_bag
 from fsmde_ros.conversions import depth_from_msg, stamp_to_ns, transform_from_msg
@@ -41,8 +41,9 @@ def bag(samples, tmp_path_factory):
 
 
 def messages(bag):
-    with open_bag(bag) as reader:
-        return [(c.topic, c.msgtype, stamp, bytes(data)) for c, stamp, data in reader.messages()]
+    with open_source(bag) as source:
+        stored = source.messages(source.topics)
+        return [(topic.name, topic.kind, stamp, data) for topic, stamp, data in stored]
 
 
 def test_a_bag_holds_the_images_untouched_in_the_order_of_their_stamps(bag, samples):
@@ -73,9 +74,8 @@ def test_calibration_is_in_camera_info_tf_static_and_the_rig_file(bag, samples):
 
 
 def test_tf_static_is_latched(bag):
-    with open_bag(bag) as reader:
-        (connection,) = (c for c in reader.connections if c.topic == "/tf_static")
-        assert connection.ext.offered_qos_profiles[0].durability.name == "TRANSIENT_LOCAL"
+    with open_source(bag) as source:
+        assert [topic.name for topic in source.topics if topic.latched] == ["/tf_static"]
 
 
 def test_a_fault_leaves_no_half_bag(samples, tmp_path):
@@ -206,7 +206,7 @@ def test_topics_come_from_the_parameter_file_of_the_node(tmp_path, samples):
 
 def test_bags_that_cannot_be_played_are_named(tmp_path):
     for folder, reason in ((tmp_path / "none", "does not exist"), (tmp_path, f"bag {tmp_path}")):
-        with pytest.raises(BagError, match=reason), open_bag(folder):
+        with pytest.raises(BagError, match=reason), open_source(folder):
             pass
 
 

@@ -1,10 +1,12 @@
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from fsmde_core.distill import blend
 from fsmde_core.distill.blend import blended, main
 from fsmde_core.network.checkpoint import load_student, save_student
 from fsmde_core.network.student import StudentConfig, StudentDepthNet
@@ -45,7 +47,9 @@ def test_the_start_may_have_other_bins(tmp_path):
     assert abs(np.median(depth(blended(start, trained, 0.0)) / before) - 1) < 0.05
 
 
-def test_half_of_the_way_as_a_model_to_run(tmp_path):
+def test_half_of_the_way_as_a_model_to_run(tmp_path, untrained, monkeypatch):
+    ready = untrained.with_suffix(".onnx")  # a network of this shape: test_export has the slow way
+    monkeypatch.setattr(blend, "export_onnx", lambda _, __, path: shutil.copy(ready, path))
     cards = tmp_path / "start.json", tmp_path / "trained.json"
     start = saved(cards[0], 0, licence="CC-BY-NC-4.0", provisional=True).laterals[0].weight
     trained = saved(cards[1], 1).laterals[0].weight

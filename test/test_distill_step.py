@@ -194,3 +194,17 @@ def test_depthwise_convolutions_learn_the_same_in_float32(config_file):
         gradients.append(conv.weight.grad.clone())
     off = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
     assert 0 < off < 0.1  # bf16 keeps two to three digits
+
+
+@pytest.mark.parametrize(
+    ("asked", "has", "computed"),
+    [
+        ("auto", {"avx2": True, "avx512_bf16": False}, "32-true"),
+        ("auto", {"avx512_bf16": True}, "bf16-mixed"),
+        ("auto", {"neon": True, "bf16": True}, "bf16-mixed"),
+        ("bf16-mixed", {}, "bf16-mixed"),
+    ],
+)
+def test_bf16_is_for_processors_that_have_it(monkeypatch, asked, has, computed):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert step.precision_on(torch.device("cpu"), asked) == computed

@@ -40,7 +40,7 @@ ALLOWED = {
     "network": {"network", *ROOT_FILES},
     "runtime.pinned": set(),
     "runtime.precision": set(),
-    "runtime.session": {"card"},
+    "runtime.session": {"card", "runtime.pinned"},
     "runtime.runs": {"runtime.pinned", "runtime.session"},
     "runtime.predictor": {"card", "fit", "rig", "runtime.runs", "runtime.session"},
     "runtime.export": {"network", *ROOT_FILES},

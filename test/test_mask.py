@@ -1,17 +1,21 @@
 """fsmde-mask on a short rendered drive through the real bag writer, and on drives that fail."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from recordings import foxglove_nuscenes, scepter_nuscenes
 
 from fsmde_core.data.sample import Sample
 from fsmde_core.geometry import make_transform
 from fsmde_core.rig import Camera, Rig, load_rig, read_body, save_rig
+from fsmde_ros.bags.cameras import COMPRESSED_TYPE, IMAGE_TYPE
+from fsmde_ros.bags.source import Topic
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
-from fsmde_ros.tools.mask import COMPRESSED_TYPE, IMAGE_TYPES, MaskError, _image_topic, main
+from fsmde_ros.tools.mask import MaskError, _image_topic, main
 
 SIZE = 240, 136
 FRAMES = 20
@@ -103,14 +107,33 @@ def test_the_bonnet_is_found_and_accepted(drive, street, tmp_path, capsys):
     assert np.array_equal(read_body(tmp_path / "front_mask.png"), found)
 
 
-class Bag:
-    """What of a bag tells the topics."""
+class Film:
+    """The frames of a drive as recordings ask for them: each camera's next one."""
 
-    def __init__(self, *topics):
-        kinds = [COMPRESSED_TYPE if t.endswith("/compressed") else IMAGE_TYPES[0] for t in topics]
-        self.connections = [
-            SimpleNamespace(topic=t, msgtype=kind, msgcount=20) for t, kind in zip(topics, kinds)
-        ]
+    def __init__(self, samples):
+        self._files = [iter([sample.image_files[i] for sample in samples]) for i in range(2)]
+
+    def __getitem__(self, camera):
+        return cv2.imread(str(next(self._files[camera])), cv2.IMREAD_COLOR_RGB)
+
+
+@pytest.mark.parametrize("kind", ["foxglove's MCAP", "ROS 1"])
+def test_a_drive_may_be_any_recording(kind, street, tmp_path):
+    samples, truth = street
+    recorded = foxglove_nuscenes if kind != "ROS 1" else partial(scepter_nuscenes, ros1=True)
+    file = recorded(tmp_path / "drive", street_rig(), Film(samples), frames=FRAMES)
+    save_rig(street_rig(), tmp_path / "rig.yaml")
+    assert main([str(file), "--rig", str(tmp_path / "rig.yaml")]) == 0
+    found = read_body(tmp_path / "masks" / "front_mask.png")
+    assert (found & truth["front"]).sum() > 0.8 * (found | truth["front"]).sum()
+    assert not read_body(tmp_path / "masks" / "ahead_mask.png").any()
+
+
+def recording(*names):
+    """What of a recording tells the topics."""
+    kinds = [COMPRESSED_TYPE if name.endswith("/compressed") else IMAGE_TYPE for name in names]
+    topics = [Topic(name, kind, count=20) for name, kind in zip(names, kinds)]
+    return SimpleNamespace(path="bag", topics=topics)
 
 
 RAW, RECT = "/front/image_raw/compressed", "/front/image_rect_color"
@@ -124,16 +147,16 @@ OURS = [f"/front/{kind}/image_rect" for kind in ("depth", "color", "confidence")
         ([RAW, f"{RECT}/compressed"], "", RAW),
         ([RECT, *OURS], "", RECT),
         (["/oak_depth/front/image_raw"], "", "/oak_depth/front/image_raw"),
-        (["/front/left", "/front/right"], "/{camera}/right", "/front/right"),
+        (["/front/left", "/front/right"], "{camera}/right", "/front/right"),
     ],
 )
 def test_the_topic_straight_from_the_camera_is_taken(topics, template, chosen):
-    assert _image_topic(Bag(*topics), "front", "bag", template).topic == chosen
+    assert _image_topic(recording(*topics), "front", template).name == chosen
 
 
 def test_of_two_topics_alike_one_has_to_be_named():
     with pytest.raises(MaskError, match="/front/left, /front/right; choose by --image-topic"):
-        _image_topic(Bag("/front/left", "/front/right"), "front", "bag", "")
+        _image_topic(recording("/front/left", "/front/right"), "front", "")
 
 
 def test_a_mask_painted_by_hand_is_what_is_accepted(drive, street, tmp_path):

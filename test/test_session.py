@@ -2,6 +2,7 @@ import ctypes
 import gc
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from fsmde_core.runtime.session import (
     ProviderError,
     SessionConfig,
     engine_options,
+    load_libraries,
     open_session,
     openvino_options,
     provider_chain,
@@ -185,3 +187,26 @@ def test_auto_takes_integers_on_a_cpu_where_the_card_lists_them(model_card, tmp_
     document["sha256"].pop(card.with_suffix(".int8.onnx").name)
     card.write_text(json.dumps(document))
     assert Predictor(card, precision="auto").config.precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "installed", "loads"),
+    [
+        ("12.8", ["cudnn", "cuda_runtime"], True),
+        ("13.0", ["cudnn", "cu13"], True),
+        ("13.0", ["cudnn", "cuda_runtime"], False),  # torch's, of another CUDA
+        ("12.8", ["cudnn", "cu13"], False),
+        ("", ["cudnn", "cuda_runtime"], True),
+    ],
+)
+def test_the_wheels_of_its_own_cuda_are_loaded(tmp_path, monkeypatch, cuda, installed, loads):
+    for name in installed:
+        (tmp_path / "nvidia" / name / "lib").mkdir(parents=True)
+    for name in [n for n in sys.modules if n.partition(".")[0] == "nvidia"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(onnxruntime, "cuda_version", cuda)
+    loaded = []
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: loaded.append(True), raising=False)
+    load_libraries(CUDA)
+    assert bool(loaded) == loads

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import rclpy
 from blocks import write_blocks
 from conftest import ROOT
 from rclpy.serialization import serialize_message
+from recordings import foxglove_nuscenes, scepter_nuscenes
 from rosbags.rosbag2 import StoragePlugin, Writer
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
@@ -90,6 +92,22 @@ def test_a_drive_and_the_nodes_output_become_one_recording(drive, output, tmp_pa
         ("/map/base_link/vehicle", "Boxes3D:half_sizes"),
     } <= found
     assert not file.with_name("drive.rrd.part").exists()
+
+
+@pytest.mark.parametrize("kind", ["foxglove's MCAP", "ROS 1"])
+def test_any_recording_is_shown(kind, rig, images, tmp_path):
+    recorded = foxglove_nuscenes if kind != "ROS 1" else partial(scepter_nuscenes, ros1=True)
+    bag, file = recorded(tmp_path / "drive", rig, images, frames=2), tmp_path / "drive.rrd"
+    save_rig(rig, tmp_path / "rig.yaml")  # beside it: the panels are of its cameras
+    assert main([str(bag), "--save", str(file)]) == 0
+    columns = rerun.recording.load_recording(file).schema().component_columns()
+    found = {(column.entity_path, column.component) for column in columns}
+    assert {
+        ("/map/base_link", "Transform3D:translation"),
+        ("/map/base_link/back_left/back_left", "Pinhole:image_from_camera"),
+        ("/map/base_link/back_left/back_left/image", "EncodedImage:blob"),
+        ("/map/base_link/vehicle", "Boxes3D:half_sizes"),
+    } <= found
 
 
 def test_what_is_published_now_becomes_a_recording(ros, rig, views, tmp_path):

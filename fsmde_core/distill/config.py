@@ -199,8 +199,9 @@ class DistillConfig:
     frozen_norm: Literal["encoder", "all", "none"] = "encoder"
     """Batch norms that keep their statistics. The encoder's are ImageNet's, hence independent of
     the few images of a step, and rendered colours do not move them away from real ones'."""
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    """Of activations; the losses and sums over bins are always float32."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """Of activations; the losses and sums over bins are always float32. auto: bf16-mixed where the
+    processor computes in bf16, else 32-true, see step.precision_on."""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     """Of weights, order and augmentation."""
     checkpoint_minutes: NonNegativeFloat = 5.0

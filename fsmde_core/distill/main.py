@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--devices", type=_positive, default=1, help="GPUs (or CPU processes) in use")
     add("--nodes", type=_positive, default=1, help="machines, with torchrun")
     add("--accelerator", choices=("auto", "cpu", "gpu"), default="auto")
-    add("--precision", choices=("32-true", "bf16-mixed"), help="as the config's")
+    add("--precision", choices=("auto", "32-true", "bf16-mixed"), help="as the config's")
     add("--until", type=_positive, help="stop at this step, to go on another time")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="losses.kd=0.5, say")
     return parser

@@ -33,6 +33,7 @@ from fsmde_core.distill.step import (
     depthwise_in_float32,
     freeze_norms,
     network_precision,
+    precision_on,
 )
 from fsmde_core.distill.stream import (
     SampleStream,
@@ -57,6 +58,7 @@ class Trainer:
     """A run: what it learns from, what it changes, and where it reports."""
 
     def __init__(self, config: DistillConfig, out: Path, fabric: Fabric, interrupt: Interrupt):
+        config = replace(config, precision=precision_on(fabric.device, config.precision))
         self.config, self.out, self.fabric, self.interrupt = config, out, fabric, interrupt
         self.made_from = made_from(config)
         self.teacher = None
@@ -262,7 +264,7 @@ class Trainer:
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
             f"{samples}, losses {losses}, seed {config.seed}, "
-            f"{state.seconds / 3600:.2f} h on {_machine(self.fabric)}."
+            f"{state.seconds / 3600:.2f} h in {config.precision} on {_machine(self.fabric)}."
         )
 
 

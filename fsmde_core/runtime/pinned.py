@@ -6,8 +6,8 @@ import ctypes
 from collections import defaultdict
 
 import numpy as np
+import onnxruntime
 
-CUDART = "libcudart.so.12"
 DEVICE_TO_HOST = 2  # cudaMemcpyKind
 
 
@@ -22,7 +22,7 @@ class CudaMemory:
     """
 
     def __init__(self, runtime=None):
-        self._runtime = ctypes.CDLL(CUDART) if runtime is None else runtime
+        self._runtime = ctypes.CDLL(f"libcudart.so.{cuda_major()}") if runtime is None else runtime
 
     def allocate(self, size: int) -> int:
         """Address of that many page-locked bytes; they stay until the process ends."""
@@ -45,6 +45,11 @@ class CudaMemory:
         status = getattr(self._runtime, name)(*arguments)
         if status:
             raise CudaError(f"{name} failed with CUDA status {status}")
+
+
+def cuda_major() -> int:
+    """CUDA's version that this build of ONNX Runtime is for, 12 or later; 12 if it is for none."""
+    return int(getattr(onnxruntime, "cuda_version", "").partition(".")[0] or 12)
 
 
 class PinnedPool:

@@ -17,6 +17,7 @@ from pathlib import Path
 import onnxruntime
 
 from fsmde_core.card import ModelError
+from fsmde_core.runtime.pinned import cuda_major
 
 WARNING, FATAL = 2, 4  # ONNX Runtime's log levels
 CPU, OPENVINO = "CPUExecutionProvider", "OpenVINOExecutionProvider"
@@ -229,7 +230,7 @@ def openvino_options(config: SessionConfig) -> dict[str, str]:
 
 def load_libraries(provider: str) -> None:
     """Load CUDA and TensorRT from their wheels where those are installed, without a word if not."""
-    for wheel in ("nvidia.cudnn", "nvidia.cuda_runtime"):
+    for wheel in cuda_wheels():
         try:
             import_module(wheel)
         except ImportError:
@@ -241,3 +242,9 @@ def load_libraries(provider: str) -> None:
             import_module("tensorrt_libs")
         except ImportError:
             pass
+
+
+def cuda_wheels() -> tuple[str, str]:
+    """Packages of NVIDIA's wheels that hold cuDNN and CUDA's runtime, which moved in CUDA 13."""
+    major = cuda_major()
+    return "nvidia.cudnn", "nvidia.cuda_runtime" if major == 12 else f"nvidia.cu{major}"

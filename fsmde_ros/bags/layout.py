@@ -162,7 +162,7 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     used; what else is missing stands in the layout's problems.
     """
     bag = Path(bag)
-    rig_file = rig_file or _rig_file_of(bag)
+    rig_file = rig_file or rig_file_of(bag)
     given = load_rig(rig_file) if rig_file is not None else None
     with open_source(bag) as source:
         found = scan(source)
@@ -199,7 +199,8 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     )
 
 
-def _rig_file_of(bag: Path) -> Path | None:
+def rig_file_of(bag: Path) -> Path | None:
+    """rig.yaml in the folder of a recording, or beside its file; None if there is none."""
     beside = (bag if bag.is_dir() else bag.parent) / RIG_FILE
     return beside if beside.is_file() else None
 

@@ -76,18 +76,6 @@ def open_source(bag: Path) -> Iterator[Source]:
         yield source
 
 
-@contextmanager
-def open_bag(bag: Path) -> Iterator[AnyReader]:
-    """rosbags' reader of a rosbag2, whose bytes are ROS 2's; BagError if it is none or empty."""
-    files = _files(bag)
-    if files[0].suffix == ".bag" or _is_foreign_mcap(files[0]):
-        raise BagError(f"bag {bag} is no rosbag2: `rosbags-convert` makes one of a ROS 1 bag")
-    with _reader(bag, files) as reader:
-        if not reader.message_count:
-            raise BagError(f"bag {bag} is empty")
-        yield reader
-
-
 def _files(bag: Path) -> list[Path]:
     """What to open of a path: itself, or the recordings in a folder without metadata."""
     if bag.is_file():

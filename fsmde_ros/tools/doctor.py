@@ -2,16 +2,19 @@
 
 fsmde-doctor [--seconds 10] [--rig RIG.yaml]
 fsmde-doctor --bag BAG [--rig RIG.yaml] [--out FOLDER]
+fsmde-doctor --status [--ros-args -r __ns:=/NAMESPACE]
 
 A process like a driver sends six cameras at 12 Hz, compressed and then raw, to this one, which
 listens as the node does: best effort, depth 1. With --bag it looks into a recording instead, says
-what it found, and writes params.yaml and rig.yaml for the node.
+what it found, and writes params.yaml and rig.yaml for the node. With --status it says what a node
+that runs says of itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -36,6 +40,8 @@ from fsmde_ros.share import share_dir
 from fsmde_ros.tools.delivery import Delivery, Machine, advice, this_machine
 
 START_UP_S = 30.0
+STATUS = "surround_depth/status"
+STATUS_WAIT_S = 10.0  # the node says it once a second
 QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -103,12 +109,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path(), help="with --bag: folder for params.yaml and rig.yaml"
     )
+    parser.add_argument("--status", action="store_true", help="of a node that runs")
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(argv or sys.argv)[1:])
     if arguments.bag is not None:
         return about_bag(arguments.bag, arguments.out, rig_file=arguments.rig)
     rig_file = arguments.rig or share_dir() / "config" / "rig_nuscenes.yaml"
     try:
         with ros_process(argv):
+            if arguments.status:
+                return print_status()
             deliveries = [
                 measure(rig_file, raw=raw, seconds=arguments.seconds) for raw in (False, True)
             ]
@@ -139,8 +148,32 @@ def about_bag(bag: Path, folder: Path, *, rig_file: Path | None) -> int:
         return 2
     written = [str(file) for file in (setup.params_file, setup.rig_file) if file is not None]
     print(f"wrote {', '.join(written)}")
-    print(f"ros2 run fsmde_ros surround_depth --ros-args --params-file {setup.params_file}")
+    node = f"{sys.executable} -m fsmde_ros.depth_node"
+    if shutil.which("ros2"):
+        node = "ros2 run fsmde_ros surround_depth"
+    print(f"{node} --ros-args --params-file {setup.params_file}")
     return 1 if layout.problems else 0
+
+
+def print_status() -> int:
+    """Print the next status of a node; exit code 0 if all is well. StartUpError if none comes."""
+    node, heard = rclpy.create_node("doctor"), []
+    try:
+        subscription = node.create_subscription(DiagnosticStatus, STATUS, heard.append, QOS)
+        end = time.monotonic() + STATUS_WAIT_S
+        while not heard and time.monotonic() < end and rclpy.ok():
+            rclpy.spin_once(node, timeout_sec=0.1)
+        if not heard:
+            raise StartUpError(
+                f"nothing on {subscription.topic_name} in {STATUS_WAIT_S:.0f} s: no node runs, or "
+                "in another namespace or ROS_DOMAIN_ID"
+            )
+    finally:
+        node.destroy_node()
+    status = heard[0]
+    print(f"{status.name}: {status.message}\n")
+    print(table(["status", ""], [[value.key, value.value] for value in status.values]))
+    return 0 if status.level == DiagnosticStatus.OK else 1
 
 
 def report(machine: Machine, deliveries: Sequence[Delivery]) -> int:

@@ -17,8 +17,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rclpy.serialization import deserialize_message
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection
 from tqdm import tqdm
 
 from fsmde_core.body_mask import (
@@ -42,18 +40,16 @@ from fsmde_core.rig import (
     write_body,
 )
 from fsmde_core.tables import table
-from fsmde_ros.bags.cameras import COMPRESSED_TYPE
+from fsmde_ros.bags.cameras import COMPRESSED, COMPRESSED_TYPE, IMAGE_TYPE
 from fsmde_ros.bags.player import message_class
-from fsmde_ros.bags.source import BagError, open_bag
+from fsmde_ros.bags.source import BagError, Source, Topic, open_source
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.decode import decode_image
 
-IMAGE_TYPES = ("sensor_msgs/msg/Image", COMPRESSED_TYPE)
 MOMENTS = 80  # looked at, spread over the drive
 MIN_MOMENTS = 16  # on the move; with fewer, chance edges pass for still ones
 GAP_NS = (80_000_000, 1_000_000_000)  # from one frame of a moment to the next
 ON_THE_MOVE = 0.2  # share of all pixels that change; at walking pace it is twice that
-COMPRESSED = "/compressed"
 RAW = "/image_raw"  # as the camera sends it, which is what a mask is drawn in
 OUTPUTS = r"/(depth|confidence|color)/image(_rect|_raw)?$"  # the node's, and depth cameras'
 OVERVIEW = "mask_overview.png"
@@ -95,9 +91,9 @@ def read_views(bag: Path, rig: Rig, *, image_topic: str = "") -> list[DriveView]
     MaskError names the camera that has no topic of images or too few of them, or images of a size
     that the rig file contradicts; BagError a bag that cannot be read.
     """
-    with open_bag(bag) as reader:
-        topics = [_image_topic(reader, camera.name, bag, image_topic) for camera in rig.cameras]
-        stamps = _stamps(reader, topics)
+    with open_source(bag) as source:
+        topics = [_image_topic(source, camera.name, image_topic) for camera in rig.cameras]
+        stamps = _stamps(source, topics)
         chosen = _moments(stamps)
         if len(chosen[0]) < MIN_MOMENTS:
             fewest = min(range(len(stamps)), key=lambda i: len(stamps[i]))
@@ -107,11 +103,10 @@ def read_views(bag: Path, rig: Rig, *, image_topic: str = "") -> list[DriveView]
                 f"camera {rig.names[fewest]} has the fewest frames, {len(stamps[fewest])}"
             )
         frames = [_Frames(*of) for of in zip(rig.cameras, topics, chosen)]
-        wanted = {of.connection.id: of for of in frames}
-        total = sum(connection.msgcount for connection in topics)
-        messages = reader.messages(topics)
-        for connection, _, data in tqdm(messages, desc=bag.name, total=total, disable=None):
-            wanted[connection.id].add(data)
+        wanted = {of.topic: of for of in frames}
+        total, messages = sum(topic.count for topic in topics), source.messages(topics)
+        for topic, _, data in tqdm(messages, desc=bag.name, total=total, disable=None):
+            wanted[topic].add(data)
     complete = np.all([of.complete for of in frames], axis=0)
     if complete.sum() < MIN_MOMENTS:
         raise MaskError(f"bag {bag}: too many damaged images, {complete.sum()} moments are whole")
@@ -121,10 +116,10 @@ def read_views(bag: Path, rig: Rig, *, image_topic: str = "") -> list[DriveView]
 class _Frames:
     """The frames of one camera that belong to a moment, as they come out of the bag."""
 
-    def __init__(self, camera: Camera, connection: Connection, pairs: Sequence[tuple[int, int]]):
-        self.camera, self.connection, self._pairs = camera, connection, pairs
+    def __init__(self, camera: Camera, topic: Topic, pairs: Sequence[tuple[int, int]]):
+        self.camera, self.topic, self._pairs = camera, topic, pairs
         self._wanted = {index for pair in pairs for index in pair}
-        self._type = message_class(connection.msgtype)
+        self._type = message_class(topic.kind)
         self._grey: dict[int, np.ndarray] = {}
         self._sum, self._count = 0.0, 0
         scale = min(1.0, WORKING_WIDTH_PX / camera.width)
@@ -135,9 +130,9 @@ class _Frames:
         index, self._count = self._count, self._count + 1
         if index not in self._wanted:
             return
-        topic = self.connection.topic
+        topic = self.topic.name
         try:
-            msg = deserialize_message(bytes(data), self._type)
+            msg = deserialize_message(data, self._type)
             image = decode_image(msg, topic, enough=self._size)
         except MessageError as error:
             print(f"fsmde-mask: skipped: {error}", file=sys.stderr)
@@ -164,46 +159,47 @@ class _Frames:
         return DriveView(self.camera, stacked, mean, len(self._grey))
 
 
-def _image_topic(reader: AnyReader, camera: str, bag: Path, template: str) -> Connection:
+def _image_topic(source: Source, camera: str, template: str) -> Topic:
     """The topic of a camera's images, compressed where both are.
 
     template names it; without one, it has the camera's name as a part, is none of the node's
     outputs, and of several the one that comes straight from the camera.
     """
-    images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and c.msgcount]
+    bag, kinds = source.path, (IMAGE_TYPE, COMPRESSED_TYPE)
+    images = [topic for topic in source.topics if topic.kind in kinds and topic.count]
     if template:
-        named = template.replace("{camera}", camera)
-        own = [c for c in images if _bare(c) == named.removesuffix(COMPRESSED)]
+        named = template.replace("{camera}", camera).lstrip("/").removesuffix(COMPRESSED)
+        own = [topic for topic in images if _bare(topic) == f"/{named}"]
     else:
-        images = [c for c in images if not re.search(OUTPUTS, _bare(c))]
-        own = [c for c in images if camera.strip("/") in c.topic]
-        exact = [c for c in own if f"/{camera.strip('/')}/" in f"/{c.topic.strip('/')}/"]
+        images = [topic for topic in images if not re.search(OUTPUTS, _bare(topic))]
+        own = [topic for topic in images if camera.strip("/") in topic.name]
+        exact = [t for t in own if f"/{camera.strip('/')}/" in f"/{t.name.strip('/')}/"]
         own = exact or own
-        own = [c for c in own if _bare(c).endswith(RAW)] or own
-    packed = {_bare(c) for c in own if c.msgtype == COMPRESSED_TYPE}
-    own = [c for c in own if c.msgtype == COMPRESSED_TYPE or c.topic not in packed]
+        own = [topic for topic in own if _bare(topic).endswith(RAW)] or own
+    packed = {_bare(topic) for topic in own if topic.kind == COMPRESSED_TYPE}
+    own = [t for t in own if t.kind == COMPRESSED_TYPE or t.name not in packed]
     if not own:
-        known = ", ".join(sorted({c.topic for c in images})) or "none"
+        known = ", ".join(sorted({topic.name for topic in images})) or "none"
         raise MaskError(f"bag {bag} has no images of camera {camera!r}; topics of images: {known}")
     if len(own) > 1:
-        topics = ", ".join(sorted(c.topic for c in own))
+        topics = ", ".join(sorted(topic.name for topic in own))
         raise MaskError(
             f"bag {bag} has several topics for camera {camera!r}: {topics}; choose by --image-topic"
         )
     return own[0]
 
 
-def _bare(connection: Connection) -> str:
-    """The topic without the name of its transport."""
-    return connection.topic.removesuffix(COMPRESSED)
+def _bare(topic: Topic) -> str:
+    """The topic's name without that of its transport."""
+    return topic.name.removesuffix(COMPRESSED)
 
 
-def _stamps(reader: AnyReader, topics: Sequence[Connection]) -> list[np.ndarray]:
+def _stamps(source: Source, topics: Sequence[Topic]) -> list[np.ndarray]:
     """Times of each topic's messages in nanoseconds."""
-    stamps = {connection.id: [] for connection in topics}
-    for connection, stamp_ns, _ in reader.messages(topics):
-        stamps[connection.id].append(stamp_ns)
-    return [np.array(stamps[connection.id]) for connection in topics]
+    stamps: dict[Topic, list[int]] = {topic: [] for topic in topics}
+    for topic, stamp_ns, _ in source.messages(topics):
+        stamps[topic].append(stamp_ns)
+    return [np.array(stamps[topic]) for topic in topics]
 
 
 def _moments(stamps: Sequence[np.ndarray]) -> list[list[tuple[int, int]]]:
@@ -296,7 +292,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add(
-        "bag", type=Path, nargs="?", help="rosbag2 folder of a drive; with --accept may be left out"
+        "bag",
+        type=Path,
+        nargs="?",
+        help="recording of a drive: rosbag2, ROS 1, MCAP; not needed with --accept",
     )
     add("--rig", type=Path, required=True, help="rig file; its cameras' names are in the topics")
     add(

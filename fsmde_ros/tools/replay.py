@@ -19,7 +19,7 @@ from rclpy.serialization import deserialize_message
 from fsmde_ros.answers import COLOR, DEPTH, DEPTH_INFO, POINTS
 from fsmde_ros.bags.player import message_class
 from fsmde_ros.bags.recorder import BagRecorder
-from fsmde_ros.bags.source import open_bag
+from fsmde_ros.bags.source import open_source
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
 from fsmde_ros.decode import decode_image
@@ -128,10 +128,9 @@ def _process(module: str, *arguments: str):
 def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
     """The complete sets in a bag that the node's output was recorded into, in order."""
     seen: dict[str, list] = defaultdict(list)
-    with open_bag(bag) as reader:
-        for connection, _, data in reader.messages():
-            msg = deserialize_message(bytes(data), message_class(connection.msgtype))
-            seen[connection.topic].append(msg)
+    with open_source(bag) as source:
+        for topic, _, data in source.messages(source.topics):
+            seen[topic.name].append(deserialize_message(data, message_class(topic.kind)))
     sets = []
     for cloud in seen[f"/{POINTS}"]:
         newest_ns = stamp_to_ns(cloud.header.stamp)

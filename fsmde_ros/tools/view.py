@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rclpy.serialization import deserialize_message
-from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
 from fsmde_core.files import whole_file
 from fsmde_core.rig import Rig, RigError, load_rig
+from fsmde_ros.bags.layout import rig_file_of
 from fsmde_ros.bags.player import message_class
-from fsmde_ros.bags.source import BagError, open_bag
-from fsmde_ros.bags.writer import RIG_FILE, TF_TYPE
+from fsmde_ros.bags.scan import TF_TYPE
+from fsmde_ros.bags.source import TYPESTORE, BagError, Source, open_source
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.interrupts import StartUpError
 from fsmde_ros.loading import rig_path
@@ -80,34 +80,34 @@ def show(bags: Sequence[Path], recording, rig: Rig | None, *, namespace: str) ->
     """Log bags into a recording. BagError if one of them cannot be read."""
     parents = {}
     for bag in bags:
-        with open_bag(bag) as reader:
-            parents |= {t.child_frame_id: t.header.frame_id for _, t in _transforms(reader)}
+        with open_source(bag) as source:
+            parents |= {t.child_frame_id: t.header.frame_id for _, t in _transforms(source)}
     log = begin(recording, rig, parents, namespace=namespace)
     for bag in bags:
-        with open_bag(bag) as reader:
-            _log_bag(log, reader, bag.name)
+        with open_source(bag) as source:
+            _log_bag(log, source)
 
 
-def _log_bag(log: RerunLog, reader: AnyReader, name: str) -> None:
-    for topic, transform in _transforms(reader):
+def _log_bag(log: RerunLog, source: Source) -> None:
+    for topic, transform in _transforms(source):
         log.transform(transform, static=topic.endswith("tf_static"))
-    connections = [c for c in reader.connections if message_class(c.msgtype) in SHOWN]
-    total = sum(connection.msgcount for connection in connections)
-    messages = reader.messages(connections) if connections else ()
-    for connection, _, data in tqdm(messages, desc=name, total=total, unit="msg", disable=None):
-        msg = deserialize_message(bytes(data), message_class(connection.msgtype))
+    topics = [topic for topic in source.topics if message_class(topic.kind) in SHOWN]
+    total, messages = sum(topic.count for topic in topics), source.messages(topics)
+    name = source.path.name
+    for topic, _, data in tqdm(messages, desc=name, total=total, unit="msg", disable=None):
+        msg = deserialize_message(data, message_class(topic.kind))
         try:
-            log.message(connection.topic, msg)
+            log.message(topic.name, msg)
         except MessageError as error:
             print(f"fsmde-view: skipped: {error}", file=sys.stderr)
 
 
-def _transforms(reader: AnyReader) -> Iterator[tuple[str, object]]:
-    """(topic, TransformStamped) of a bag."""
-    connections = [c for c in reader.connections if c.msgtype == TF_TYPE]
-    for connection, _, data in reader.messages(connections) if connections else ():
-        for stamped in reader.deserialize(data, TF_TYPE).transforms:
-            yield connection.topic, stamped
+def _transforms(source: Source) -> Iterator[tuple[str, object]]:
+    """(topic, TransformStamped) of a recording."""
+    topics = [topic for topic in source.topics if topic.kind == TF_TYPE]
+    for topic, _, data in source.messages(topics):
+        for stamped in TYPESTORE.deserialize_cdr(data, TF_TYPE).transforms:
+            yield topic.name, stamped
 
 
 def write_layouts(rig: Rig, folder: Path, *, namespace: str, confidence: bool) -> list[Path]:
@@ -119,8 +119,8 @@ def write_layouts(rig: Rig, folder: Path, *, namespace: str, confidence: bool) -
 def run(arguments: argparse.Namespace) -> None:
     """One of the three things that the command does; ViewError if it is none of them."""
     rig_file = rig_path(arguments.rig) if arguments.rig else None
-    if rig_file is None and arguments.bags and (arguments.bags[0] / RIG_FILE).is_file():
-        rig_file = arguments.bags[0] / RIG_FILE
+    if rig_file is None and arguments.bags:
+        rig_file = rig_file_of(arguments.bags[0])
     rig = load_rig(rig_file) if rig_file is not None else None
     if arguments.layouts is not None:
         if rig is None:
@@ -142,7 +142,7 @@ def run(arguments: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 1 with one sentence if there is nothing to show."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bags", type=Path, nargs="*", metavar="BAG", help="rosbag2 folders")
+    parser.add_argument("bags", type=Path, nargs="*", metavar="BAG", help="rosbag2, ROS 1 or MCAP")
     parser.add_argument("--rig", help="rig file; rig.yaml of the first bag if not given")
     parser.add_argument("--save", type=Path, help="write FILE.rrd instead of opening a viewer")
     parser.add_argument("--live", action="store_true", help="what is published now, until Ctrl-C")
