@@ -13,12 +13,12 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.bin_map import BinMap
 from fsmde_core.data.sample import scatter_depth
+from fsmde_core.data.sources import MIRROR_CAM, Sources
 from fsmde_core.fit import CELL
 from fsmde_core.geometry import pixel_rays
 from fsmde_core.rig import Camera
 
 MIRROR_EGO = np.diag([1.0, -1.0, 1.0, 1.0])  # y left becomes right
-MIRROR_CAM = np.diag([-1.0, 1.0, 1.0, 1.0])  # x right becomes left
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def augmented(
         image = colour_jitter(views[i].image, colours, strength=config.colour_strength)
         if config.camera_strength:
             image = as_camera_sees(image, rng, strength=config.camera_strength)
-        views[i] = replace(views[i], image=image)
+        views[i] = replace(views[i], image=image, plain=views[i].image)
     return _stacked(item, views)
 
 
@@ -105,6 +105,8 @@ class _View:
     mask: np.ndarray
     stamp_ns: int
     bins: BinMap | None = None
+    sources: Sources | None = None
+    plain: np.ndarray | None = None
 
     @classmethod
     def of(cls, item: RigBatch, index: int) -> _View:
@@ -115,14 +117,18 @@ class _View:
         bins = None
         if item.teacher_logits is not None:
             bins = BinMap(item.teacher_logits[index], item.teacher_centers[index])
+        sources = None if item.sources is None else Sources.of(item, index)
         image, mask, stamp_ns = item.images[index], item.mask[index], item.stamps_ns[index]
-        return cls(camera, image, depth_gt, mask, stamp_ns, bins)
+        return cls(camera, image, depth_gt, mask, stamp_ns, bins, sources)
 
     def mirrored(self) -> _View:
         camera, image = mirrored(self.camera, self.image)
         depth_gt, mask = self.depth_gt[:, ::-1], self.mask[:, ::-1]
-        bins = self.bins and self.bins.mirrored()
-        return replace(self, camera=camera, image=image, depth_gt=depth_gt, mask=mask, bins=bins)
+        bins, sources = self.bins and self.bins.mirrored(), self.sources and self.sources.mirrored()
+        return replace(
+            self, camera=camera, image=image, depth_gt=depth_gt, mask=mask, bins=bins,
+            sources=sources,
+        )  # fmt: skip
 
     def cropped(self, window: tuple[int, ...], size: tuple[int, int], *, dense: bool) -> _View:
         camera, image = crop_and_resize(self.camera, self.image, window=window, size=size)
@@ -168,10 +174,14 @@ def _mirrored_rig(views: Sequence[_View]) -> list[_View]:
 
 def _stacked(item: RigBatch, views: Sequence[_View]) -> RigBatch:
     depth_gt = np.stack([view.depth_gt for view in views])
-    taught = {}
+    more = {}
     if item.teacher_logits is not None:
-        taught["teacher_logits"] = np.stack([view.bins.logits for view in views])
-        taught["teacher_centers"] = np.stack([view.bins.centers for view in views])
+        more["teacher_logits"] = np.stack([view.bins.logits for view in views])
+        more["teacher_centers"] = np.stack([view.bins.centers for view in views])
+    if item.sources is not None:
+        more = {**more, **Sources.stacked([view.sources for view in views])}
+        plain = [view.image if view.plain is None else view.plain for view in views]
+        more["plain"] = np.stack(plain)
     return replace(
         item,
         images=np.stack([view.image for view in views]),
@@ -182,7 +192,7 @@ def _stacked(item: RigBatch, views: Sequence[_View]) -> RigBatch:
         mask=np.stack([view.mask for view in views]),
         stamps_ns=tuple(view.stamp_ns for view in views),
         names=tuple(view.camera.name for view in views),
-        **taught,
+        **more,
     )
 
 

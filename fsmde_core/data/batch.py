@@ -63,6 +63,17 @@ class RigBatch:
     """[B, N, Z] float32, the centres of its bins."""
     sky: Any = None
     """[B, N, H, W] bool, where the sky is known to be; for the loss of it."""
+    plain: Any = None
+    """[B, N, H, W, 3] uint8 RGB, the images before their colours were changed, where there are
+    sources to compare them with."""
+    sources: Any = None
+    """[B, N, S, h, w, 3] uint8 RGB, for each image others that show the same: see data.sources."""
+    source_seen: Any = None
+    """[B, N, S, h, w] bool, where these show anything but their own vehicle."""
+    source_K: Any = None
+    """[B, N, S, 3, 3] float64, as K."""
+    T_source_cam: Any = None
+    """[B, N, S, 4, 4] float64: p_source = T_source_cam @ p_cam, metres."""
 
     @property
     def arrays(self) -> dict[str, Any]:

@@ -42,15 +42,17 @@ class ConfigError(ValueError):
 class DataConfig:
     """Which samples are learnt from and which are validated on."""
 
-    kind: Literal["street", "nuscenes", "ddad"] = "street"
-    """street: folders of samples rendered ahead by python -m fsmde_core.street.cache."""
+    kind: Literal["street", "nuscenes", "ddad", "drive"] = "street"
+    """street: folders of samples rendered ahead by python -m fsmde_core.street.cache. drive: a
+    drive folder (data.drive), images and poses without depth."""
     train: str = ""
-    """Folder of rendered samples, nuScenes root, or DDAD's ddad.json or its folder."""
+    """Folder of rendered samples, nuScenes root, DDAD's ddad.json or its folder, drive folder."""
     val: str = ""
-    """The same for validation; empty: no validation for the street, the same root else."""
+    """The same for validation; empty: no validation for the street, the same root else. A drive has
+    nothing to be validated on."""
     train_split: str = ""
     """Split of nuScenes or DDAD; empty: train, of v1.0-mini mini_train. Rendered samples know
-    theirs."""
+    theirs. Of a drive FIRST:LAST, moments counted from 0, LAST not among them; empty: all."""
     val_split: str = ""
     """Split of nuScenes or DDAD; empty: val or mini_val, or no validation where that has no
     sample."""
@@ -123,6 +125,14 @@ class LossConfig:
     """True: what is learnt is depth over the rig's median, bins forgives a scale common to the rig
     altogether, and validation takes it out; for teachers."""
 
+    photometric: NonNegativeFloat = 0.0
+    """Of the difference between each image of a drive and what others show where the student's
+    depth takes its pixels: metric, by odometry and extrinsics."""
+    smooth: NonNegativeFloat = 0.0
+    """Of steps in inverse depth where the image of a drive has none."""
+    keep_surface: NonNegativeFloat = 0.0
+    """Of the student telling surface from sky as the teacher does."""
+
     @property
     def needs_sky(self) -> bool:
         """Whether any weight asks where the sky is."""
@@ -131,7 +141,12 @@ class LossConfig:
     @property
     def needs_teacher(self) -> bool:
         """Whether any weight asks for a teacher."""
-        return max(self.kd, self.cross, self.relative, self.vrkd) > 0
+        return max(self.kd, self.cross, self.relative, self.vrkd, self.keep_surface) > 0
+
+    @property
+    def needs_drive(self) -> bool:
+        """Whether any weight asks for images of a drive."""
+        return max(self.photometric, self.smooth) > 0
 
 
 METHODS = {
@@ -140,8 +155,11 @@ METHODS = {
     "ckd": LossConfig(kd=0.25, cross=1.0, relative=5.0),
     "ckd_vrkd": LossConfig(kd=0.25, cross=1.0, relative=5.0, vrkd=10.0),
     "teacher": LossConfig(bins=1.0, scale_invariant=True),
+    "adapt": LossConfig(
+        silog=0.0, photometric=10.0, smooth=0.01, kd=0.25, relative=1.0, vrkd=10.0, keep_surface=1.0
+    ),
 }
-"""What each row of the ablation minimises, and a teacher of ours."""
+"""What each row of the ablation minimises, a teacher of ours, and a student on a drive."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +191,7 @@ class DistillConfig:
     """Of so many samples of the stream one comes from it."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """What happens to training samples."""
-    method: Literal["supervised", "kd", "ckd", "ckd_vrkd", "teacher"] = "supervised"
+    method: Literal["supervised", "kd", "ckd", "ckd_vrkd", "teacher", "adapt"] = "supervised"
     """Where the defaults of losses come from, see METHODS."""
     losses: LossConfig = field(default_factory=LossConfig)
     """Overrides of the method."""
@@ -332,6 +350,8 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("data.train names no folder to learn from")
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
+    if config.losses.keep_surface and config.teacher_cache:
+        raise ConfigError("losses.keep_surface has a weight, but teacher_cache holds no surfaces")
     if config.losses.needs_teacher and config.teacher_cache and not config.losses.align:
         raise ConfigError("losses.align is false, but bins out of teacher_cache follow no crop")
     for key in ("sky", "surface"):
@@ -344,9 +364,16 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("losses.surface has a weight, but a foundation model knows no surfaces")
     if config.foundation != FoundationConfig() and not config.foundation.checkpoint:
         raise ConfigError("foundation is given, but foundation.checkpoint names no file")
+    kinds = [data.kind for data in config.sources]
+    if config.losses.needs_drive and "drive" not in kinds:
+        raise ConfigError("losses.photometric or smooth has a weight, but no data.kind is drive")
+    if "drive" in kinds and not config.losses.needs_drive:
+        raise ConfigError("data.kind is drive, but losses.photometric has no weight")
+    if config.data.kind == "drive" and config.data.val:
+        raise ConfigError(f"data.val is {config.data.val}, but a drive has no depth to validate on")
     for key, data in zip(("data", "also"), config.sources):
-        if data.skip_faulty and data.kind == "street":
-            raise ConfigError(f"{key}.skip_faulty is for recorded data: render a street again")
+        if data.skip_faulty and data.kind in ("street", "drive"):
+            raise ConfigError(f"{key}.skip_faulty is for nuScenes and DDAD, not a {data.kind}")
         if data.truth == "none" and not config.losses.needs_teacher:
             raise ConfigError(f"{key}.truth is none, and no loss with a teacher has a weight")
     encoder = config.student.encoder

@@ -116,7 +116,7 @@ def surface_loss(surface_logits: Tensor, surface: Tensor, known: Tensor) -> Tens
     """Binary cross entropy of there being a surface within reach, mean over the known pixels.
 
     surface_logits, surface and known [..., N, H, W]; surface bool, True where there is one, False
-    where it is the sky or too far; known bool, where either is sure.
+    where it is the sky or too far, or its probability; known bool, where either is sure.
     """
     with full_precision(surface_logits.device.type):
         errors = F.binary_cross_entropy_with_logits(

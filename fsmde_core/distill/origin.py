@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from fsmde_core.card import load_card
+from fsmde_core.data.drive import load_drive
 from fsmde_core.distill.config import DataConfig, DistillConfig
 
 DATA_LICENCES = {"street": "Apache-2.0", "nuscenes": "CC-BY-NC-SA-4.0", "ddad": "CC-BY-NC-SA-4.0"}
-"""data.kind -> the licence of these data; data.licence names another, where they have one."""
+"""data.kind -> the licence of these data; data.licence names another, where they have one. A drive
+names its own, or is the user's."""
 FOUNDATION_LICENCES = {"vits": "Apache-2.0", "vitb": "CC-BY-NC-4.0", "vitl": "CC-BY-NC-4.0"}
 """Of Depth Anything V2's weights, metric ones too, by their size."""
 DA3_LICENCE = "Apache-2.0"  # of DA3MONO-LARGE and DA3METRIC-LARGE
@@ -17,6 +19,8 @@ _RESTRICTED = re.compile(r"\bNC\b|non-?commercial|research", re.IGNORECASE)
 
 def data_licence(data: DataConfig) -> str:
     """The licence under which these data may be learnt from."""
+    if data.kind == "drive" and not data.licence:
+        return load_drive(data.train).licence
     return data.licence or DATA_LICENCES[data.kind]
 
 

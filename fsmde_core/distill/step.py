@@ -1,7 +1,7 @@
-"""One training step as a module, and the method in four lines: supervised + CKD + VRKD.
+"""One training step as a module, and the method in five lines: supervised + CKD + VRKD + adapt.
 
 Images and ground truth in, every loss by its name out. What each loss is stands in
-fsmde_core.distill.losses; which of them make up each of the three, here.
+fsmde_core.distill.losses; which of them make up each of the four, here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ from fsmde_core.distill.losses import (
     surface_loss,
     view_relational_loss,
 )
-from fsmde_core.network.bins import GUESS_M, BinOutput, full_precision
+from fsmde_core.distill.photometric import Sources, photometric_loss, smoothness_loss
+from fsmde_core.network.bins import (
+    GUESS_M,
+    BinOutput,
+    at_pixels,
+    expected_depth,
+    full_precision,
+)
 from fsmde_core.network.student import StudentConfig
 
 CPU_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # as torch names them; Arm's last
+DOUBT = 1.4  # difference of two depths in logs, a factor of four
 Losses = dict[str, Tensor]
 """Losses by their names, unweighted."""
 
@@ -86,6 +94,12 @@ class DistillStep(nn.Module):
         teacher_logits: Tensor | None = None,
         teacher_centers: Tensor | None = None,
         sky: Tensor | None = None,
+        teacher_surface: Tensor | None = None,
+        plain: Tensor | None = None,
+        sources: Tensor | None = None,
+        source_seen: Tensor | None = None,
+        source_K: Tensor | None = None,
+        T_source_cam: Tensor | None = None,
     ) -> Losses:
         """Losses of B rigs of N cameras, unweighted, and their weighted sum as `total`.
 
@@ -99,13 +113,18 @@ class DistillStep(nn.Module):
         if weights.scale_invariant:
             truth = anchored(truth)
         supervised, parts = supervised_loss(output, truth, weights)
-        ckd, ckd_parts, vrkd, vrkd_parts = 0.0, {}, 0.0, {}
+        ckd, ckd_parts, vrkd, vrkd_parts, teaching = 0.0, {}, 0.0, {}, None
         if teacher_logits is not None:
             teaching = taught(output, teacher_logits, teacher_centers, truth, align=weights.align)
             ckd, ckd_parts = ckd_loss(output, teaching, truth, weights)
             vrkd, vrkd_parts = vrkd_loss(output, teaching, ring_pairs(T_ego_cam), weights)
-        total = supervised + ckd + vrkd
-        return {**parts, **ckd_parts, **vrkd_parts, **beyond, "total": total}
+        adapt, adapt_parts = 0.0, {}
+        if sources is not None:
+            drive = Sources(plain, K, sources, source_seen, source_K, T_source_cam)
+            trust = 1.0 if teaching is None else trusted(output, teaching)
+            adapt, adapt_parts = adapt_loss(output, drive, mask, trust, teacher_surface, weights)
+        total = supervised + ckd + vrkd + adapt
+        return {**parts, **ckd_parts, **vrkd_parts, **adapt_parts, **beyond, "total": total}
 
 
 def supervised_loss(output: BinOutput, truth: Truth, weights: LossConfig) -> tuple[Tensor, Losses]:
@@ -153,6 +172,46 @@ def vrkd_loss(
     other; weighted, and by its name."""
     student, teacher = output.bin_logits, teaching.bin_logits
     return _weighted({"vrkd": lambda: view_relational_loss(student, teacher, pairs)}, weights)
+
+
+def adapt_loss(
+    output: BinOutput,
+    drive: Sources,
+    mask: Tensor,
+    trust: Tensor | float,
+    teacher_surface: Tensor | None,
+    weights: LossConfig,
+) -> tuple[Tensor, Losses]:
+    """What a drive without depth asks for: weighted sum, and the parts that have a weight.
+
+    The sky, which would look right at any depth, has no say; teacher_surface [B, N, H, W], logits,
+    or None where the teacher does not know of it.
+    """
+    kept = ~mask if output.surface_logits is None else ~mask & (output.surface_logits > 0)
+    parts = {
+        "photometric": lambda: photometric_loss(output.depth, drive, kept * trust),
+        "smooth": lambda: smoothness_loss(output.depth, drive.plain, mask),
+    }
+    if teacher_surface is not None:
+        told = teacher_surface.sigmoid()
+        parts["keep_surface"] = lambda: surface_loss(output.surface_logits, told, ~mask)
+    return _weighted(parts, weights)
+
+
+def trusted(output: BinOutput, teaching: Teaching) -> Tensor:
+    """How much of what other images say is believed, [B, N, H, W] in 0 to 1; no gradient.
+
+    What moves by itself has a wrong depth that looks right, often many times the true one. The
+    teacher knows cars and people by sight: the further a depth is from its own, in logs, the less
+    counts, and at DOUBT nothing.
+    """
+    with torch.no_grad():
+        rigs, size = output.depth.shape[:2], output.depth.shape[-2:]
+        flat = teaching.bin_logits.flatten(0, 1).float(), teaching.bin_centers.flatten(0, 1).float()
+        far_share = None if output.far_share is None else output.far_share.flatten(0, 1)
+        depth = at_pixels(expected_depth(*flat)[0], size, far_share).unflatten(0, rigs)
+        apart = (output.depth.float().log() - depth.log()).abs()
+        return (1 - apart / DOUBT).clamp_min(0)
 
 
 def _weighted(parts: dict[str, Callable[[], Tensor]], weights: LossConfig) -> tuple[Tensor, Losses]:

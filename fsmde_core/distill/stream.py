@@ -23,6 +23,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.augment import at_size, augmented, random_size
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
+from fsmde_core.data.drive import load_drive
+from fsmde_core.data.drive_samples import DriveSamples
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import ConfigError, DataConfig, DistillConfig
 from fsmde_core.distill.faulty import PassedOver
@@ -36,6 +38,8 @@ LOOK_S = 5  # between two looks at whether the workers still live
 def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
     """The samples of the training or validation split; DatasetError if there are none."""
     root = config.train if train else config.val
+    if config.kind == "drive":
+        return DriveSamples(load_drive(root), config.train_split)
     if config.kind == "street":
         from fsmde_core.street.cache import open_cache  # numba, which real data does not need
 
@@ -280,12 +284,13 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 def by_camera_count(items: Sequence[RigBatch]) -> list[RigBatch]:
-    """Samples stacked with those of as many cameras, as tensors of float32 where they were float64.
+    """Samples stacked with those of as many cameras, as tensors of float32 where they were float64;
+    of a drive apart from those with depth.
 
     Camera names are lost: within a batch of random rigs they differ.
     """
-    counts = dict.fromkeys(len(item.names) for item in items)
-    groups = [[item for item in items if len(item.names) == count] for count in counts]
+    kinds = [(len(item.names), *item.arrays) for item in items]
+    groups = [[item for item, k in zip(items, kinds) if k == kind] for kind in dict.fromkeys(kinds)]
     return [_tensors(collate([_unnamed(item) for item in group])) for group in groups]
 
 

@@ -88,7 +88,7 @@ class Trainer:
     def _validation(self) -> ValidationSamples | None:
         """What is validated on; None where nothing was named and there is nothing by default."""
         data = self.config.data
-        if data.kind == "street" and not data.val:
+        if data.kind == "drive" or (data.kind == "street" and not data.val):
             return None
         try:
             return ValidationSamples(open_split(data, train=False), self.config)
@@ -164,11 +164,14 @@ class Trainer:
         device = self.fabric.device
         tensors = {name: t.to(device, non_blocking=True) for name, t in batch.arrays.items()}
         if self.teacher is not None:
-            views = (tensors[name] for name in ("images", "K", "T_ego_cam"))
+            seen = tensors.get("plain", tensors["images"])  # no teacher gains by odd colours
+            views = (seen, tensors["K"], tensors["T_ego_cam"])
             with torch.no_grad(), network_precision(self.config.precision, device):
                 output = self.teacher(*views)
             tensors["teacher_logits"] = output.bin_logits
             tensors["teacher_centers"] = output.bin_centers
+            if output.surface_logits is not None:
+                tensors["teacher_surface"] = output.surface_logits
         with network_precision(self.config.precision, device):
             return self.step(**tensors)
 
