@@ -8,8 +8,9 @@ import pytest
 from drives import in_unit, standing, swapped, write_foreign_bag
 from rosbags.rosbag2 import StoragePlugin
 
+from fsmde_core.adapt import run
 from fsmde_core.adapt.agreement import Spoilt, write_spoilt
-from fsmde_core.adapt.score import MEASURES, score
+from fsmde_core.adapt.score import score
 from fsmde_core.adapt.source import choose, write_drive
 from fsmde_core.card import load_card, verified_file
 from fsmde_core.data.drive import load_drive
@@ -53,7 +54,7 @@ def test_a_good_drive_has_no_doubts_and_a_table(driven_bag, tmp_path, capsys):
     said = capsys.readouterr()
     front = next(line for line in said.out.splitlines() if "CAM_FRONT " in line)
     cells = [cell.strip() for cell in front.split("|")]
-    assert cells[2] == "240x135" and cells[5] == "10.0 Hz" and cells[6] == "6 ms"
+    assert cells[2] == "240x135" and cells[5] == "10.0 Hz" and cells[6] == "8 ms"
     assert int(cells[8].split(" ")[0]) <= 5
     assert (
         "22 m in 2 s by /tf, map <- base_link, 100% of the time in motion, 18 moments" in said.out
@@ -98,7 +99,7 @@ def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
     judged = range(8, 12)
     right, wrong = (score(Predictor(card), drive, judged) for card in (model_card, far_off))
     assert wrong.against(right) > 0.1 > 0 > right.against(wrong)
-    assert all(getattr(wrong, name) > getattr(right, name) for name in MEASURES)
+    assert wrong.photometric > right.photometric and wrong.ground > 2 * right.ground
 
 
 def exported_as(card):
@@ -126,12 +127,19 @@ def test_a_better_model_is_put_in_place_whole(
     assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
 
 
-def test_a_worse_model_is_kept_out(driven_bag, model_card, far_off, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "export_onnx", exported_as(far_off))
-    out = tmp_path / "mine"
-    out.mkdir()
+def test_a_stopped_run_goes_on_and_a_worse_model_is_kept_out(
+    driven_bag, model_card, far_off, tmp_path, monkeypatch, capsys
+):
+    bag, out = shutil.copytree(driven_bag, tmp_path / "bag"), tmp_path / "mine"
+    rig = str(shutil.copy(driven_bag / RIG_FILE, tmp_path))
+    arguments = [str(bag), "--rig", rig, "--out", str(out), "--accelerator", "cpu", *QUICK]
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(run.distill, "main", lambda argv: 130)
+        assert main(arguments) == 130
+    shutil.rmtree(bag)  # what is needed of it is in the work folder
     shutil.copy(model_card, out / "mine.json")
-    assert main(command(driven_bag, out, *QUICK)) == 1
+    monkeypatch.setattr(train, "export_onnx", exported_as(far_off))
+    assert main(arguments) == 1
     said = capsys.readouterr().err
     assert "did not get better" in said and f"what was in {out} stays" in said
     assert (out / "mine.json").read_bytes() == model_card.read_bytes()

@@ -18,9 +18,9 @@ from fsmde_core.visualize import before_and_after
 
 MEANING = {
     "photometric": "images put together from those before and after, by depth: mean error",
-    "overlap": "two cameras on the points that both see: mean |log| of the depths' ratio",
-    "ground": "depth against the plane that the vehicle drives on: mean |log| of the ratio",
-    "temporal": "a camera at one moment against the next: mean |log| of the depths' ratio",
+    "overlap": "two cameras on the points that both see: mean absolute log of the depths' ratio",
+    "ground": "depth against the plane that the vehicle drives on: the same of that ratio",
+    "temporal": "a camera at one moment against the next: the same of that ratio",
 }
 
 
@@ -30,8 +30,8 @@ def numbers(before: Score, after: Score) -> str:
     for name in MEASURES:
         then, now = getattr(before, name), getattr(after, name)
         change = f"{now / then - 1:+.1%}" if np.isfinite([then, now]).all() and then else "-"
-        rows.append([name, f"{then:.4f}", f"{now:.4f}", change, MEANING[name]])
-    return table(["measure (lower is better)", "before", "after", "change", "what it is"], rows)
+        rows.append([name, f"{then:.4f}", f"{now:.4f}", change])
+    return table(["measure (lower is better)", "before", "after", "change"], rows)
 
 
 def write_report(
@@ -51,6 +51,7 @@ def write_report(
         f"# {about['name']}: {verdict}",
         f"On {len(moments)} moments of the drive's end, which nothing was learnt from:",
         numbers(before, after),
+        "\n".join(f"- {name}: {meaning}" for name, meaning in MEANING.items()),
         "![images, depths before and after](report.png)",
         "## The drive",
         look,

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
     130 after Ctrl-C and 143 after SIGTERM: the same command goes on.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     try:
         return adapt(_request(arguments), lambda: _open_sources(arguments))
     except AdaptError as error:
