@@ -4,12 +4,14 @@ import json
 import shutil
 
 import cv2
+import numpy as np
 import pytest
 from drives import in_unit, standing, swapped, write_foreign_bag
 from rosbags.rosbag2 import StoragePlugin
 
 from fsmde_core.adapt import run
 from fsmde_core.adapt.agreement import Spoilt, write_spoilt
+from fsmde_core.adapt.doubts import Fit
 from fsmde_core.adapt.score import score
 from fsmde_core.adapt.source import choose, write_drive
 from fsmde_core.card import load_card, verified_file
@@ -93,6 +95,48 @@ def test_swapped_cameras_are_named(driven, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "CAM_FRONT_LEFT and CAM_FRONT_RIGHT seem to be swapped" in said
     assert "seem" not in said.replace("seem to be swapped", "")  # nothing else does
+
+
+RIGHT = np.array([[3, 170, 90, 90], [170, 2, 90, 90], [90, 90, 4, 60], [90, 90, 60, 3.0]])
+NAMES = ("front", "back", "left", "right")
+FITS = {90: 90.0, 180: 170.0, 270: 90.0}
+
+
+@pytest.mark.parametrize(
+    ("order", "sentences"),
+    [
+        ([0, 1, 2, 3], []),
+        ([1, 0, 2, 3], ["front and back seem to be swapped"]),
+        ([0, 2, 3, 1], [f"the images of {a} seem to be those of {b}" for a, b in
+                        (("back", "left"), ("left", "right"), ("right", "back"))]),
+    ],
+)  # fmt: skip
+def test_cameras_at_places_of_others_are_told_apart(order, sentences):
+    fit = Fit(1.0, 0.1, RIGHT[order], FITS, NAMES)
+    assert len(fit.of_rig) == len(sentences) and not fit.of_odometry
+    assert all(found.startswith(wanted) for found, wanted in zip(fit.of_rig, sentences))
+
+
+def test_axes_frames_and_units_are_told_apart():
+    all_wrong = RIGHT + 50 * np.eye(4)
+    backwards = Fit(1.0, 0.1, all_wrong, {**FITS, 180: 4.0}, NAMES)
+    assert "axes seem to be backwards" in backwards.of_odometry[0] and not backwards.of_rig
+    nothing_fits = Fit(1.0, 0.1, all_wrong, FITS, NAMES)
+    assert len(nothing_fits.of_rig) == 4 and "its frame, axes and stamps" in nothing_fits.of_rig[0]
+    too_dark = Fit(np.nan, np.nan, np.full((4, 4), np.nan), FITS, NAMES)
+    assert not too_dark.of_odometry and not too_dark.of_rig
+    said = [Fit(scale, 0.1, RIGHT, FITS, NAMES).of_odometry for scale in (0.7, 3.6, 0.0011, 7.0)]
+    assert said[0] == [] and "made of m/s taken for km/h (times 3.6)" in said[1][0]
+    assert "in millimetres (times 0.001)" in said[2][0]
+    assert said[3][0].startswith(
+        "odometry seems not to be in metres: translations fit best times 7"
+    )
+
+
+def test_a_teacher_has_a_card(driven_bag, tmp_path, capsys):
+    arguments = command(driven_bag, tmp_path / "mine", "--teacher", "depth_anything_v2_vits.pth")
+    assert main(arguments) == 1
+    assert "is no card: fsmde-teacher fit makes one" in capsys.readouterr().err
 
 
 def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):

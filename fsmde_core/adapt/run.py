@@ -83,8 +83,12 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     """
     if not 0 < request.left_out < 1:
         raise AdaptError(f"the share left out is {request.left_out:g}, not between 0 and 1")
-    if request.teacher:
-        load_card(request.teacher)  # before the work, not after it
+    if request.teacher and Path(request.teacher).suffix != ".json":
+        raise AdaptError(
+            f"teacher {request.teacher} is no card: fsmde-teacher fit makes one of a foundation "
+            "model's file, see docs/training.md"
+        )
+    load_card(request.teacher or request.model)  # before the work, not after it
     writable_folder(request.work)
     drive, sources = _drive(request, open_sources)
     before = Predictor(request.model)

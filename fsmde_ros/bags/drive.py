@@ -50,14 +50,12 @@ class _View:
         """[H, W, 3] uint8 RGB of a message; MessageError names the topic of one that is broken."""
         msg = deserialize_message(data, message_class(self.topics.image_type))
         pixels = decode_image(msg, self.topics.image_topic).pixels
-        if self.rectifier is not None:
-            return self.rectifier(pixels)
         if pixels.shape[:2] != (self.camera.height, self.camera.width):
             raise MessageError(
                 f"{self.topics.image_topic}: an image of {pixels.shape[1]}x{pixels.shape[0]}, its "
                 f"calibration says {self.camera.width}x{self.camera.height}"
             )
-        return pixels
+        return pixels if self.rectifier is None else self.rectifier(pixels)
 
 
 @dataclass

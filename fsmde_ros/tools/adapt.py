@@ -28,7 +28,7 @@ with needed_by("fsmde-adapt", __file__):
     from fsmde_core.data.sample import DatasetError
     from fsmde_core.files import reason
     from fsmde_core.interrupt import unless_interrupted
-    from fsmde_core.rig import RigError
+    from fsmde_core.rig import Rig, RigError, load_rig
     from fsmde_ros.share import share_dir
 
 MODEL, CONFIG = "models/student_s.json", "config/distill/adapt.yaml"
@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("sources", nargs="+", metavar="SOURCE", help="recording, dataset, or drive folder; "
         "KEY=VALUE overrides the training's config")  # fmt: skip
-    add("--rig", type=Path, help="rig file; counts more than what is recorded")
+    add(
+        "--rig",
+        type=Path,
+        help="rig file; counts more than a recording's, of a dataset its masks do",
+    )
     add("--out", type=Path, required=True, help="folder of the model, which has its name")
     add("--model", type=Path, help="card of the model to begin with; the shipped one")
     add("--teacher", default="", help="card of a teacher, of fsmde-distill; the model itself")
@@ -128,10 +132,19 @@ def _open(path: Path, arguments: argparse.Namespace) -> Source:
     if (path / DRIVE_FILE).is_file():
         return open_drive(path)
     if not (path / "metadata.yaml").exists() and is_dataset(path):
-        return open_dataset(path, scene=arguments.scene)
+        source = open_dataset(path, scene=arguments.scene)
+        return source if arguments.rig is None else _masked(source, load_rig(arguments.rig))
     from fsmde_ros.bags.drive import open_bag_drive  # the others need no ROS
 
     return open_bag_drive(path, arguments.rig, odometry=arguments.odometry)
+
+
+def _masked(source: Source, given: Rig) -> Source:
+    """A dataset, which has its own calibration, with the masks of a rig file; RigError if one does
+    not fit."""
+    bodies = {camera.name: camera.body for camera in given.cameras}
+    cameras = (replace(c, body=bodies.get(c.name)) for c in source.rig.cameras)
+    return replace(source, rig=replace(source.rig, cameras=tuple(cameras)))
 
 
 def _sentence(error: Exception) -> str:
