@@ -104,7 +104,7 @@ def adapt(folder, tmp_path):
     return write
 
 
-def test_a_drive_teaches_and_leaves_a_model(adapt, tmp_path):
+def test_a_drive_teaches_and_leaves_a_model(adapt, tmp_path, quick_export):
     out = tmp_path / "out"
     assert run(adapt(), out) == 0
     card = load_card(out / "student.json")

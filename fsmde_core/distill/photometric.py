@@ -11,7 +11,6 @@ are the pairs of a view and a source that there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,10 +26,13 @@ C1, C2 = 0.01**2, 0.03**2  # keep SSIM finite where an image is black, or flat
 NEAREST_M = 0.1  # what comes nearer to a source's camera, or behind it, is not in its image
 WHOLE = 0.999  # of a pixel's surroundings that a source must show
 GAINS = (0.5, 2.0)  # between cameras, whose exposures differ
+# Of what another camera says: a tenth of a degree between two that are 0.3 m apart is 12 % of 20 m,
+# so where the camera's own images tell anything, they tell it better. It still gives metres.
+ACROSS_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
-class Sources:
+class Comparison:
     """What the views of a batch are compared with; as in RigBatch."""
 
     plain: Tensor
@@ -47,22 +49,25 @@ class Sources:
     """[B, N, S, 4, 4]"""
 
 
-def photometric_loss(depth: Tensor, sources: Sources, kept: Tensor) -> Tensor:
+def photometric_loss(depth: Tensor, sources: Comparison, kept: Tensor) -> Tensor:
     """Error of the source that agrees best, mean over the pixels of a rig that any source shows.
 
     depth [B, N, H, W] in metres; kept [B, N, H, W], the weight of each pixel: 0 on the own vehicle
     and in the sky.
     """
     with full_precision(depth.device.type):
-        error, known = best_errors(depth, sources)
-        weight = (-_coarse(-kept.float(), F.max_pool2d) * known).flatten(1)
+        error, weight = best_errors(depth, sources)
+        weight = (_least_around(kept.float()) * weight).flatten(1)
         return ((weight * error.flatten(1)).sum(dim=1) / weight.sum(dim=1).clamp_min(1)).mean()
 
 
-def best_errors(depth: Tensor, sources: Sources) -> tuple[Tensor, Tensor]:
-    """The error of the source that agrees best, and where there is any; both [B, N, h, w].
+def best_errors(depth: Tensor, sources: Comparison) -> tuple[Tensor, Tensor]:
+    """The error of the source that agrees best, and how much it counts; both [B, N, h, w].
 
-    h and w are H and W over COARSE: images are averaged over cells, and so is inverse depth. Images of another moment count only where they agree better than if nothing were moved: else the
+    It counts 1, less if it is of another camera, and 0 where there is none.
+
+    h and w are H and W over COARSE: images are averaged over cells, and so is inverse depth. Images
+    of another moment count only where they agree better than if nothing were moved: else the
     vehicle stands, or something goes with it.
     """
     rigs, seen = depth.shape[:2], sources.seen.flatten(0, 1)
@@ -71,7 +76,7 @@ def best_errors(depth: Tensor, sources: Sources) -> tuple[Tensor, Tensor]:
     layers = torch.cat(
         [_levels(sources.images.flatten(0, 1)[pairs]), seen[pairs][:, None].float()], dim=1
     )
-    maps = 1 / _coarse(1 / depth.float(), F.avg_pool2d).flatten(0, 1)
+    maps = 1 / F.avg_pool2d(1 / depth.float().flatten(0, 1), COARSE)
     nothing = torch.full((*seen.shape[:2], *maps.shape[1:]), torch.inf, device=depth.device)
     cells = torch.diag(torch.tensor([1 / COARSE, 1 / COARSE, 1.0], device=depth.device))
     K, source_K, T = (t.flatten(0, 1) for t in (cells @ sources.K, sources.source_K, sources.T))
@@ -88,14 +93,16 @@ def best_errors(depth: Tensor, sources: Sources) -> tuple[Tensor, Tensor]:
         later[SPACE] = False
         still = still <= errors[:, later].amin(dim=1)
         left_out = still[:, None] & later[:, None, None]
-    best = errors.masked_fill(left_out, torch.inf).amin(dim=1)
-    known = best.isfinite()
-    return best.masked_fill(~known, 0.0).unflatten(0, rigs), known.unflatten(0, rigs)
+    best, place = errors.masked_fill(left_out, torch.inf).min(dim=1)
+    weight = torch.where(place < TIME.stop, 1.0, ACROSS_WEIGHT) * best.isfinite()
+    best = best.masked_fill(weight == 0, 0.0)
+    return best.unflatten(0, rigs), weight.unflatten(0, rigs)
 
 
-def _coarse(maps: Tensor, pool: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Maps [B, N, H, W] as those of cells, [B, N, h, w]."""
-    return pool(maps.flatten(0, 1)[:, None], COARSE)[:, 0].unflatten(0, maps.shape[:2])
+def _least_around(maps: Tensor) -> Tensor:
+    """The least of [B, N, H, W] in each cell and those around it, which SSIM sees; [B, N, h, w]."""
+    least = -F.max_pool2d(-maps.flatten(0, 1), 3 * COARSE, stride=COARSE, padding=COARSE)
+    return least.unflatten(0, maps.shape[:2])
 
 
 def _unmoved(T: Tensor) -> Tensor:

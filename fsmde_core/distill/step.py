@@ -27,7 +27,7 @@ from fsmde_core.distill.losses import (
     surface_loss,
     view_relational_loss,
 )
-from fsmde_core.distill.photometric import Sources, photometric_loss, smoothness_loss
+from fsmde_core.distill.photometric import Comparison, photometric_loss, smoothness_loss
 from fsmde_core.network.bins import (
     GUESS_M,
     BinOutput,
@@ -120,7 +120,7 @@ class DistillStep(nn.Module):
             vrkd, vrkd_parts = vrkd_loss(output, teaching, ring_pairs(T_ego_cam), weights)
         adapt, adapt_parts = 0.0, {}
         if sources is not None:
-            drive = Sources(plain, K, sources, source_seen, source_K, T_source_cam)
+            drive = Comparison(plain, K, sources, source_seen, source_K, T_source_cam)
             trust = 1.0 if teaching is None else trusted(output, teaching)
             adapt, adapt_parts = adapt_loss(output, drive, mask, trust, teacher_surface, weights)
         total = supervised + ckd + vrkd + adapt
@@ -176,7 +176,7 @@ def vrkd_loss(
 
 def adapt_loss(
     output: BinOutput,
-    drive: Sources,
+    drive: Comparison,
     mask: Tensor,
     trust: Tensor | float,
     teacher_surface: Tensor | None,
