@@ -200,7 +200,7 @@ def _judge(
     change = scores[1].against(scores[0])
     better = bool(change < 0)
     verdict = f"{'better' if better else 'not better'} by {abs(np.expm1(change)):.1%}"
-    print(f"\n{numbers(*scores)}\n\n{verdict}, the mean of the measures")
+    print(f"\n{numbers(*scores)}\n\n{verdict}, the weighted mean of the measures")
     about = {
         "name": request.name,
         "change": round(change, 5),

@@ -24,7 +24,10 @@ from fsmde_core.geometry import (
 from fsmde_core.rig import Camera
 from fsmde_core.runtime.predictor import Predictor
 
-MEASURES = ("photometric", "overlap", "ground", "temporal")
+WEIGHTS = {"photometric": 2.0, "overlap": 0.5, "ground": 1.0, "temporal": 0.5}
+"""Of the measures in the verdict: what is held against the world counts for more than what a model
+holds against itself (docs/adapt.md)."""
+MEASURES = tuple(WEIGHTS)
 SKY_M = 1000.0  # as far as where there is no surface
 NEAREST_M = 0.3  # the vehicle's way between two images that are compared, and at most
 FARTHEST_M, LONGEST_NS = 2.5, 2_000_000_000
@@ -49,13 +52,15 @@ class Score:
     """Mean |log| of a camera's depths at one moment against those at the next."""
 
     def against(self, before: Score) -> float:
-        """Mean of the logarithms of the errors' ratios to those before: below 0 is better."""
-        logs = []
-        for name in MEASURES:
+        """Weighted mean of the logarithms of the errors' ratios: below 0 is better, NaN where
+        nothing is measured."""
+        logs, weights = [], []
+        for name, weight in WEIGHTS.items():
             now, then = getattr(self, name), getattr(before, name)
             if np.isfinite([now, then]).all() and min(now, then) > 0:
                 logs.append(np.log(now / then))
-        return float(np.mean(logs)) if logs else np.nan
+                weights.append(weight)
+        return float(np.average(logs, weights=weights)) if logs else np.nan
 
 
 def score(
