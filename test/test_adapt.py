@@ -23,7 +23,8 @@ from fsmde_ros.bags.drive import open_bag_drive
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
 from fsmde_ros.tools.adapt import main
 
-QUICK = ("steps=1", "data.workers=0", "log_steps=1")
+FEW_PIXELS = ("augment.pixels=[0.2,0.3]", "augment.aspects=[1.7,1.9]")
+QUICK = ("steps=1", "data.workers=0", *FEW_PIXELS)
 
 
 @pytest.fixture(scope="module")
