@@ -24,7 +24,7 @@ def test_methods_are_the_rows_of_the_ablation(config_file):
 @pytest.mark.parametrize("path", sorted((ROOT / "config" / "distill").glob("*.yaml")), ids=str)
 def test_shipped_configs_hold(path):
     config = load_config(path, ["data.train=/data/nuscenes"])
-    assert config.data.kind in path.stem or config.data.kind == "street"
+    assert config.data.kind in path.stem or config.data.kind in ("street", "drive")
 
 
 def test_defaults_presets_and_overrides(config_file):
@@ -41,7 +41,10 @@ def test_defaults_presets_and_overrides(config_file):
         ("losses.vrdk=1", "unknown key 'losses.vrdk'; known: silog, log_l1, abs_rel"),
         ("stepz=1", "unknown key 'stepz'"),
         ("steps=many", "steps is 'many': should be a valid integer"),
-        ("data.kind=kitti", "data.kind is 'kitti': should be 'street', 'nuscenes' or 'ddad'"),
+        (
+            "data.kind=kitti",
+            "data.kind is 'kitti': should be 'street', 'nuscenes', 'ddad' or 'drive'",
+        ),
         ("data.size=[1]", "data.size[1] is [1]: field required"),
         ("data.size=[0, 5]", "data.size[0] is 0: should be greater than 0"),
         ("data.size=5", "data.size is 5: should be a valid tuple"),

@@ -6,10 +6,9 @@ import pytest
 import torch
 from tiny import CKD_VRKD
 
+from fsmde_core.data.sources import TIME
 from fsmde_core.distill import step
-from fsmde_core.distill.config import (
-    load_config,
-)
+from fsmde_core.distill.config import LossConfig, load_config
 from fsmde_core.distill.state import new_state
 from fsmde_core.distill.step import ring_pairs
 
@@ -194,6 +193,54 @@ def test_depthwise_convolutions_learn_the_same_in_float32(config_file):
         gradients.append(conv.weight.grad.clone())
     off = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
     assert 0 < off < 0.1  # bf16 keeps two to three digits
+
+
+def test_a_drive_says_nothing_of_sky_own_vehicle_and_what_is_not_trusted(config_file):
+    student = step_of(config_file, losses={"silog": 1.0}).student
+    views, _ = random_rig()
+    images, K, T_ego_cam = views
+    output = student(*views)
+    depth = output.depth.detach().requires_grad_()
+    surface = torch.ones(depth.shape)
+    surface[..., :24] = -1.0  # the sky
+    output = replace(output, depth=depth, surface_logits=surface.requires_grad_())
+    seen = torch.zeros(1, 2, 8, 32, 64, dtype=torch.bool)
+    seen[:, :, TIME] = True
+    T_source_cam = torch.eye(4).repeat(1, 2, 8, 1, 1)
+    T_source_cam[..., 0, 3] = 0.2
+    others = torch.randint(0, 256, (1, 2, 8, 32, 64, 3), dtype=torch.uint8)
+    drive = step.Comparison(
+        images, K, others, seen, K[:, :, None].expand(1, 2, 8, 3, 3), T_source_cam
+    )
+    mask, trust = torch.zeros(depth.shape, dtype=torch.bool), torch.ones(depth.shape)
+    mask[..., 24:, :] = True
+    trust[..., 44:] = 0.0
+    told = torch.full(depth.shape, -2.0)
+    weights = LossConfig(silog=0.0, photometric=2.0, keep_surface=0.5)
+    total, parts = step.adapt_loss(output, drive, mask, trust, told, weights)
+    by_hand = 2 * parts["photometric"] + 0.5 * parts["keep_surface"]
+    assert list(parts) == ["photometric", "keep_surface"]
+    assert total.item() == pytest.approx(by_hand.item())
+    total.backward()
+    assert depth.grad[..., :24, 24:44].any()
+    assert not depth.grad[..., :20].any() and not depth.grad[..., 48:].any()
+    assert not depth.grad[..., 28:, :].any()
+    assert (surface.grad[..., :24, :] > 0).all()  # towards no surface, as the teacher says
+
+
+def test_depths_far_from_the_teachers_are_not_trusted(config_file):
+    student = step_of(config_file, losses={"silog": 1.0}).student
+    views, _ = random_rig()
+    output = student(*views)
+    logits = torch.zeros(1, 2, 8, 8, 16)
+    depth = output.bin_centers.mean(dim=-1)[..., None, None].expand(output.depth.shape).clone()
+    depth[..., 16:32] *= 2
+    depth[..., 32:48] /= 2
+    depth[..., 48:] *= 5
+    teaching = step.Teaching(logits, output.bin_centers, logits[:, :, 0] == 0)
+    trust = step.trusted(replace(output, depth=depth), teaching)[0, 0, 0]
+    assert trust[0] == pytest.approx(1) and trust[16] == pytest.approx(0.5, abs=0.02)
+    assert trust[32] == pytest.approx(trust[16].item(), abs=1e-4) and trust[63] == 0
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ class DataConfig:
     """How long a step waits for them before the run ends with a sentence; the first of a slow disk
     may take minutes."""
     skip_faulty: bool = False
-    """nuScenes and DDAD: whether a sample with a file that is missing or broken is passed over,
+    """Recorded data: whether a sample with a file that is missing or broken is passed over,
     named and counted, as by fsmde-evaluate; false: it ends the run."""
     licence: str = ""
     """Of these data; empty: of its kind, see distill.origin. PandaSet in nuScenes' format, say, is
@@ -155,9 +155,7 @@ METHODS = {
     "ckd": LossConfig(kd=0.25, cross=1.0, relative=5.0),
     "ckd_vrkd": LossConfig(kd=0.25, cross=1.0, relative=5.0, vrkd=10.0),
     "teacher": LossConfig(bins=1.0, scale_invariant=True),
-    "adapt": LossConfig(
-        silog=0.0, photometric=10.0, smooth=0.01, kd=0.25, relative=1.0, vrkd=10.0, keep_surface=1.0
-    ),
+    "adapt": LossConfig(silog=0.0, photometric=10.0, smooth=0.1, relative=0.5, keep_surface=1.0),
 }
 """What each row of the ablation minimises, a teacher of ours, and a student on a drive."""
 
@@ -372,8 +370,8 @@ def _check(config: DistillConfig) -> None:
     if config.data.kind == "drive" and config.data.val:
         raise ConfigError(f"data.val is {config.data.val}, but a drive has no depth to validate on")
     for key, data in zip(("data", "also"), config.sources):
-        if data.skip_faulty and data.kind in ("street", "drive"):
-            raise ConfigError(f"{key}.skip_faulty is for nuScenes and DDAD, not a {data.kind}")
+        if data.skip_faulty and data.kind == "street":
+            raise ConfigError(f"{key}.skip_faulty is for recorded data: render a street again")
         if data.truth == "none" and not config.losses.needs_teacher:
             raise ConfigError(f"{key}.truth is none, and no loss with a teacher has a weight")
     encoder = config.student.encoder

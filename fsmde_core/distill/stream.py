@@ -39,7 +39,8 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
     """The samples of the training or validation split; DatasetError if there are none."""
     root = config.train if train else config.val
     if config.kind == "drive":
-        return DriveSamples(load_drive(root), config.train_split)
+        moments = DriveSamples(load_drive(root), config.train_split)
+        return PassedOver(moments) if config.skip_faulty else moments
     if config.kind == "street":
         from fsmde_core.street.cache import open_cache  # numba, which real data does not need
 
