@@ -132,11 +132,11 @@ class SurroundDepthNode(ManagedNode):
     def stop(self) -> None:
         """Stop listening; the set in work is finished first."""
         intake, self._intake = self._intake, None
-        worker, self._worker = self._worker, None
         try:
             if intake is not None:
-                intake.close()
+                intake.close()  # before the worker goes, which the intake's thread asks
         finally:
+            worker, self._worker = self._worker, None
             if worker is not None:
                 worker.close()
 
@@ -330,6 +330,8 @@ class SurroundDepthNode(ManagedNode):
     # Worker
 
     def _skipped(self, error: Exception) -> None:
+        if not self.context.ok():
+            return  # an interrupt in the middle of a set: nobody is told any more
         reason = sentence(error)
         cause, about = "failure", "failure"
         if isinstance(error, MessageError):
