@@ -91,7 +91,10 @@ setup(
         (f"share/{PACKAGE}/launch", files("launch/*.launch.py")),
         (f"share/{PACKAGE}/config", files("config/*")),
         (f"share/{PACKAGE}/config/distill", files("config/distill/*.yaml")),
-        (f"share/{PACKAGE}/models", files("models/*.json") + files("models/*.onnx")),
+        (
+            f"share/{PACKAGE}/models",
+            files("models/*.json") + files("models/*.onnx") + files("models/*.safetensors"),
+        ),
     ],
     install_requires=["setuptools", *RUN_TIME],
     extras_require={
@@ -113,6 +116,7 @@ setup(
             "fsmde-doctor = fsmde_ros.tools.doctor:main",
             "fsmde-view = fsmde_ros.tools.view:main",
             "fsmde-mask = fsmde_ros.tools.mask:main",
+            "fsmde-adapt = fsmde_ros.tools.adapt:main",
             "fsmde-demo = fsmde_ros.tools.demo:main",
             "fsmde-bench = fsmde_ros.tools.bench:main",
             "fsmde-export = fsmde_core.runtime.export:main",

@@ -6,6 +6,7 @@ only multiplies K. Camera frames are REP 103 optical (x right, y down, z forward
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 ROTATION_TOLERANCE = 1e-4  # largest entry of R R^T - I; float32 calibration files stay below it
@@ -116,3 +117,30 @@ def make_transform(R: np.ndarray, translation: np.ndarray) -> np.ndarray:
     T[:3, :3] = R
     T[:3, 3] = translation
     return T
+
+
+def motion_between(T_w_a: np.ndarray, T_w_b: np.ndarray, share: float) -> np.ndarray:
+    """The pose [4, 4] a share of the way from T_w_a to T_w_b, moving at a constant twist."""
+    return T_w_a @ motion_exp(share * motion_log(invert_transform(T_w_a) @ T_w_b))
+
+
+def motion_log(T: np.ndarray) -> np.ndarray:
+    """The screw motion [6], turn and way, that leads to T [4, 4] in a unit of time."""
+    turn = cv2.Rodrigues(T[:3, :3])[0][:, 0]
+    return np.concatenate([turn, np.linalg.solve(_bend(turn), T[:3, 3])])
+
+
+def motion_exp(screw: np.ndarray) -> np.ndarray:
+    """T [4, 4] after a unit of time of a screw motion [6]."""
+    return make_transform(cv2.Rodrigues(screw[:3])[0], _bend(screw[:3]) @ screw[3:])
+
+
+def _bend(turn: np.ndarray) -> np.ndarray:
+    """[3, 3]: from the way along the curve of a turn [3] to the straight one."""
+    angle = np.linalg.norm(turn)
+    x, y, z = turn
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    if angle < 1e-6:
+        return np.eye(3) + cross / 2
+    first, second = (1 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
+    return np.eye(3) + first * cross + second * cross @ cross

@@ -208,6 +208,34 @@ def evaluation_panel(
     return np.vstack([head, *rows])
 
 
+def before_and_after(
+    images: Sequence[np.ndarray],
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+    names: Sequence[str],
+    *,
+    caption: str,
+    cell_width: int = 480,
+) -> np.ndarray:
+    """Image and the depths of two models of N cameras, as uint8 RGB; a row a camera.
+
+    images N x [H, W, 3] uint8 RGB, before and after N x [H, W] in metres.
+    """
+    rows = []
+    for image, *depths, name in zip(images, before, after, names):
+        size = (cell_width, round(cell_width * image.shape[0] / image.shape[1]))
+        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        _write(picture, name, (8, 20), size=0.5, colour=(255, 255, 255))
+        pictures = [colour_depth(d) for d in depths]
+        pictures = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
+        rows.append(np.hstack([picture, *pictures]))
+    head = np.full((64, 3 * cell_width, 3), BACKGROUND, np.uint8)
+    _write(head, caption, (12, 24), size=0.5, colour=(230, 230, 230))
+    for column, title in enumerate(("image", "before", "after")):
+        _write(head, title, (column * cell_width + 12, 52), size=0.45, colour=(170, 170, 170))
+    return np.vstack([head, *rows])
+
+
 def _grown(depth_gt: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Sparse depth at another size, every point some pixels wide so that it is seen."""
     rows, columns = np.nonzero(depth_gt > 0)

@@ -8,13 +8,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-import cv2
 import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.time import Time
 
-from fsmde_core.geometry import invert_transform, make_transform
+from fsmde_core.geometry import invert_transform, motion_between, motion_exp, motion_log
 from fsmde_ros.conversions import (
     MessageError,
     stamp_to_ns,
@@ -181,7 +180,7 @@ def _pose_at(poses: Sequence[tuple[int, np.ndarray]], stamp_ns: int) -> np.ndarr
     if end_ns - start_ns > GAP_NS:
         raise ValueError(f"no pose for {(end_ns - start_ns) / 1e9:.1f} s around an image")
     share = (stamp_ns - start_ns) / (end_ns - start_ns)
-    return start @ _exp(share * _log(invert_transform(start) @ end))
+    return motion_between(start, end, share)
 
 
 def _pose_after(poses: Sequence[tuple[int, np.ndarray]], stamp_ns: int) -> np.ndarray:
@@ -196,29 +195,7 @@ def _pose_after(poses: Sequence[tuple[int, np.ndarray]], stamp_ns: int) -> np.nd
         raise ValueError("too few poses to go on from after a gap")
     seconds = np.array([(ns - last_ns) / 1e9 for ns, _ in latest])
     T_last_odom = invert_transform(last)
-    motions = np.stack([_log(T_last_odom @ pose) for _, pose in latest])
+    motions = np.stack([motion_log(T_last_odom @ pose) for _, pose in latest])
     line = np.stack([np.ones_like(seconds), seconds], axis=-1)
     (offset, twist), *_ = np.linalg.lstsq(line, motions, rcond=None)
-    return last @ _exp(offset + twist * (stamp_ns - last_ns) / 1e9)
-
-
-def _log(T: np.ndarray) -> np.ndarray:
-    """The screw motion [6], turn and way, that leads to T [4, 4] in a unit of time."""
-    turn = cv2.Rodrigues(T[:3, :3])[0][:, 0]
-    return np.concatenate([turn, np.linalg.solve(_bend(turn), T[:3, 3])])
-
-
-def _exp(screw: np.ndarray) -> np.ndarray:
-    """T [4, 4] after a unit of time of a screw motion [6]."""
-    return make_transform(cv2.Rodrigues(screw[:3])[0], _bend(screw[:3]) @ screw[3:])
-
-
-def _bend(turn: np.ndarray) -> np.ndarray:
-    """[3, 3]: from the way along the curve of a turn [3] to the straight one."""
-    angle = np.linalg.norm(turn)
-    x, y, z = turn
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    if angle < 1e-6:
-        return np.eye(3) + cross / 2
-    first, second = (1 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
-    return np.eye(3) + first * cross + second * cross @ cross
+    return last @ motion_exp(offset + twist * (stamp_ns - last_ns) / 1e9)

@@ -202,3 +202,22 @@ def quick_export(monkeypatch):
     from fsmde_core.distill import train
 
     monkeypatch.setattr(train, "export_onnx", lambda student, config, path: path.write_bytes(b""))
+
+
+@pytest.fixture(scope="session")
+def driven(tmp_path_factory):
+    """Samples of a short drive through a rendered street, see drives.render_samples."""
+    pytest.importorskip("numba")
+    from drives import render_samples
+
+    return render_samples(tmp_path_factory.mktemp("street_drive"))
+
+
+@pytest.fixture(scope="session")
+def driven_bag(driven, tmp_path_factory) -> Path:
+    """The same as a bag with a rig file in it."""
+    from fsmde_ros.bags.writer import write_bag
+
+    path = tmp_path_factory.mktemp("driven") / "drive"
+    write_bag(driven, path)
+    return path

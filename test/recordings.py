@@ -84,6 +84,10 @@ class Messages:
             self.kind("geometry_msgs/msg/TwistWithCovariance")(twist, np.zeros(36)),
         )  # fmt: skip
 
+    def pose(self, T: np.ndarray, stamp_ns: int):
+        pose = self.kind("geometry_msgs/msg/Pose")(*self.pose_parts(T, position="Point"))
+        return self.kind("geometry_msgs/msg/PoseStamped")(self.header(stamp_ns, "map"), pose)
+
 
 def as_jpeg(pixels: np.ndarray) -> np.ndarray:
     return cv2.imencode(".jpg", pixels[..., ::-1])[1].reshape(-1)

@@ -49,12 +49,13 @@ ALLOWED = {
     "evaluate": {"evaluate", "street", "runtime", "data", "network", *ROOT_FILES},
     "distill.losses": {"geometry", "network.bins"},
     "distill": {"distill", "evaluate", "street", "runtime", "data", "network", *ROOT_FILES},
+    "adapt": {"adapt", "bench", "distill", "street", "runtime", "data", *ROOT_FILES},
     "bench": {"bench", "evaluate", "street", "runtime", "data", "network", *ROOT_FILES},
 }
 NEVER_IN_THE_NODE = (
-    "torch", "timm", "safetensors", "onnx", "numba", "scipy", "fsmde_core.bench",
-    "fsmde_core.data", "fsmde_core.distill", "fsmde_core.evaluate", "fsmde_core.network",
-    "fsmde_core.runtime.export", "fsmde_core.street",
+    "torch", "timm", "safetensors", "onnx", "numba", "scipy", "fsmde_core.adapt",
+    "fsmde_core.bench", "fsmde_core.data", "fsmde_core.distill", "fsmde_core.evaluate",
+    "fsmde_core.network", "fsmde_core.runtime.export", "fsmde_core.street",
 )  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""What a drive is, in a table, before anything is learnt from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from fsmde_core.adapt.doubts import Fit
+from fsmde_core.adapt.source import Source, movement
+from fsmde_core.data.drive import Drive
+from fsmde_core.geometry import invert_transform, pixel_rays, project, transform_points
+from fsmde_core.rig import Rig
+from fsmde_core.tables import table
+
+OVERLAP_M = 15.0  # where it is asked what a neighbour sees
+GRID = 24  # points across the image
+
+
+def summary(source: Source, moments: int) -> dict:
+    """What stands in a report of one source, as JSON has it."""
+    how = movement(source)
+    return {
+        "name": source.name,
+        "motion": source.motion,
+        "seconds": round(how.seconds, 1),
+        "metres": round(how.metres, 1),
+        "in_motion": round(how.moving, 3),
+        "moments": moments,
+        "rates_hz": [round(rate, 2) for rate in source.rates_hz],
+        "notes": list(source.notes),
+    }
+
+
+def described(drive: Drive, sources: Sequence[Mapping], fit: Fit) -> str:
+    """A table of the cameras, and a line for each source and for what fits."""
+    late_ms = np.median([_late_ms(moment.stamps_ns) for moment in drive.moments], axis=0)
+    shared, rows = overlaps(drive.rig), []
+    for i, camera in enumerate(drive.rig.cameras):
+        rates = "/".join(sorted({f"{source['rates_hz'][i]:.1f}" for source in sources}))
+        angle = fit.angles_deg[i, i]
+        rows.append(
+            [
+                camera.name,
+                f"{camera.width}x{camera.height}",
+                f"{np.degrees(camera.horizontal_fov_rad):.0f} deg",
+                f"{np.degrees(camera.azimuth_rad):+.0f} deg, {camera.T_ego_cam[2, 3]:.2f} m up",
+                f"{rates} Hz",
+                f"{late_ms[i]:.0f} ms",
+                f"{shared[i]:.0%}",
+                f"{angle:.0f} deg" if np.isfinite(angle) else "-",
+            ]
+        )
+    heads = ["camera", "size", "sees", "looks", "rate", "fires after", "overlap", "motion off by"]
+    lines = [table(heads, rows), ""]
+    for source in sources:
+        lines.append(
+            f"{source['name']}: {source['metres']:.0f} m in {source['seconds']:.0f} s by "
+            f"{source['motion']}, {source['in_motion']:.0%} of the time in motion, "
+            f"{source['moments']} moments"
+        )
+        lines += [f"! {note}" for note in source["notes"]]
+    scale = "too little moves to tell"
+    if np.isfinite(fit.scale):
+        scale = f"times {fit.scale:.2f} fits best, +-{fit.spread:.0%} (1 is metres)"
+    lines.append(f"unit of odometry, by the network's own depths: {scale}")
+    return "\n".join(lines)
+
+
+def _late_ms(stamps_ns: Sequence[int]) -> list[float]:
+    return [(stamp - min(stamps_ns)) / 1e6 for stamp in stamps_ns]
+
+
+def overlaps(rig: Rig) -> list[float]:
+    """Of each camera the share of its image that a neighbour sees, of a wall OVERLAP_M away."""
+    seen = [np.zeros(GRID * GRID, bool) for _ in rig.cameras]
+    for i, j in (*rig.neighbours(), *((j, i) for i, j in rig.neighbours())):
+        a, b = rig.cameras[i], rig.cameras[j]
+        steps = (np.arange(GRID) + 0.5) / GRID
+        grid = np.stack(np.meshgrid(steps * a.width, steps * a.height), axis=-1).reshape(-1, 2)
+        rays = pixel_rays(a.K, grid)
+        points = OVERLAP_M * rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+        T_b_a = invert_transform(b.T_ego_cam) @ a.T_ego_cam
+        pixels, depth = project(transform_points(T_b_a, points), b.K)
+        inside = ((pixels >= 0) & (pixels < (b.width, b.height))).all(axis=-1)
+        seen[i] |= inside & (depth > 0)
+    return [float(of.mean()) for of in seen]

@@ -1,0 +1,276 @@
+"""An adaptation from end to end: look, refuse or learn, judge, and put in place what is better.
+
+OUT/NAME.json .onnx .int8.onnx .safetensors   the model, NAME that of the folder OUT
+OUT/report.md report.json report.png          what it did
+OUT/work/drive, OUT/work/train                what it learnt from, and the trainer's own
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from fsmde_core.adapt.doubts import check_fit
+from fsmde_core.adapt.look import described, summary
+from fsmde_core.adapt.report import numbers, write_picture, write_report
+from fsmde_core.adapt.score import Score, score
+from fsmde_core.adapt.source import (
+    MOST_MOMENTS,
+    STEP_M,
+    AdaptError,
+    Source,
+    check_moving,
+    choose,
+    write_drive,
+)
+from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, quantize
+from fsmde_core.card import load_card, save_card
+from fsmde_core.data.drive import Drive, load_drive
+from fsmde_core.distill import main as distill
+from fsmde_core.files import whole_file, writable_folder, write_json
+from fsmde_core.runtime.predictor import Predictor
+
+SUFFIXES = (".safetensors", ".onnx", ".int8.onnx")  # the card comes last: it vouches for them
+JUDGED = 20  # moments of those left out, at most
+CALIBRATED = 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for."""
+
+    out: Path
+    model: Path
+    """Card of the model that is begun with."""
+    config: Path
+    """Of the training, see config/distill/adapt.yaml."""
+    teacher: str = ""
+    """Card of the teacher; empty: the model itself, as an anchor against drift."""
+    overrides: tuple[str, ...] = ()
+    """Of the config, KEY=VALUE."""
+    devices: tuple[str, ...] = ()
+    """fsmde-distill's arguments that say where it trains."""
+    step_m: float = STEP_M
+    most: int = MOST_MOMENTS
+    left_out: float = 0.2
+    """Share of the moments, the last ones, that is judged on and not learnt from."""
+    trust_odometry: bool = False
+    trust_rig: bool = False
+    dry_run: bool = False
+    asked: dict = field(default_factory=dict)
+    """What the drive is made of, as JSON has it: another request needs another drive."""
+
+    @property
+    def name(self) -> str:
+        return self.out.absolute().name
+
+    @property
+    def work(self) -> Path:
+        return self.out / "work"
+
+
+def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int:
+    """Exit code: 0 in place, 1 refused or not better, else the trainer's, as after an interrupt.
+
+    open_sources is asked only if the work folder has no drive yet. AdaptError, DatasetError and
+    ModelError are sentences for the user.
+    """
+    if not 0 < request.left_out < 1:
+        raise AdaptError(f"the share left out is {request.left_out:g}, not between 0 and 1")
+    if request.teacher and Path(request.teacher).suffix != ".json":
+        raise AdaptError(
+            f"teacher {request.teacher} is no card: fsmde-teacher fit makes one of a foundation "
+            "model's file, see docs/training.md"
+        )
+    load_card(request.teacher or request.model)  # before the work, not after it
+    writable_folder(request.work)
+    drive, sources = _drive(request, open_sources)
+    before = Predictor(request.model)
+    fit = check_fit(drive, before)
+    look = described(drive, sources, fit)
+    judged = _left_out(drive, request.left_out)
+    learnt = range(judged[0])
+    print(look)
+    print(_plan(request, len(learnt), len(judged)), flush=True)
+    refused = _refused(request, fit.of_odometry, fit.of_rig)
+    for sentence in refused:
+        print(f"fsmde-adapt: {sentence}", file=sys.stderr)
+    if refused or request.dry_run:
+        return 1 if refused else 0
+    code = _train(request, learnt)
+    card = request.work / "train" / f"{request.name}.json"
+    if code or not card.exists() or load_card(card).provisional:
+        return code
+    return _judge(request, drive, card, before=before, judged=judged, look=look, sources=sources)
+
+
+def _drive(
+    request: Request, open_sources: Callable[[], Sequence[Source]]
+) -> tuple[Drive, list[dict]]:
+    """The drive of the work folder, written if it is not there; and what it was made of."""
+    folder, file = request.work / "drive", request.work / "sources.json"
+    if not file.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        sources = open_sources()
+        chosen = [choose(s, step_m=request.step_m, most=request.most) for s in sources]
+        for source, sets in zip(sources, chosen):
+            check_moving(source, sets)
+        write_drive(sources, chosen, folder)
+        about = [summary(source, len(sets)) for source, sets in zip(sources, chosen)]
+        write_json(file, {"asked": request.asked, "sources": about})
+    document = json.loads(file.read_text())
+    if document["asked"] != request.asked:
+        raise AdaptError(
+            f"{request.work} holds the drive of another command: choose another --out, or remove it"
+        )
+    return load_drive(folder), document["sources"]
+
+
+def _left_out(drive: Drive, share: float) -> range:
+    """The last moments of the drive; at least one, and at least as many are learnt from."""
+    count = min(max(1, round(share * len(drive))), len(drive) // 2)
+    return range(len(drive) - count, len(drive))
+
+
+def _plan(request: Request, learnt: int, judged: int) -> str:
+    teacher = request.teacher or "the same"
+    return (
+        f"learns from {learnt} moments, is judged on the last {judged}; begins with "
+        f"{request.model}, teacher {teacher}, {request.config.name}"
+        f"{' with ' + ' '.join(request.overrides) if request.overrides else ''}; "
+        f"puts {request.out / (request.name + '.json')} in place if it is better"
+    )
+
+
+def _refused(request: Request, of_odometry: list[str], of_rig: list[str]) -> list[str]:
+    sentences = []
+    for doubts, trusted, option in (
+        (of_odometry, request.trust_odometry, "--trust-odometry"),
+        (of_rig, request.trust_rig, "--trust-rig"),
+    ):
+        for doubt in doubts:
+            if trusted:
+                print(f"! {doubt} (trusted)")
+            else:
+                sentences.append(f"{doubt}; correct it, or insist with {option}")
+    return sentences
+
+
+def _train(request: Request, learnt: range) -> int:
+    student = load_card(request.model).student  # the network stays what it is
+    return distill.main(
+        [
+            *("--config", str(request.config), "--out", str(request.work / "train")),
+            *request.devices,
+            *(f"student.{key}={json.dumps(value)}" for key, value in student.items()),
+            f"name={request.name}",
+            f"initial={request.model}",
+            f"teacher={request.teacher or request.model}",
+            "data.kind=drive",
+            f"data.train={request.work / 'drive'}",
+            f"data.train_split={learnt.start}:{learnt.stop}",
+            *request.overrides,
+        ]
+    )
+
+
+def _judge(
+    request: Request,
+    drive: Drive,
+    card: Path,
+    *,
+    before: Predictor,
+    judged: range,
+    look: str,
+    sources: Sequence[dict],
+) -> int:
+    """Score both models, write the report, and put the new one in place unless it is worse."""
+    after = Predictor(card)
+    moments = spread(judged, JUDGED)
+    scores = [
+        score(predictor, drive, moments, label=label)
+        for predictor, label in ((before, "before"), (after, "after"))
+    ]
+    change = scores[1].against(scores[0])
+    better = bool(change < 0)
+    verdict = f"{'better' if better else 'not better'} by {abs(np.expm1(change)):.1%}"
+    print(f"\n{numbers(*scores)}\n\n{verdict}, the weighted mean of the measures")
+    about = {
+        "name": request.name,
+        "change": round(change, 5),
+        "initial": before.card.name,
+        "trained": after.card.description,
+        "sources": list(sources),
+    }
+    folder = request.out if better else request.work
+    write_report(
+        folder, verdict=verdict, before=scores[0], after=scores[1], look=look,
+        moments=moments, about=about,
+    )  # fmt: skip
+    middle = moments[len(moments) // 2]
+    write_picture(folder / "report.png", before, after, drive, middle, f"{request.name}: {verdict}")
+    if not better:
+        print(
+            f"fsmde-adapt: {request.name} did not get better, what was in {request.out} stays; the "
+            f"model is {card}, the report {folder / 'report.md'}",
+            file=sys.stderr,
+        )
+        return 1
+    _quantize(card, drive, judged)
+    _note_scores(card, *scores, len(moments))
+    placed = _put_in_place(card, request.out)
+    print(f"model: {placed}\nreport: {request.out / 'report.md'}")
+    print(
+        f"ros2 launch fsmde_ros surround_depth.launch.py rig:=RIG.yaml model:={placed.absolute()}"
+    )
+    return 0
+
+
+def spread(moments: range, most: int) -> list[int]:
+    """At most so many of the moments, spread over all of them."""
+    return np.unique(np.linspace(moments[0], moments[-1], most).round().astype(int)).tolist()
+
+
+def _quantize(card: Path, drive: Drive, judged: range) -> None:
+    """The int8 file, where it stays near the exact one on the moments left out."""
+    train, val = (
+        [_views(drive, m) for m in spread(moments, CALIBRATED)]
+        for moments in (range(judged[0]), judged)
+    )
+    verdict = quantize(
+        card, precision="int8", train=train, val=Sets(val, f"{drive.path.name} left out"),
+        config=QuantizeConfig(), command="fsmde-adapt",
+    )  # fmt: skip
+    said = "kept" if verdict.kept else "not kept"
+    print(f"int8: {verdict.measure} {verdict.fewer_bits:.4f}, {said}")
+
+
+def _views(drive: Drive, moment: int) -> Views:
+    return Views([drive.image(moment, i) for i in range(len(drive.rig.cameras))], drive.rig)
+
+
+def _note_scores(card_path: Path, before: Score, after: Score, moments: int) -> None:
+    card = load_card(card_path)
+    found = {
+        f"{name} {when}": round(float(value), 4)
+        for when, of in (("before", before), ("after", after))
+        for name, value in vars(of).items()
+    }
+    title = f"fsmde-adapt: {moments} moments left out, without truth"
+    save_card(replace(card, metrics={**card.metrics, title: found}), card_path)
+
+
+def _put_in_place(card: Path, folder: Path) -> Path:
+    """Copy card and files to a folder; a model that was there is replaced."""
+    listed = load_card(card).sha256
+    files = [card.with_suffix(suffix) for suffix in SUFFIXES]
+    for file in (*(f for f in files if f.name in listed), card):
+        with whole_file(folder / file.name) as beside:
+            shutil.copyfile(file, beside)
+    return folder / card.name

@@ -1,0 +1,157 @@
+"""Make a model better on your own rig, from a drive with odometry and without a LiDAR.
+
+fsmde-adapt BAG... --rig rig.yaml --out models/mine
+
+SOURCE is a recording (rosbag2, ROS 1, MCAP), a root of nuScenes or DDAD whose LiDAR is not opened,
+or the work/drive that another machine wrote. Looks first and says in a table what it found; goes on
+where an interrupted run stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from fsmde_core.distill.processor import prepare_processor
+from fsmde_core.extras import absent, needed_by
+
+prepare_processor()  # before torch is imported
+
+with needed_by("fsmde-adapt", __file__):
+    from fsmde_core.adapt.datasets import is_dataset, open_dataset, open_drive
+    from fsmde_core.adapt.run import Request, adapt
+    from fsmde_core.adapt.source import MOST_MOMENTS, STEP_M, AdaptError, Source
+    from fsmde_core.card import ModelError, sha256_of
+    from fsmde_core.data.drive import FILE as DRIVE_FILE
+    from fsmde_core.data.sample import DatasetError
+    from fsmde_core.files import reason
+    from fsmde_core.interrupt import unless_interrupted
+    from fsmde_core.rig import Rig, RigError, load_rig
+    from fsmde_ros.share import share_dir
+
+MODEL, CONFIG = "models/student_s.json", "config/distill/adapt.yaml"
+
+
+@unless_interrupted("fsmde-adapt: stopped; the same command goes on")
+def main(argv: list[str] | None = None) -> int:
+    """Command line; exit code 1 if the drive or the model is refused, 2 with one sentence for what
+    cannot be read.
+
+    130 after Ctrl-C and 143 after SIGTERM: the same command goes on.
+    """
+    arguments = _parser().parse_intermixed_args(argv)
+    try:
+        return adapt(_request(arguments), lambda: _open_sources(arguments))
+    except AdaptError as error:
+        print(f"fsmde-adapt: {error}", file=sys.stderr)
+        return 1
+    except (DatasetError, ModelError, RigError, OSError, ImportError) as error:
+        print(f"fsmde-adapt: {_sentence(error)}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="SOURCE", help="recording, dataset, or drive folder; "
+        "KEY=VALUE overrides the training's config")  # fmt: skip
+    add(
+        "--rig",
+        type=Path,
+        help="rig file; counts more than a recording's, of a dataset its masks do",
+    )
+    add("--out", type=Path, required=True, help="folder of the model, which has its name")
+    add("--model", type=Path, help="card of the model to begin with; the shipped one")
+    add("--teacher", default="", help="card of a teacher, of fsmde-distill; the model itself")
+    add("--config", type=Path, help=f"of the training; {CONFIG}")
+    add(
+        "--odometry", default="", metavar="TOPIC", help="Odometry or PoseStamped; found if left out"
+    )
+    add("--scene", help="of a dataset, the only one wanted")
+    add("--licence", default="", help="of the data, for the model's card")
+    add("--step", type=float, default=STEP_M, help="metres between two moments, at least")
+    add("--moments", type=int, default=MOST_MOMENTS, help="of each source, at most")
+    add("--left-out", type=float, default=0.2, help="share of the moments that is judged on")
+    add("--trust-odometry", action="store_true", help="go on although its unit or axes look wrong")
+    add("--trust-rig", action="store_true", help="go on although cameras look swapped")
+    add("--dry-run", action="store_true", help="end after the table")
+    add("--devices", default="1", help="GPUs in use")
+    add("--accelerator", choices=("auto", "cpu", "gpu"), default="auto")
+    return parser
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    model, config = arguments.model or share_dir() / MODEL, arguments.config or share_dir() / CONFIG
+    paths = _paths(arguments)
+    asked = {
+        "sources": [str(path.absolute()) for path in paths],
+        "rig": sha256_of(arguments.rig) if arguments.rig else "",
+        **{
+            key: getattr(arguments, key)
+            for key in ("odometry", "scene", "licence", "step", "moments")
+        },
+    }
+    return Request(
+        out=arguments.out,
+        model=model,
+        config=config,
+        teacher=arguments.teacher,
+        overrides=tuple(word for word in arguments.sources if _is_override(word)),
+        devices=("--devices", arguments.devices, "--accelerator", arguments.accelerator),
+        step_m=arguments.step,
+        most=arguments.moments,
+        left_out=arguments.left_out,
+        trust_odometry=arguments.trust_odometry,
+        trust_rig=arguments.trust_rig,
+        dry_run=arguments.dry_run,
+        asked=asked,
+    )
+
+
+def _is_override(word: str) -> bool:
+    return "=" in word and not Path(word).exists()
+
+
+def _paths(arguments: argparse.Namespace) -> list[Path]:
+    paths = [Path(word) for word in arguments.sources if not _is_override(word)]
+    if not paths:
+        raise AdaptError("no SOURCE is given, only overrides")
+    return paths
+
+
+def _open_sources(arguments: argparse.Namespace) -> list[Source]:
+    sources = [_open(path, arguments) for path in _paths(arguments)]
+    if arguments.licence:
+        sources = [replace(source, licence=arguments.licence) for source in sources]
+    return sources
+
+
+def _open(path: Path, arguments: argparse.Namespace) -> Source:
+    if (path / DRIVE_FILE).is_file():
+        return open_drive(path)
+    if not (path / "metadata.yaml").exists() and is_dataset(path):
+        source = open_dataset(path, scene=arguments.scene)
+        return source if arguments.rig is None else _masked(source, load_rig(arguments.rig))
+    from fsmde_ros.bags.drive import open_bag_drive  # the others need no ROS
+
+    return open_bag_drive(path, arguments.rig, odometry=arguments.odometry)
+
+
+def _masked(source: Source, given: Rig) -> Source:
+    """A dataset, which has its own calibration, with the masks of a rig file; RigError if one does
+    not fit."""
+    bodies = {camera.name: camera.body for camera in given.cameras}
+    cameras = (replace(c, body=bodies.get(c.name)) for c in source.rig.cameras)
+    return replace(source, rig=replace(source.rig, cameras=tuple(cameras)))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return absent(error)
+    return reason(error) if isinstance(error, OSError) else str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

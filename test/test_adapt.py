@@ -1,0 +1,193 @@
+"""fsmde-adapt on bags of a rendered drive: what it looks for, what it learns, what it refuses."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from drives import in_unit, standing, swapped, write_foreign_bag
+from rosbags.rosbag2 import StoragePlugin
+
+from fsmde_core.adapt import run
+from fsmde_core.adapt.agreement import Spoilt, write_spoilt
+from fsmde_core.adapt.doubts import Fit
+from fsmde_core.adapt.score import score
+from fsmde_core.adapt.source import choose, write_drive
+from fsmde_core.card import load_card, verified_file
+from fsmde_core.data.drive import load_drive
+from fsmde_core.distill import train
+from fsmde_core.rig import save_rig
+from fsmde_core.runtime.predictor import Predictor
+from fsmde_ros.bags.drive import open_bag_drive
+from fsmde_ros.bags.writer import RIG_FILE, write_bag
+from fsmde_ros.tools.adapt import main
+
+FEW_PIXELS = ("augment.pixels=[0.2,0.3]", "augment.aspects=[1.7,1.9]")
+QUICK = ("steps=1", "data.workers=0", *FEW_PIXELS)
+
+
+@pytest.fixture(scope="module")
+def drive(driven_bag, tmp_path_factory):
+    source = open_bag_drive(driven_bag, None)
+    path = tmp_path_factory.mktemp("drives") / "drive"
+    write_drive([source], [choose(source)], path)
+    return load_drive(path)
+
+
+@pytest.fixture(scope="module")
+def far_off(model_card, tmp_path_factory):
+    """A model that sees everything 1.5 times too far."""
+    card = tmp_path_factory.mktemp("models") / "far_off.json"
+    return write_spoilt(model_card, card, Spoilt(scale=1.5))
+
+
+def bag_of(samples, folder):
+    write_bag(samples, folder / "bag")
+    return str(folder / "bag")
+
+
+def command(bag, out, *more):
+    rig = str(bag) + f"/{RIG_FILE}"
+    return [str(bag), "--rig", rig, "--out", str(out), "--accelerator", "cpu", *more]
+
+
+def test_a_good_drive_has_no_doubts_and_a_table(driven_bag, tmp_path, capsys):
+    assert main(command(driven_bag, tmp_path / "mine", "--dry-run")) == 0
+    said = capsys.readouterr()
+    front = next(line for line in said.out.splitlines() if "CAM_FRONT " in line)
+    cells = [cell.strip() for cell in front.split("|")]
+    assert cells[2] == "240x135" and cells[5] == "10.0 Hz" and cells[6] == "8 ms"
+    assert int(cells[8].split(" ")[0]) <= 5
+    assert (
+        "22 m in 2 s by /tf, map <- base_link, 100% of the time in motion, 18 moments" in said.out
+    )
+    assert "learns from 14 moments, is judged on the last 4" in said.out
+    assert "unit of odometry" in said.out and not (tmp_path / "mine" / "mine.json").exists()
+    assert main(command(driven_bag, tmp_path / "mine", "--dry-run", "--moments", "50")) == 1
+    assert "holds the drive of another command" in capsys.readouterr().err
+
+
+def test_standing_still_is_refused(driven, tmp_path, capsys):
+    save_rig(driven[0].rig, tmp_path / RIG_FILE)
+    stands = {"raw": False, "storage": StoragePlugin.MCAP, "moves": "odometry"}
+    write_foreign_bag(standing(driven), tmp_path / "bag", **stands)
+    rig = str(tmp_path / RIG_FILE)
+    assert main([str(tmp_path / "bag"), "--rig", rig, "--out", str(tmp_path / "mine")]) == 1
+    said = capsys.readouterr().err
+    assert "the vehicle moves 0.0 m in 2 s by /odom" in said
+    assert "a vehicle that stands still shows every camera one picture" in said
+
+
+def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
+    bag = bag_of(in_unit(driven, 1 / 0.3048), tmp_path)
+    arguments = command(bag, tmp_path / "mine", "--dry-run")
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "odometry seems to be" in said and "in feet (times 0.3" in said
+    assert "translations fit best times 0." in said and "--trust-odometry" in said
+    assert main([*arguments, "--trust-odometry"]) == 0
+    assert "in feet (times 0.3" in capsys.readouterr().out
+
+
+def test_swapped_cameras_are_named(driven, tmp_path, capsys):
+    bag = bag_of(swapped(driven, 1, 3), tmp_path)
+    assert main(command(bag, tmp_path / "mine")) == 1
+    said = capsys.readouterr().err
+    assert "CAM_FRONT_LEFT and CAM_FRONT_RIGHT seem to be swapped" in said
+    assert "seem" not in said.replace("seem to be swapped", "")  # nothing else does
+
+
+RIGHT = np.array([[3, 170, 90, 90], [170, 2, 90, 90], [90, 90, 4, 60], [90, 90, 60, 3.0]])
+NAMES = ("front", "back", "left", "right")
+FITS = {90: 90.0, 180: 170.0, 270: 90.0}
+
+
+@pytest.mark.parametrize(
+    ("order", "sentences"),
+    [
+        ([0, 1, 2, 3], []),
+        ([1, 0, 2, 3], ["front and back seem to be swapped"]),
+        ([0, 2, 3, 1], [f"the images of {a} seem to be those of {b}" for a, b in
+                        (("back", "left"), ("left", "right"), ("right", "back"))]),
+    ],
+)  # fmt: skip
+def test_cameras_at_places_of_others_are_told_apart(order, sentences):
+    fit = Fit(1.0, 0.1, RIGHT[order], FITS, NAMES)
+    assert len(fit.of_rig) == len(sentences) and not fit.of_odometry
+    assert all(found.startswith(wanted) for found, wanted in zip(fit.of_rig, sentences))
+
+
+def test_axes_frames_and_units_are_told_apart():
+    all_wrong = RIGHT + 50 * np.eye(4)
+    backwards = Fit(1.0, 0.1, all_wrong, {**FITS, 180: 4.0}, NAMES)
+    assert "axes seem to be backwards" in backwards.of_odometry[0] and not backwards.of_rig
+    nothing_fits = Fit(1.0, 0.1, all_wrong, FITS, NAMES)
+    assert len(nothing_fits.of_rig) == 4 and "its frame, axes and stamps" in nothing_fits.of_rig[0]
+    too_dark = Fit(np.nan, np.nan, np.full((4, 4), np.nan), FITS, NAMES)
+    assert not too_dark.of_odometry and not too_dark.of_rig
+    said = [Fit(scale, 0.1, RIGHT, FITS, NAMES).of_odometry for scale in (0.7, 3.6, 0.0011, 7.0)]
+    assert said[0] == [] and "made of m/s taken for km/h (times 3.6)" in said[1][0]
+    assert "in millimetres (times 0.001)" in said[2][0]
+    assert said[3][0].startswith(
+        "odometry seems not to be in metres: translations fit best times 7"
+    )
+
+
+def test_a_teacher_has_a_card(driven_bag, tmp_path, capsys):
+    arguments = command(driven_bag, tmp_path / "mine", "--teacher", "depth_anything_v2_vits.pth")
+    assert main(arguments) == 1
+    assert "is no card: fsmde-teacher fit makes one" in capsys.readouterr().err
+
+
+def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
+    judged = range(8, 12)
+    right, wrong = (score(Predictor(card), drive, judged) for card in (model_card, far_off))
+    assert wrong.against(right) > 0.1 > 0 > right.against(wrong)
+    assert wrong.photometric > right.photometric and wrong.ground > 2 * right.ground
+
+
+def exported_as(card):
+    """In place of torch's export, a minute: the file of a model that is there."""
+    return lambda student, config, path: shutil.copy(card.with_suffix(".onnx"), path)
+
+
+def test_a_better_model_is_put_in_place_whole(
+    driven_bag, model_card, far_off, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(train, "export_onnx", exported_as(model_card))
+    out = tmp_path / "mine"
+    assert main(command(driven_bag, out, "--model", str(far_off), *QUICK)) == 0
+    said = capsys.readouterr().out
+    assert f"model: {out / 'mine.json'}" in said and "better by" in said
+    card = load_card(out / "mine.json")
+    assert verified_file(out / "mine.json", ".onnx").read_bytes()
+    assert verified_file(out / "mine.json", ".safetensors").exists()
+    assert ("mine.int8.onnx" in card.sha256) == ("kept" in said and "not kept" not in said)
+    assert not card.provisional and card.made_from["initial"]["name"] == "far_off"
+    assert any("left out, without truth" in title for title in card.metrics)
+    report = json.loads((out / "report.json").read_text())
+    assert report["after"]["ground"] < report["before"]["ground"] and report["change"] < 0
+    assert "| ground" in (out / "report.md").read_text()
+    assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
+
+
+def test_a_stopped_run_goes_on_and_a_worse_model_is_kept_out(
+    driven_bag, model_card, far_off, tmp_path, monkeypatch, capsys
+):
+    bag, out = shutil.copytree(driven_bag, tmp_path / "bag"), tmp_path / "mine"
+    rig = str(shutil.copy(driven_bag / RIG_FILE, tmp_path))
+    arguments = [str(bag), "--rig", rig, "--out", str(out), "--accelerator", "cpu", *QUICK]
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(run.distill, "main", lambda argv: 130)
+        assert main(arguments) == 130
+    shutil.rmtree(bag)  # what is needed of it is in the work folder
+    shutil.copy(model_card, out / "mine.json")
+    monkeypatch.setattr(train, "export_onnx", exported_as(far_off))
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "did not get better" in said and f"what was in {out} stays" in said
+    assert (out / "mine.json").read_bytes() == model_card.read_bytes()
+    assert (out / "work" / "train" / "mine.onnx").exists()
+    assert "not better by" in (out / "work" / "report.md").read_text()
+    assert not (out / "report.md").exists()
