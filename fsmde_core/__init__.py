@@ -3,7 +3,7 @@
 from fsmde_core import Predictor, load_rig
 
 The names in __all__ are the public way in, and need no torch. The rooms hold the rest: network,
-runtime, data, distill, evaluate, street, bench.
+runtime, data, distill, adapt, evaluate, street, bench.
 """
 
 from __future__ import annotations
