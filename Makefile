@@ -28,15 +28,16 @@ RUN_EXTRAS := [ros,street]
 NODE_TEST_EXTRAS := [ros,street,evaluate,view,test]
 endif
 
+# three processes on two cores: tests over DDS mostly wait
 .PHONY: demo test test-node lint clean
 demo: $(VENV)/run-installed
 	@$(RUN) -m fsmde_ros.tools.demo --out $(OUT) $(if $(BAG),--bag "$(BAG)") $(if $(DATA),--data "$(DATA)" --version "$(VERSION)") $(if $(SCENE),--scene "$(SCENE)")
 
 test: $(VENV)/test-installed lint
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-node: lint
-	$(RUN) -m pytest --without-train --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest --without-train --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/node-test-installed
 	$(RUN) -m ruff check .

@@ -189,5 +189,5 @@ def test_a_stopped_run_goes_on_and_a_worse_model_is_kept_out(
     assert "did not get better" in said and f"what was in {out} stays" in said
     assert (out / "mine.json").read_bytes() == model_card.read_bytes()
     assert (out / "work" / "train" / "mine.onnx").exists()
-    assert "not better by" in (out / "work" / "report.md").read_text()
+    assert "worse by" in (out / "work" / "report.md").read_text()
     assert not (out / "report.md").exists()

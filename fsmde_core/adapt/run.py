@@ -199,7 +199,7 @@ def _judge(
     ]
     change = scores[1].against(scores[0])
     better = bool(change < 0)
-    verdict = f"{'better' if better else 'not better'} by {abs(np.expm1(change)):.1%}"
+    verdict = f"{'better' if better else 'worse'} by {abs(np.expm1(change)):.1%}"
     print(f"\n{numbers(*scores)}\n\n{verdict}, the weighted mean of the measures")
     about = {
         "name": request.name,
