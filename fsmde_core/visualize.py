@@ -198,14 +198,10 @@ def evaluation_panel(
         levels = (255 * np.clip(relative / ERROR_SCALE, 0, 1)).astype(np.uint8)
         error = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
         error[truth <= 0] = BACKGROUND
-        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        _write(picture, name, (8, 20), size=0.5, colour=(255, 255, 255))
+        picture = _named(image, name, size)
         rows.append(np.hstack([picture, colour_depth(predicted), colour_depth(truth), error]))
-    head = np.full((64, 4 * cell_width, 3), BACKGROUND, np.uint8)
-    _write(head, caption, (12, 24), size=0.5, colour=(230, 230, 230))
-    for column, title in enumerate(("image", "predicted", "ground truth", "relative error")):
-        _write(head, title, (column * cell_width + 12, 52), size=0.45, colour=(170, 170, 170))
-    return np.vstack([head, *rows])
+    titles = "image", "predicted", "ground truth", "relative error"
+    return _headed(rows, caption, titles, cell_width)
 
 
 def before_and_after(
@@ -224,14 +220,27 @@ def before_and_after(
     rows = []
     for image, *depths, name in zip(images, before, after, names):
         size = (cell_width, round(cell_width * image.shape[0] / image.shape[1]))
-        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        _write(picture, name, (8, 20), size=0.5, colour=(255, 255, 255))
+        picture = _named(image, name, size)
         pictures = [colour_depth(d) for d in depths]
         pictures = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
         rows.append(np.hstack([picture, *pictures]))
-    head = np.full((64, 3 * cell_width, 3), BACKGROUND, np.uint8)
+    return _headed(rows, caption, ("image", "before", "after"), cell_width)
+
+
+def _named(image: np.ndarray, name: str, size: tuple[int, int]) -> np.ndarray:
+    """An image at that (width, height), with its camera's name in the corner."""
+    picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _write(picture, name, (8, 20), size=0.5, colour=(255, 255, 255))
+    return picture
+
+
+def _headed(
+    rows: Sequence[np.ndarray], caption: str, titles: Sequence[str], cell_width: int
+) -> np.ndarray:
+    """Rows of cells below a caption and a title for each column."""
+    head = np.full((64, len(titles) * cell_width, 3), BACKGROUND, np.uint8)
     _write(head, caption, (12, 24), size=0.5, colour=(230, 230, 230))
-    for column, title in enumerate(("image", "before", "after")):
+    for column, title in enumerate(titles):
         _write(head, title, (column * cell_width + 12, 52), size=0.45, colour=(170, 170, 170))
     return np.vstack([head, *rows])
 

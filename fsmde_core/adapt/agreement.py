@@ -124,7 +124,7 @@ def correlations(errors: Sequence[float], scores: Sequence[Score]) -> dict[str, 
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; a quarter of an hour on two cores."""
+    """Command line; a minute and a half on two cores."""
     parser = argparse.ArgumentParser(prog="agreement", description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="card of a model")
     arguments = parser.parse_args(argv)

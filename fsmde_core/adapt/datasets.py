@@ -12,6 +12,7 @@ from fsmde_core.adapt.source import AdaptError, Source
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.drive import load_drive
 from fsmde_core.data.sample import DatasetError, Sample, Samples, read_image
+from fsmde_core.distill.origin import DATA_LICENCES
 
 MOST_SCENES = 20  # of a dataset: an hour's reading of tables teaches no more
 
@@ -74,9 +75,9 @@ def _is_nuscenes(path: Path) -> bool:
 def _samples(path: Path, scene: str | None) -> tuple[Samples, str]:
     if path.is_dir() and _is_nuscenes(path):
         found = nuscenes.read_sweeps(path, nuscenes.version_in(path), scene=scene)
-        return found, "CC-BY-NC-SA-4.0"
+        return found, DATA_LICENCES["nuscenes"]
     found = _ddad_samples(path)
-    return (found if scene is None else found.of_scene(scene)), "CC-BY-NC-SA-4.0"
+    return (found if scene is None else found.of_scene(scene)), DATA_LICENCES["ddad"]
 
 
 def _ddad_samples(path: Path) -> Samples:

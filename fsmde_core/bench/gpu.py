@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from os import sched_getaffinity
 from pathlib import Path
 
@@ -252,8 +251,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _beside_teachers(arguments: argparse.Namespace) -> bool:
     """fsmde-bench's tables: stages, memory, shares of the card's limits, ratios to the teachers."""
-    config = replace(
-        BenchConfig(arguments.model),
+    config = BenchConfig(
+        arguments.model,
         teachers=tuple(arguments.teachers),
         providers=(arguments.provider,),
         rounds=arguments.rounds,

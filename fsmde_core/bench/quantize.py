@@ -29,9 +29,10 @@ from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.bag import BagImages
 from fsmde_core.data.batch import RigBatch, RigDataset, rig_of
 from fsmde_core.data.sample import DatasetError
+from fsmde_core.evaluate.main import sentence
 from fsmde_core.evaluate.metrics import image_errors
-from fsmde_core.extras import absent, needed_by
-from fsmde_core.files import reason, whole_file, writable_folder
+from fsmde_core.extras import needed_by
+from fsmde_core.files import whole_file, writable_folder
 from fsmde_core.interrupt import Interrupt
 from fsmde_core.rig import Rig, RigError, load_rig
 from fsmde_core.runtime.predictor import Prediction, Predictor
@@ -252,7 +253,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"quantize: stopped, {arguments.card} is as it was", file=sys.stderr)
             return interrupt.exit_code
         except (ModelError, DatasetError, RigError, OSError, ImportError) as error:
-            print(f"quantize: {_sentence(error)}", file=sys.stderr)
+            print(f"quantize: {sentence(error)}", file=sys.stderr)
             return 2
     limit = f"{config.tolerance:.0%}" if verdict.measure == "Abs Rel" else f"{config.distance:g}"
     said = "kept" if verdict.kept else f"not kept: that is over {limit}"
@@ -300,12 +301,6 @@ def _run(arguments: argparse.Namespace, config: QuantizeConfig, command: str) ->
         config=config,
         command=command,
     )
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, ImportError):
-        return absent(error)
-    return reason(error) if isinstance(error, OSError) else str(error)
 
 
 if __name__ == "__main__":

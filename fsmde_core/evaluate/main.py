@@ -65,11 +65,12 @@ def main(argv: list[str] | None = None) -> int:
         with Interrupt() as interrupt:
             return _evaluate(arguments, shlex.join(["fsmde-evaluate", *argv]), interrupt)
     except REFUSALS as error:
-        print(f"fsmde-evaluate: {_sentence(error)}", file=sys.stderr)
+        print(f"fsmde-evaluate: {sentence(error)}", file=sys.stderr)
         return 2
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """What is wrong: the extra that is missing, what the system says, or the error's own words."""
     if isinstance(error, ImportError):
         return absent(error)
     return reason(error) if isinstance(error, OSError) else str(error)

@@ -30,6 +30,7 @@ from fsmde_ros.bags.source import Source as Recording
 from fsmde_ros.camera_info import read_camera_info
 from fsmde_ros.conversions import (
     MessageError,
+    stamp_to_ns,
     transform_from_msg,
     transform_from_pose,
 )
@@ -76,7 +77,7 @@ class _Heard:
         with suppress(ValueError):
             T = convert(pose)
             if np.isfinite(T).all():
-                self.poses[key].append((stamp.sec * 1_000_000_000 + stamp.nanosec, T))
+                self.poses[key].append((stamp_to_ns(stamp), T))
 
 
 def open_bag_drive(bag: Path, rig_file: Path | None, *, odometry: str = "") -> Source:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fsmde_core.distill.processor import prepare_processor
-from fsmde_core.extras import absent, needed_by
+from fsmde_core.extras import needed_by
 
 prepare_processor()  # before torch is imported
 
@@ -26,7 +26,7 @@ with needed_by("fsmde-adapt", __file__):
     from fsmde_core.card import ModelError, sha256_of
     from fsmde_core.data.drive import FILE as DRIVE_FILE
     from fsmde_core.data.sample import DatasetError
-    from fsmde_core.files import reason
+    from fsmde_core.evaluate.main import sentence
     from fsmde_core.interrupt import unless_interrupted
     from fsmde_core.rig import Rig, RigError, load_rig
     from fsmde_ros.share import share_dir
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"fsmde-adapt: {error}", file=sys.stderr)
         return 1
     except (DatasetError, ModelError, RigError, OSError, ImportError) as error:
-        print(f"fsmde-adapt: {_sentence(error)}", file=sys.stderr)
+        print(f"fsmde-adapt: {sentence(error)}", file=sys.stderr)
         return 2
 
 
@@ -145,12 +145,6 @@ def _masked(source: Source, given: Rig) -> Source:
     bodies = {camera.name: camera.body for camera in given.cameras}
     cameras = (replace(c, body=bodies.get(c.name)) for c in source.rig.cameras)
     return replace(source, rig=replace(source.rig, cameras=tuple(cameras)))
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, ImportError):
-        return absent(error)
-    return reason(error) if isinstance(error, OSError) else str(error)
 
 
 if __name__ == "__main__":
