@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -49,10 +50,12 @@ class CloudBuilder:
         self.rig, self.options = rig, options
         self._seen = [None] * len(rig.cameras) if seen is None else list(seen)
         smallest = min(side for c in rig.cameras for side in (c.width, c.height))
-        self._every = slice(min(options.stride, smallest) // 2, None, options.stride)
-        self._owned = [self._owns(i) for i in range(len(rig.cameras))]
-        self._rays_cam = [self._directions(camera, np.eye(3)) for camera in rig.cameras]
-        self._rays_ego = [self._directions(c, c.T_ego_cam[:3, :3]) for c in rig.cameras]
+        every = slice(min(options.stride, smallest) // 2, None, options.stride)
+        self._sampled = [(_from_first_seen(every, mask), every) for mask in self._seen]
+        cameras = range(len(rig.cameras))
+        self._owned = [self._owns(i) for i in cameras]
+        self._rays_cam = [self._directions(i, np.eye(3)) for i in cameras]
+        self._rays_ego = [self._directions(i, rig.cameras[i].T_ego_cam[:3, :3]) for i in cameras]
 
     def fits(
         self, rig: Rig, options: CloudOptions, seen: Sequence[np.ndarray] | None = None
@@ -83,7 +86,7 @@ class CloudBuilder:
             T_ego_cam, rays = camera.T_ego_cam, self._rays_ego[i]
             if T_now_ego is not None:
                 T_ego_cam = T_now_ego[i] @ T_ego_cam
-                rays = self._directions(camera, T_ego_cam[:3, :3])
+                rays = self._directions(i, T_ego_cam[:3, :3])
             end += self._write(points[end:], prediction, depths, i, rays, T_ego_cam[:3, 3])
         return self._finished(points[:end])
 
@@ -108,7 +111,7 @@ class CloudBuilder:
         They lie along rays [3, h, w] from an origin [3], or from 0, 0, 0 if None. The fourth number
         holds the colour's bits.
         """
-        depth = np.ascontiguousarray(depths[i][self._every, self._every])
+        depth = np.ascontiguousarray(depths[i][self._sampled[i]])
         xyz = [axis * depth for axis in rays]  # numpy is slow on a last axis of 3
         for along, start in zip(xyz, () if origin is None else origin.astype(np.float32)):
             along += start
@@ -128,14 +131,15 @@ class CloudBuilder:
         points = points.view(POINT)[:, 0]
         return _one_per_voxel(points, self.options.voxel_m) if self.options.voxel_m else points
 
-    def _directions(self, camera: Camera, R_to_cam: np.ndarray) -> np.ndarray:
+    def _directions(self, i: int, R_to_cam: np.ndarray) -> np.ndarray:
         """Rays of the sampled pixels, turned by R [3, 3], of depth 1: [3, h, w] float32.
 
         A ray is the sum of a term of its column and one of its row, M [u, v, 1] with M = R K^-1.
         """
+        camera, (v, u) = self.rig.cameras[i], self._sampled[i]
         M = (R_to_cam @ np.linalg.inv(camera.K))[..., None]
-        columns = M[:, 0] * self._centres(camera.width)
-        rows = M[:, 1] * self._centres(camera.height) + M[:, 2]
+        columns = M[:, 0] * (np.arange(camera.width)[u] + 0.5)
+        rows = M[:, 1] * (np.arange(camera.height)[v] + 0.5) + M[:, 2]
         return rows.astype(np.float32)[..., None] + columns.astype(np.float32)[:, None]
 
     def _kept(self, prediction: Prediction, depth: np.ndarray, i: int) -> np.ndarray:
@@ -143,19 +147,16 @@ class CloudBuilder:
         keep = np.isfinite(depth)
         if self.options.edge_ratio:
             flying = flying_pixels(prediction.depth[i], self.options.edge_ratio)
-            keep &= ~flying[self._every, self._every]
+            keep &= ~flying[self._sampled[i]]
         if self._owned[i] is not None:
             keep &= self._owned[i]
         return keep
 
-    def _centres(self, length: int) -> np.ndarray:
-        """Coordinates of the sampled pixel centres along one side."""
-        return np.arange(length)[self._every] + 0.5
-
     def _colours(self, prediction: Prediction, i: int, depth: np.ndarray) -> np.ndarray:
         """[h, w] uint32 0x00RRGGBB of the sampled pixels of camera i, whose depths are given."""
         if self.options.colour == "rgb":  # numpy is slow on a last axis of 3, here too
-            return _packed(prediction.images[i])[self._every, self._every] & COLOUR_BITS
+            rows, columns = self._sampled[i]
+            return _packed(prediction.images[i][rows])[:, columns] & COLOUR_BITS
         if self.options.colour == "depth":
             return _packed(colour_depth(depth)) & COLOUR_BITS
         if self.options.colour == "height":
@@ -171,9 +172,18 @@ class CloudBuilder:
         if not self.options.drop_overlap:
             return None
         camera = self.rig.cameras[index]
-        pixels = pixel_centres(camera.width, camera.height)[self._every, self._every]
+        pixels = pixel_centres(camera.width, camera.height)[self._sampled[index]]
         rays_ego = pixel_rays(camera.K, pixels) @ camera.T_ego_cam[:3, :3].T
         return _owned(self.rig, index, rays_ego, self._seen)
+
+
+def _from_first_seen(every: slice, seen: np.ndarray | None) -> slice:
+    """The sampled rows without those at the top in which nothing is seen; at least the last."""
+    if seen is None:
+        return every
+    sampled = range(len(seen))[every]
+    blind = itertools.takewhile(lambda row: not seen[row].any(), sampled[:-1])
+    return slice(sampled[sum(1 for _ in blind)], None, every.step)
 
 
 def _same(a: Camera, b: Camera) -> bool:

@@ -6,7 +6,7 @@ An image's way, and the thread that takes it there:
       |  intake (intake.py)    _on_image: the image to the decoders, its stamp to the RigSync
       |  decode-0, decode-1    Pipeline.decode: RGB, rectified, of the network's size (decode.py)
       |  intake                RigSync.add and poll: the set that is complete or late (sync/)
-      |  (no thread)           LatestSlot: a set that nobody took is replaced by the next
+      |  (no thread)           LatestSlot: a set that nobody took is replaced by a newer one
       |  inference (worker.py) Pipeline.process: the network, the messages, the cloud (cloud.py)
       |  inference             Outputs.publish
     depth/image_rect, points
@@ -36,7 +36,7 @@ from fsmde_ros.faults import sentence
 from fsmde_ros.inputs import Inputs
 from fsmde_ros.intake import Intake
 from fsmde_ros.latency import tune_process
-from fsmde_ros.loading import FinitePredictor, load_model, load_rig_file, warm_up
+from fsmde_ros.loading import FinitePredictor, expected_fits, load_model, load_rig_file
 from fsmde_ros.managed import ManagedNode, run_managed
 from fsmde_ros.names import check_names
 from fsmde_ros.outputs import Outputs
@@ -92,7 +92,8 @@ class SurroundDepthNode(ManagedNode):
             logger=self.get_logger(),
         )
         self._set_up_calibration(self._names)
-        warm_up(self._predictor, self._rig, cameras=len(self._names))
+        self._fits = expected_fits(self._predictor, self._rig, cameras=len(self._names))
+        self._predictor.warm_up(self._fits)
         self._outputs = Outputs(self, self._names, p)
 
     def start(self) -> None:
@@ -119,6 +120,7 @@ class SurroundDepthNode(ManagedNode):
         self._reporter, self._reported_s = self._make_reporter(), time.monotonic()
         predictor = FinitePredictor(self._predictor)
         self._pipeline = Pipeline(predictor, self._calibration, self._motion)
+        self._pipeline.warm_up(self._fits, p)
         self._worker = Worker(
             partial(self._process, self._pipeline),
             self._publish,
@@ -324,8 +326,9 @@ class SurroundDepthNode(ManagedNode):
             provisional=stamped.provisional,
             passed_over=not goes_on,
         )
-        if goes_on and self._worker.put((now_s, stamped)):
-            self._statistics.dropped("a newer set came in first", now_s)
+        if goes_on:
+            for _ in range(self._worker.put((now_s, stamped), pace_s=self._sync.pace_ns / 1e9)):
+                self._statistics.dropped("a newer set came in first", now_s)
 
     # Worker
 

@@ -84,8 +84,8 @@ class FinitePredictor:
         return prediction
 
 
-def warm_up(predictor: Predictor, rig: Rig | None, *, cameras: int) -> None:
-    """Run once: with the cameras of the rig, or so many of the shape that the model was made for.
+def expected_fits(predictor: Predictor, rig: Rig | None, *, cameras: int) -> list[Fit]:
+    """Of the cameras of the rig, or of so many of the shape that the model was made for.
 
     What CameraInfo says of the cameras is not known yet; a shape that is new then is slow once.
     """
@@ -96,4 +96,4 @@ def warm_up(predictor: Predictor, rig: Rig | None, *, cameras: int) -> None:
         K = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
         names = [f"camera {i}" for i in range(cameras)]  # no two of a rig may have the same
         expected = [Camera(name, name, width, height, K, np.eye(4)) for name in names]
-    predictor.warm_up([predictor.fit(camera) for camera in expected])
+    return [predictor.fit(camera) for camera in expected]

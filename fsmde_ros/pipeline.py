@@ -12,6 +12,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
+from fsmde_core.fit import Fit
 from fsmde_core.runtime.predictor import Prediction, Predictor
 from fsmde_ros.answers import (
     POINTS,
@@ -79,6 +80,16 @@ class SetOutput:
     """Time spent by stage."""
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """The messages that a prediction becomes; as in SetOutput."""
+
+    cameras: list[dict[str, Message]]
+    cloud: PointCloud2
+    obstacles: dict[str, Message]
+    motion_unknown: str | None
+
+
 class Pipeline:
     """Turns sets into outputs with one predictor and one calibration.
 
@@ -131,31 +142,56 @@ class Pipeline:
             [image.pixels for image in images], [image.view.fit for image in images]
         )
         inferred = time.monotonic()
-        depths = [depth_image(prediction, k, params) for k in range(len(images))]
-        cameras = {
-            index: camera_messages(prediction, k, depths[k], images[k].framed_header, params)
-            for k, index in enumerate(present)
-        }
-        builder = self._builder(prediction, params)
-        for k, messages in enumerate(cameras.values()) if params.publish_camera_points else ():
-            points = builder.of_camera(prediction, depths, k)
-            messages[POINTS] = cloud_msg(
-                points, images[k].framed_header, layout=params.cloud_layout
-            )
-        T_now_ego, reason = self._moved([stamped.stamps_ns[i] for i in present], stamped.newest_ns)
-        header = Header(stamp=ns_to_stamp(stamped.newest_ns), frame_id=self._calibration.base_frame)
-        points = builder(prediction, depths, T_now_ego)
-        cloud = cloud_msg(points, header, layout=params.cloud_layout)
-        obstacles = self._find_obstacles(points, header, params)
+        stamps_ns = [stamped.stamps_ns[i] for i in present]
+        headers = [image.framed_header for image in images]
+        answer = self._answer(prediction, headers, stamps_ns, stamped.newest_ns, params)
         finished = time.monotonic()
         seconds = {
             "decode": decoded - started,
             "inference": inferred - decoded,
             "messages": finished - inferred,
         }
-        reasons = tuple(map(str, left_out.values()))
-        doubts = self._watch.doubts
-        return SetOutput(cameras, cloud, obstacles, reasons, doubts, news, reason, seconds)
+        return SetOutput(
+            cameras=dict(zip(present, answer.cameras)),
+            cloud=answer.cloud,
+            obstacles=answer.obstacles,
+            left_out=tuple(map(str, left_out.values())),
+            doubts=self._watch.doubts,
+            news=news,
+            motion_unknown=answer.motion_unknown,
+            seconds=seconds,
+        )
+
+    def warm_up(self, fits: Sequence[Fit], params: NodeParams) -> None:
+        """Make messages once that nobody gets: the first of all take three times as long."""
+        near = tuple(np.ones(fit.size[::-1], np.float32) for fit in fits)
+        grey = tuple(np.zeros((*fit.size[::-1], 3), np.uint8) for fit in fits)
+        prediction = Prediction(near, near, near, images=grey, fits=tuple(fits))
+        self._answer(prediction, [Header() for _ in fits], [0] * len(fits), 0, params)
+
+    def _answer(
+        self,
+        prediction: Prediction,
+        headers: Sequence[Header],
+        stamps_ns: Sequence[int],
+        newest_ns: int,
+        params: NodeParams,
+    ) -> _Answer:
+        depths = [depth_image(prediction, k, params) for k in range(len(headers))]
+        cameras = [
+            camera_messages(prediction, k, depths[k], header, params)
+            for k, header in enumerate(headers)
+        ]
+        builder = self._builder(prediction, params)
+        for k, messages in enumerate(cameras) if params.publish_camera_points else ():
+            points = builder.of_camera(prediction, depths, k)
+            messages[POINTS] = cloud_msg(points, headers[k], layout=params.cloud_layout)
+        T_now_ego, motion_unknown = self._moved(stamps_ns, newest_ns)
+        header = Header(stamp=ns_to_stamp(newest_ns), frame_id=self._calibration.base_frame)
+        points = builder(prediction, depths, T_now_ego)
+        cloud = cloud_msg(points, header, layout=params.cloud_layout)
+        obstacles = self._find_obstacles(points, header, params)
+        return _Answer(cameras, cloud, obstacles, motion_unknown)
 
     def _usable(
         self, stamped: StampedSet[Future]

@@ -7,7 +7,7 @@ from stub_model import FREE_HEIGHT, FREE_WIDTH
 
 from fsmde_core.rig import RigError, save_rig
 from fsmde_core.runtime.predictor import Predictor
-from fsmde_ros.loading import load_model, load_rig_file, warm_up
+from fsmde_ros.loading import expected_fits, load_model, load_rig_file
 from fsmde_ros.params import NodeParams
 
 
@@ -35,9 +35,9 @@ def test_warming_up_runs_what_is_expected(rig, free_model, cameras):
     params = NodeParams(model=str(free_model), providers=["CPUExecutionProvider"])
     logger = logging.getLogger("test")
     predictor = load_model(params, cameras=cameras, make_predictor=Seen, logger=logger)
-    warm_up(predictor, None, cameras=cameras)
+    predictor.warm_up(expected_fits(predictor, None, cameras=cameras))
     assert predictor.shapes == cameras * [(FREE_WIDTH, FREE_HEIGHT)]
-    warm_up(predictor, rig, cameras=6)
+    predictor.warm_up(expected_fits(predictor, rig, cameras=6))
     assert predictor.shapes == [predictor.fit(camera).size for camera in rig.cameras]
 
 

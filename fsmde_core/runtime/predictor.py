@@ -81,8 +81,8 @@ class Prediction:
         if min_confidence > 0:
             unsure = self.confidence[i] < min_confidence
             _put(depth, np.nan, ~hidden & unsure)
-        if min_depth_m > 0:
-            _put(depth, -np.inf, ~hidden & (raw < min_depth_m))
+        if min_depth_m > 0 and (near := raw < min_depth_m).any():
+            _put(depth, -np.inf, ~hidden & near)
         return depth
 
     def at_source(self, i: int, *, min_surface_probability: float = LIKELY) -> np.ndarray:

@@ -43,9 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fsmde-street", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--scenes", type=int, default=1, help="number of drives")
-    parser.add_argument(
-        "--frames", type=int, default=12, help="frames of a camera per drive (12 Hz)"
-    )
+    parser.add_argument("--frames", type=int, default=12, help="frames of a camera per drive")
+    parser.add_argument("--rate", type=float, default=12.0, help="frames of a camera per second")
     parser.add_argument("--rig", default="nuscenes", help=f"one of {', '.join(RIG_NAMES)}")
     parser.add_argument(
         "--layout", choices=("nuscenes", "ddad"), help="default: as the rig, else nuscenes"
@@ -68,6 +67,8 @@ def _complaint(arguments: argparse.Namespace) -> str | None:
     for name in ("scenes", "frames", "samples", "workers"):
         if getattr(arguments, name) < 1:
             return f"--{name} {getattr(arguments, name)} is less than 1"
+    if not 0.5 <= arguments.rate <= 60.0:
+        return f"--rate {arguments.rate:g} is outside 0.5 to 60 Hz"
     if not 0.02 <= arguments.scale <= 1.0:
         return f"--scale {arguments.scale:g} is outside 0.02 to 1"
     if not 0.0 <= arguments.jitter <= 5.0:
@@ -105,6 +106,7 @@ def _render(arguments: argparse.Namespace, seed: int) -> None:
     ddad = writer is ddad_writer
     config = DriveConfig(
         frames=arguments.frames,
+        rate_hz=arguments.rate,
         staggered=not ddad,
         render=RenderConfig(samples=arguments.samples),
         lidar=LIDAR_64 if ddad else LidarConfig(),

@@ -1,7 +1,8 @@
 """Rigs to render with: nuScenes' and DDAD's six cameras, and random ones.
 
 random: four to eight cameras around a car's roof, as on the datasets' vehicles. varied: one to six
-cameras of any make, on anything from a delivery robot to a lorry.
+cameras of any make, on anything from a delivery robot to a lorry. low: six wide cameras at the
+height of a bumper, which no training set has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fsmde_core.geometry import make_transform, quaternion_to_rotation
 from fsmde_core.rig import Camera, Rig, opencv_to_K
 from fsmde_core.street.mesh import rotation_z
 
-RIG_NAMES = ("nuscenes", "ddad", "random", "varied")
+RIG_NAMES = ("nuscenes", "ddad", "random", "varied", "low")
 
 # Figures of nuScenes scene-0061: name, focal length, cx, cy (px), translation (m), rotation wxyz.
 NUSCENES_SIZE = (1600, 900)
@@ -63,6 +64,8 @@ def make_rig(name: str, *, seed: int = 0, jitter: float = 0.0) -> Rig:
         cameras = _random_cameras(rng)
     elif name == "varied":
         cameras = _varied_cameras(rng)
+    elif name == "low":
+        cameras = _low_cameras()
     else:
         raise ValueError(f"unknown rig {name!r}; known: {', '.join(RIG_NAMES)}")
     return Rig(tuple(_jittered(camera, rng, jitter) for camera in cameras))
@@ -137,6 +140,21 @@ def _varied_cameras(rng: np.random.Generator) -> list[Camera]:
         camera = _camera(f"CAM_{k}", VARIED_SIZE, focal, centre, at, yaw, pitch)
         T_ego_cam = camera.T_ego_cam @ make_transform(rotation_z(np.radians(roll)), np.zeros(3))
         cameras.append(replace(camera, T_ego_cam=T_ego_cam))
+    return cameras
+
+
+LOW_SIZE, LOW_VIEW_DEG, LOW_HEIGHT_M = (1280, 720), 110.0, 0.6
+
+
+def _low_cameras() -> list[Camera]:
+    """Six around the bumpers, level, 60 degrees from one to the next."""
+    focal = LOW_SIZE[0] / 2 / np.tan(np.radians(LOW_VIEW_DEG) / 2)
+    centre = (LOW_SIZE[0] / 2, LOW_SIZE[1] / 2)
+    cameras = []
+    for yaw in range(0, 360, 60):
+        c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+        at = (1.3 + 2.4 * c, 1.1 * s, LOW_HEIGHT_M)
+        cameras.append(_camera(f"CAM_{yaw}", LOW_SIZE, focal, centre, at, yaw, 0.0))
     return cameras
 
 
