@@ -69,7 +69,7 @@ class ObstacleFinder:
 
     def __init__(self, options: ObstacleOptions):
         self.options = options
-        self._places = np.empty((2, 0), np.intp)
+        self._places = np.empty(0, np.intp)
         self._floats = np.empty((5, 1, CHUNK), np.float32)
         self._ints = np.empty((2, CHUNK), np.int32)
         self._bools = np.empty((2, CHUNK), bool)
@@ -77,48 +77,54 @@ class ObstacleFinder:
     def __call__(self, points: np.ndarray, *, with_grid: bool = True) -> Obstacles:
         """The obstacles in points [P] of POINT, in the base frame; the grid's only if wanted."""
         options, steps = self.options, self.options.steps
-        if self._places.shape[1] < len(points):
-            self._places = np.empty((2, len(points)), np.intp)
-        polar, cells = self._places[:, : len(points)]
+        if len(self._places) < len(points):
+            self._places = np.empty(len(points), np.intp)
+        places, in_band = self._places[: len(points)], [np.empty((2, 0), np.float32)]
         for start in range(0, len(points), CHUNK):
             part = slice(start, start + CHUNK)
-            self._place(points[part], polar[part], cells[part] if with_grid else None)
+            xy, chosen = self._place(points[part], places[part])
+            if with_grid:
+                in_band.append(xy.take(np.flatnonzero(chosen), axis=1))
         # one row a beam, whose last column is all that is beyond, and one for the end of the turn
-        shape = 3, options.beams + 1, steps + 1
-        counts = np.bincount(polar, minlength=int(np.prod(shape))).reshape(shape)
+        shape = 2, options.beams + 1, steps + 1
+        counts = np.bincount(places, minlength=int(np.prod(shape))).reshape(shape)
         counts[:, 0] += counts[:, -1]
         ground, band = counts[0, :-1] > 0, counts[1, :-1] >= options.min_points
+        seen = ground.any(axis=1) | counts[1, :-1].any(axis=1)
         ground[:, -1], band[:, -1] = False, True  # beyond: no ground, and where a search ends
         return Obstacles(
             first=band.argmax(axis=1),
             floor=np.where(ground.any(axis=1), steps + 1 - ground[:, ::-1].argmax(axis=1), 0),
-            seen=counts[:, :-1].sum(axis=(0, 2)) > 0,
-            occupied=self._occupied(cells) if with_grid else None,
+            seen=seen,
+            occupied=self._occupied(np.concatenate(in_band, axis=1)) if with_grid else None,
         )
 
-    def _place(self, points: np.ndarray, polar: np.ndarray, cells: np.ndarray | None) -> None:
-        """Fill in where points [P] lie in the tables of beams, and in the grid if wanted."""
+    def _place(self, points: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fill in where points [P] lie in the tables of beams.
+
+        Returns their x and y [2, P], cells from the origin, and [P] bool, who is in the band.
+        """
+        options = self.options
         x, y, z, step, beam = self._floats[:, :, : len(points)]
-        from_band, above = self._bools[:, : len(points)]
+        in_band, above = self._bools[:, : len(points)]
         cv2.split(points.view(np.float32).reshape(1, -1, 4), [x, y, z, beam])  # beam: not used yet
-        for axis in (x, y):
-            axis *= np.float32(1 / self.options.resolution_m)
+        xy = self._floats[:2, 0, : len(points)]
+        xy *= np.float32(1 / options.resolution_m)
         cv2.cartToPolar(x, y, step, beam)
-        np.greater_equal(z[0], self.options.min_height_m, out=from_band)
-        np.greater(z[0], self.options.max_height_m, out=above)
-        table = from_band.view(np.uint8) + above.view(np.uint8)
-        self._place_in_beams(step[0], beam[0], table, polar)
-        if cells is not None:
-            xy = self._floats[:2, 0, : len(points)]
-            self._place_in_grid(xy, from_band ^ above, cells)
+        np.greater(z[0], options.max_height_m, out=above)
+        np.greater_equal(z[0], options.min_height_m, out=in_band)
+        np.not_equal(in_band, above, out=in_band)
+        step = step[0]
+        np.maximum(step, above * np.float32(options.steps), out=step)  # seen, and no more than that
+        self._place_in_beams(step, beam[0], in_band, places)
+        return xy, in_band
 
     def _place_in_beams(
         self, step: np.ndarray, beam: np.ndarray, table: np.ndarray, places: np.ndarray
     ) -> None:
-        """Places of points [P] in three tables of beams and steps: ground, in the band, above.
+        """Places of points [P] in two tables of beams and steps: of ground, and of the band.
 
-        step and beam are cells and radians from the origin, and are overwritten. table [P] uint8:
-        0, 1 or 2.
+        step and beam are cells and radians from the origin, and are overwritten. table [P] bool.
         """
         options, (whole, more) = self.options, self._ints[:, : len(places)]
         beam *= np.float32(options.beams / TURN)
@@ -132,25 +138,12 @@ class ObstacleFinder:
         whole += more
         places[:] = whole
 
-    def _place_in_grid(self, xy: np.ndarray, in_band: np.ndarray, places: np.ndarray) -> None:
-        """Places of points [P] in the grid with a border around it, whose corner takes the rest.
-
-        xy [2, P] are cells from the origin, and are overwritten.
-        """
-        side, whole = 2 * self.options.steps + 2, self._ints[:, : len(places)]
-        xy += np.float32(side / 2)
-        np.clip(xy, 0, side - 1, out=xy)
-        np.copyto(whole, xy, casting="unsafe")
-        column, row = whole
-        row *= side
-        row += column
-        row *= in_band
-        places[:] = row
-
-    def _occupied(self, cells: np.ndarray) -> np.ndarray:
-        side = 2 * self.options.steps + 2
-        hits = np.bincount(cells, minlength=side * side).reshape(side, side)[1:-1, 1:-1]
-        return hits >= self.options.min_points
+    def _occupied(self, xy: np.ndarray) -> np.ndarray:
+        """Cells with enough of points [2, Q], cells from the origin, all of them in the band."""
+        side = 2 * self.options.steps + 2  # with a border around it, which takes the rest
+        column, row = np.clip(xy + np.float32(side / 2), 0, side - 1).astype(np.int32)
+        hits = np.bincount(row * side + column, minlength=side * side).reshape(side, side)
+        return hits[1:-1, 1:-1] >= self.options.min_points
 
     def scan(self, found: Obstacles) -> np.ndarray:
         """[beams] float32 metres as REP 117: +inf without obstacle, NaN where nothing is seen."""
