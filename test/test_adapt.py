@@ -134,12 +134,6 @@ def test_axes_frames_and_units_are_told_apart():
     )
 
 
-def test_a_teacher_has_a_card(driven_bag, tmp_path, capsys):
-    arguments = command(driven_bag, tmp_path / "mine", "--teacher", "depth_anything_v2_vits.pth")
-    assert main(arguments) == 1
-    assert "is no card: fsmde-teacher fit makes one" in capsys.readouterr().err
-
-
 def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
     judged = range(8, 12)
     right, wrong = (score(Predictor(card), drive, judged) for card in (model_card, far_off))

@@ -49,7 +49,7 @@ ALLOWED = {
     "evaluate": {"evaluate", "street", "runtime", "data", "network", *ROOT_FILES},
     "distill.losses": {"geometry", "network.bins"},
     "distill": {"distill", "evaluate", "street", "runtime", "data", "network", *ROOT_FILES},
-    "adapt": {"adapt", "bench", "distill", "street", "runtime", "data", *ROOT_FILES},
+    "adapt": {"adapt", "bench", "distill", "network", "street", "runtime", "data", *ROOT_FILES},
     "bench": {"bench", "evaluate", "street", "runtime", "data", "network", *ROOT_FILES},
 }
 NEVER_IN_THE_NODE = (

@@ -34,6 +34,8 @@ from fsmde_core.card import load_card, save_card
 from fsmde_core.data.drive import Drive, load_drive
 from fsmde_core.distill import main as distill
 from fsmde_core.files import whole_file, writable_folder, write_json
+from fsmde_core.network.depth_anything import size_in
+from fsmde_core.network.teacher import is_card
 from fsmde_core.runtime.predictor import Predictor
 
 SUFFIXES = (".safetensors", ".onnx", ".int8.onnx")  # the card comes last: it vouches for them
@@ -51,7 +53,8 @@ class Request:
     config: Path
     """Of the training, see config/distill/adapt.yaml."""
     teacher: str = ""
-    """Card of the teacher; empty: the model itself, as an anchor against drift."""
+    """Card of the teacher, or the file of a foundation model, whose shapes are then taught at the
+    model's own depths; empty: the model itself, as an anchor against drift."""
     overrides: tuple[str, ...] = ()
     """Of the config, KEY=VALUE."""
     devices: tuple[str, ...] = ()
@@ -83,12 +86,7 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     """
     if not 0 < request.left_out < 1:
         raise AdaptError(f"the share left out is {request.left_out:g}, not between 0 and 1")
-    if request.teacher and Path(request.teacher).suffix != ".json":
-        raise AdaptError(
-            f"teacher {request.teacher} is no card: fsmde-teacher fit makes one of a foundation "
-            "model's file, see docs/training.md"
-        )
-    load_card(request.teacher or request.model)  # before the work, not after it
+    _check_teacher(request.teacher or request.model)  # before the work, not after it
     writable_folder(request.work)
     drive, sources = _drive(request, open_sources)
     before = Predictor(request.model)
@@ -108,6 +106,13 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     if code or not card.exists() or load_card(card).provisional:
         return code
     return _judge(request, drive, card, before=before, judged=judged, look=look, sources=sources)
+
+
+def _check_teacher(path: Path | str) -> None:
+    if is_card(path):
+        load_card(path)
+    else:
+        size_in(path)
 
 
 def _drive(

@@ -26,7 +26,7 @@ from pydantic.dataclasses import dataclass as validated
 from fsmde_core.data.augment import AugmentConfig
 from fsmde_core.network.encoder import PYPI_WEIGHTS
 from fsmde_core.network.student import PRESETS, StudentConfig
-from fsmde_core.network.teacher import FoundationConfig
+from fsmde_core.network.teacher import FoundationConfig, is_card
 
 NUMBERS_IN_YAML = {
     "float_type": "with a point and a signed exponent, as 1.0e-4, it would be a number",
@@ -176,7 +176,9 @@ class DistillConfig:
     foundation: FoundationConfig = field(default_factory=FoundationConfig)
     """Instead of a student a teacher's bin head is trained, on a frozen foundation model."""
     teacher: str = ""
-    """Card of the teacher; needed where a loss with it has a weight."""
+    """Card of the teacher; needed where a loss with it has a weight. Or the file of a foundation
+    model, whose depth is then fitted to that of `initial`, image by image; foundation.variant and
+    max_depth_m say what the file does not."""
     teacher_cache: str = ""
     """Folder of the teacher's outputs, computed by fsmde-teacher cache; empty: it is asked anew at
     every step, about images as augmented."""
@@ -348,6 +350,12 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("data.train names no folder to learn from")
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
+    headless = bool(config.teacher) and not is_card(config.teacher)
+    if headless and (not config.initial or config.teacher_cache):
+        raise ConfigError(
+            f"teacher {config.teacher} is no card but a foundation model's file: it needs initial, "
+            "whose depths give it a scale, and no teacher_cache"
+        )
     if config.losses.keep_surface and config.teacher_cache:
         raise ConfigError("losses.keep_surface has a weight, but teacher_cache holds no surfaces")
     if config.losses.needs_teacher and config.teacher_cache and not config.losses.align:
@@ -360,7 +368,7 @@ def _check(config: DistillConfig) -> None:
             )
     if config.losses.surface and config.foundation.checkpoint:
         raise ConfigError("losses.surface has a weight, but a foundation model knows no surfaces")
-    if config.foundation != FoundationConfig() and not config.foundation.checkpoint:
+    if config.foundation != FoundationConfig() and not (config.foundation.checkpoint or headless):
         raise ConfigError("foundation is given, but foundation.checkpoint names no file")
     kinds = [data.kind for data in config.sources]
     if config.losses.needs_drive and "drive" not in kinds:

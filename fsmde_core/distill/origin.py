@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from fsmde_core.card import load_card
+from fsmde_core.card import load_card, sha256_of
 from fsmde_core.data.drive import load_drive
 from fsmde_core.distill.config import DataConfig, DistillConfig
+from fsmde_core.network.depth_anything import size_in
+from fsmde_core.network.teacher import is_card
 
 DATA_LICENCES = {"street": "Apache-2.0", "nuscenes": "CC-BY-NC-SA-4.0", "ddad": "CC-BY-NC-SA-4.0"}
 """data.kind -> the licence of these data; data.licence names another, where they have one. A drive
@@ -31,26 +34,35 @@ def licence_of(config: DistillConfig) -> str:
     use takes the place of what permits it.
     """
     licences = [config.licence, *map(data_licence, config.sources)]
-    licences += [load_card(path).licence for path in _cards(config).values()]
+    licences += [load_card(path).licence for path in _models(config).values() if is_card(path)]
     if config.foundation.checkpoint:
-        version_3 = config.foundation.variant.startswith("da3")
-        licences.append(DA3_LICENCE if version_3 else FOUNDATION_LICENCES[config.foundation.size])
+        licences.append(_foundation_licence(config.foundation.size, config.foundation.variant))
+    teacher = _models(config).get("teacher", "")
+    if teacher and not is_card(teacher):
+        licences.append(_foundation_licence(size_in(teacher), config.foundation.variant))
     restricted = dict.fromkeys(text for text in licences if _RESTRICTED.search(text))
     return " and ".join(restricted) or config.licence
 
 
+def _foundation_licence(size: str, variant: str) -> str:
+    return DA3_LICENCE if variant.startswith("da3") else FOUNDATION_LICENCES[size]
+
+
 def made_from(config: DistillConfig) -> dict[str, dict[str, str]]:
     """Name and sha256 of the weights of the model begun with, and of the teacher, as in a card."""
-    return {role: weights_of(path) for role, path in _cards(config).items()}
+    return {role: weights_of(path) for role, path in _models(config).items()}
 
 
-def weights_of(card_path: str) -> dict[str, str]:
-    """Name and sha256 of the weights that a card vouches for; ModelError as load_card."""
-    card = load_card(card_path)
+def weights_of(path: str) -> dict[str, str]:
+    """Name and sha256 of the weights that a card vouches for, or of a file of weights; ModelError
+    as load_card, and for a file that does not read."""
+    if not is_card(path):
+        return {"name": Path(path).name, "sha256": sha256_of(path)}
+    card = load_card(path)
     return {"name": card.name, "sha256": card.sha256.get(f"{card.name}.safetensors", "")}
 
 
-def _cards(config: DistillConfig) -> dict[str, str]:
+def _models(config: DistillConfig) -> dict[str, str]:
     teacher = config.teacher if config.losses.needs_teacher else ""
     return {
         role: path for role, path in (("initial", config.initial), ("teacher", teacher)) if path

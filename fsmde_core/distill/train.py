@@ -67,7 +67,9 @@ class Trainer:
         else:
             sources = [open_split(data, train=True) for data in config.sources]
             if config.losses.needs_teacher:
-                self.teacher = load_teacher(config.teacher).to(fabric.device)
+                self.teacher = load_teacher(
+                    config.teacher, anchor=config.initial, foundation=config.foundation
+                ).to(fabric.device)
         self.samples, self.also = [*sources, ()][:2]
         self.opened = [s.samples if isinstance(s, CachedTeacher) else s for s in sources]
         self.splits = [split_of(d, s, train=True) for d, s in zip(config.sources, self.opened)]

@@ -252,10 +252,11 @@ class Residual(nn.Module):
 
 
 def load_depth_anything(
-    path: Path | str, size: str, *, variant: str = "", max_depth_m: float = 0.0
+    path: Path | str, size: str = "", *, variant: str = "", max_depth_m: float = 0.0
 ) -> DepthAnythingV2:
     """A network of SIZES with the weights of a checkpoint, in evaluation mode, on the CPU.
 
+    size empty: the file's own.
     The file: official .pth, safetensors in 16 or 32 bits, transformers' names, DA3MONO-LARGE's and
     DA3METRIC-LARGE's. variant: one of VARIANTS; empty: relative, unless something about the file
     says otherwise, which then has to be given. ModelError names a file that is missing, does not
@@ -264,6 +265,7 @@ def load_depth_anything(
     path = Path(path)
     weights = as_official(read_weights(path))
     found = _size_of(weights)
+    size = size or found or "vits"  # if of none, what is said below is what vits has and it lacks
     if found not in (None, size):
         raise ModelError(
             f"checkpoint {path} is no Depth Anything {size}: give foundation.size={found}, "
@@ -285,6 +287,14 @@ def load_depth_anything(
     if broken:
         raise ModelError(f"checkpoint {path} has values that are not finite in {_some(broken)}")
     return network.eval()
+
+
+def size_in(path: Path | str) -> str:
+    """The name in SIZES of a checkpoint's network; ModelError for a file of none of them."""
+    size = _size_of(as_official(read_weights(path)))
+    if size is None:
+        raise ModelError(f"checkpoint {path} is no Depth Anything of {', '.join(SIZES)}")
+    return size
 
 
 def _size_of(weights: dict[str, Tensor]) -> str | None:

@@ -3,7 +3,8 @@
 One interface, the student's: teacher(images, K, T_ego_cam) -> BinOutput with bin_logits at stride 4
 of the images. Depths and centres are relative: metres times a factor that differs from rig to rig.
 A teacher is either a large network of our own or a bin head on a foundation model. On a metric
-foundation model, with a loss that is not scale-invariant, they are metres.
+foundation model, with a loss that is not scale-invariant, they are metres. A foundation model's
+file without a head teaches its shapes alone, at the depths of another network.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ from fsmde_core.network.depth_anything import (
 )
 from fsmde_core.network.student import StudentConfig
 
+SPREAD = 0.1
+"""In logs of depth, of what a foundation model without a head says: about a bin."""
+FITS, DOUBT = 5, 0.1  # rounds of fitting it; error in logs from which on a pixel counts less
+FLAT = 1e-6  # variance over squared mean of what has no shape
+TINY = 1e-12
 SURE_LOGIT = 15.0
 """Of the last bin, and of there being no surface, where a foundation model sees the sky."""
 
@@ -101,9 +107,6 @@ class FoundationTeacher(nn.Module):
             canonical_focal_px=bins.canonical_focal_px,
         )
         self.reach_m = bins.reach_m
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        self.register_buffer("mean", 255 * mean[:, None, None], persistent=False)
-        self.register_buffer("std", 255 * std[:, None, None], persistent=False)
 
     def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> BinOutput:
         """Depth of B rigs of N cameras; arguments and result as StudentDepthNet's.
@@ -119,10 +122,8 @@ class FoundationTeacher(nn.Module):
         """Bins of views [V, 3, H, W], 0..255."""
         height, width = views.shape[-2:]
         with torch.no_grad():
-            size = patch_size_of((height, width), shorter_px=self.foundation.input_px)
-            resized = F.interpolate(views, size, mode="bicubic", antialias=True)
-            seen = self.backbone((resized - self.mean) / self.std)
-            cue = self._cue(seen, K, scale=(size[1] / width, size[0] / height))
+            seen, scale = _look(self.backbone, views, shorter_px=self.foundation.input_px)
+            cue = self._cue(seen, K, scale=scale)
             cells = (height // 4, width // 4)
             maps = torch.cat([_resized(seen.features, cells), _resized(cue, cells)], dim=1)
         maps = self.mix(maps)
@@ -152,6 +153,80 @@ class FoundationTeacher(nn.Module):
                 inverse = inverse * (DA3_FOCAL_PX / focal_px)[:, None, None, None]
             return -(GUESS_M * inverse.clamp_min(1 / self.reach_m)).log()
         return inverse / inverse.mean(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+
+
+class AnchoredTeacher(nn.Module):
+    """Depth Anything without bins of its own, at the scale of a student, the anchor.
+
+    What it sees of an image has no scale, and of version 2 no offset of the inverse depth either:
+    both are fitted to the anchor's depth, image by image. What it says lies in the anchor's bins,
+    SPREAD around its depth. Of surfaces and sky the anchor speaks.
+    """
+
+    def __init__(self, backbone: nn.Module, anchor: nn.Module, *, input_px: int):
+        super().__init__()
+        self.backbone, self.anchor, self.input_px = backbone, anchor, input_px
+
+    def forward(self, images: Tensor, K: Tensor, T_ego_cam: Tensor) -> BinOutput:
+        """Depth of B rigs of N cameras; arguments and result as StudentDepthNet's."""
+        told = self.anchor(images, K, T_ego_cam)
+        views = images.flatten(0, 1).permute(0, 3, 1, 2).float()
+        with _precision(images.device.type):
+            seen, _ = _look(self.backbone, views, shorter_px=self.input_px)
+        logits, centers = (
+            maps.flatten(0, 1).float() for maps in (told.bin_logits, told.bin_centers)
+        )
+        with full_precision(images.device.type):
+            guess, _ = expected_depth(logits, centers)
+            inverse = _resized(seen.inverse_depth[:, None], guess.shape[-2:])[:, 0]
+            surface = _resized(told.surface_logits.flatten(0, 1)[:, None], guess.shape[-2:])[:, 0]
+            inverse = _fitted(inverse, 1 / guess, surface > 0)
+            apart = centers.log()[:, :, None, None] + inverse.log()[:, None]
+            logits = -(apart / SPREAD).square() / 2
+            depth, confidence = expected_depth(logits, centers)
+        output = upsampled(BinOutput(logits, centers, depth, confidence), images.shape[2:4])
+        return replace(for_rigs(output, images.shape[1]), surface_logits=told.surface_logits)
+
+
+def _fitted(inverse: Tensor, expected: Tensor, counts: Tensor) -> Tensor:
+    """a * inverse + b, as near to the expected inverse depth as can be; [V, h, w] each.
+
+    a and b are of each view, over the pixels that count [V, h, w] bool. What is made small is the
+    error's share of the depth, and what stands out counts less. Where a is not positive, the model
+    sees nothing of what is expected there: the expected takes its place.
+    """
+    x, y, kept = (maps.flatten(1).float() for maps in (inverse, expected, counts))
+    w = kept / y
+    for _ in range(FITS):
+        total = w.sum(dim=1).clamp_min(TINY)
+        mean_x, mean_y = ((w * values).sum(dim=1) / total for values in (x, y))
+        from_x, from_y = x - mean_x[:, None], y - mean_y[:, None]
+        along = (w * from_x.square()).sum(dim=1)
+        a = (w * from_x * from_y).sum(dim=1) / along.clamp_min(TINY)
+        fitted = mean_y[:, None] + a[:, None] * from_x
+        inside = fitted.maximum(y.amin(dim=1, keepdim=True))
+        w = kept / inside.square() / (DOUBT + (inside / y).log().abs())
+    sees = (a > 0) & (along > FLAT * total * mean_x.square())
+    fitted = torch.where(sees[:, None], fitted, y)
+    nearest, farthest = y.amax(dim=1, keepdim=True), y.amin(dim=1, keepdim=True)
+    return torch.minimum(fitted.maximum(farthest), 2 * nearest).view_as(inverse)
+
+
+def _look(
+    backbone: nn.Module, views: Tensor, *, shorter_px: int
+) -> tuple[FoundationOutput, tuple[float, float]]:
+    """What a foundation model sees in views [V, 3, H, W], 0..255, at the size it is made for.
+
+    Also by how much x and y of its own pixels are scaled from those of the views.
+    """
+    height, width = views.shape[-2:]
+    size = patch_size_of((height, width), shorter_px=shorter_px)
+    resized = F.interpolate(views, size, mode="bicubic", antialias=True)
+    mean, std = (
+        255 * torch.tensor(values, device=views.device)[:, None, None]
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return backbone((resized - mean) / std), (size[1] / width, size[0] / height)
 
 
 def patch_size_of(size: tuple[int, int], *, shorter_px: int) -> tuple[int, int]:
@@ -206,18 +281,36 @@ def _as_found(config: FoundationConfig, variant: str) -> FoundationConfig:
     return replace(config, variant=variant, input_px=input_px, sha256=sha256)
 
 
-def load_teacher(card_path: Path | str) -> nn.Module:
+def load_teacher(
+    path: Path | str, *, anchor: Path | str = "", foundation: FoundationConfig | None = None
+) -> nn.Module:
     """The teacher that a card describes, frozen, in evaluation mode, on the CPU.
 
-    ModelError as load_student, and for a foundation model's checkpoint that is missing or is not
-    the file whose sha256 the card has.
+    Or that of a foundation model's file, see AnchoredTeacher: anchor is a student's card, and
+    foundation says what the file does not tell (variant, max_depth_m, input_px). ModelError as
+    load_student, and for a foundation model's checkpoint that is missing or is not the file whose
+    sha256 the card has.
     """
-    card = load_card(card_path)
+    if not is_card(path):
+        return _anchored(path, anchor, foundation or FoundationConfig())
+    card = load_card(path)
     if not card.foundation:
-        return load_student(card_path).requires_grad_(False)
+        return load_student(path).requires_grad_(False)
     unknown = set(card.foundation) - set(asdict(FoundationConfig()))
     if unknown or card.foundation.get("size") not in SIZES:
-        raise ModelError(f"model card {card_path}: its foundation is no FoundationConfig")
+        raise ModelError(f"model card {path}: its foundation is no FoundationConfig")
     config = FoundationConfig(**card.foundation)
     teacher = FoundationTeacher(config, student_config(card))
-    return load_weights(teacher, card_path).eval().requires_grad_(False)
+    return load_weights(teacher, path).eval().requires_grad_(False)
+
+
+def is_card(path: Path | str) -> bool:
+    """Whether a teacher is named by its card, not by a foundation model's file."""
+    return Path(path).suffix == ".json"
+
+
+def _anchored(path: Path | str, anchor: Path | str, config: FoundationConfig) -> AnchoredTeacher:
+    backbone = load_depth_anything(path, variant=config.variant, max_depth_m=config.max_depth_m)
+    input_px = config.input_px or VARIANTS[backbone.variant].input_px
+    teacher = AnchoredTeacher(backbone, load_student(anchor), input_px=input_px)
+    return teacher.eval().requires_grad_(False)

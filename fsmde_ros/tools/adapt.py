@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--out", type=Path, required=True, help="folder of the model, which has its name")
     add("--model", type=Path, help="card of the model to begin with; the shipped one")
-    add("--teacher", default="", help="card of a teacher, of fsmde-distill; the model itself")
+    add("--teacher", default="", help="a foundation model's file (Depth Anything V2 or 3), or a "
+        "teacher's card; the model itself")  # fmt: skip
     add("--config", type=Path, help=f"of the training; {CONFIG}")
     add(
         "--odometry", default="", metavar="TOPIC", help="Odometry or PoseStamped; found if left out"
