@@ -10,8 +10,6 @@ from types import MappingProxyType
 
 import cv2
 import numpy as np
-from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -19,7 +17,7 @@ from fsmde_core.fit import BODY_SHARE, ROUNDING, Fit
 from fsmde_core.rectify import Rectifier
 from fsmde_core.rig import Camera, Rig
 from fsmde_ros.camera_info import ImageGeometry, read_camera_info
-from fsmde_ros.conversions import MessageError, camera_info_msg, transform_from_msg
+from fsmde_ros.conversions import MessageError, camera_info_msg
 from fsmde_ros.doubts import (
     LEAST_SEEN,
     disagreement,
@@ -28,6 +26,7 @@ from fsmde_ros.doubts import (
     image_notes,
     pose_doubts,
 )
+from fsmde_ros.transforms import Transforms
 
 PATIENCE_S = 1.0  # so long a camera's first CameraInfo is waited for
 RIG_FILE = "rig file"
@@ -250,23 +249,11 @@ def extrinsics_from_rig(rig: Rig) -> Extrinsics:
     return lambda name, frame_id: transforms[name]
 
 
-def extrinsics_from_tf(node: Node, base_frame: str) -> Extrinsics:
-    """Extrinsics of the TF tree, the latest there are.
-
-    ImportError if tf2_ros is not installed (it is part of a ROS installation, not on PyPI).
-    """
-    try:
-        from tf2_ros import Buffer, TransformException, TransformListener
-    except ImportError as error:
-        raise ImportError(
-            "parameter rig_file is empty and TF needs tf2_ros, which is not installed: "
-            "give a rig file, or source a ROS 2 installation"
-        ) from error
-    buffer = Buffer()
-    listener = TransformListener(buffer, node)
+def extrinsics_from_tf(transforms: Transforms, base_frame: str) -> Extrinsics:
+    """Extrinsics of the TF tree, the latest there are."""
     frames: dict[str, str] = {}
 
-    def lookup(name: str, frame_id: str, _listener=listener) -> np.ndarray:
+    def lookup(name: str, frame_id: str) -> np.ndarray:
         frames[name] = frame_id
         twin = next((n for n, f in frames.items() if f == frame_id and n != name), None)
         if twin is not None:
@@ -275,9 +262,8 @@ def extrinsics_from_tf(node: Node, base_frame: str) -> Extrinsics:
                 f"each its own, or give a rig file"
             )
         try:
-            found = buffer.lookup_transform(base_frame, frame_id, Time())
-            return transform_from_msg(found.transform)
-        except (TransformException, ValueError) as error:
+            return transforms.lookup(base_frame, frame_id)
+        except MessageError as error:
             raise MessageError(f"/tf: {base_frame} <- {frame_id} of {name}: {error}") from error
 
     return lookup

@@ -47,6 +47,7 @@ from fsmde_ros.sync import RigSync, StampedSet
 from fsmde_ros.sync.approximate import approximate_time
 from fsmde_ros.sync.slower_clock import SlowerClock
 from fsmde_ros.sync.thinning import Thinning
+from fsmde_ros.transforms import Transforms
 from fsmde_ros.worker import Worker
 
 POLL_S = 0.02  # how often deadlines are checked where no image comes in
@@ -170,11 +171,13 @@ class SurroundDepthNode(ManagedNode):
 
     def _set_up_calibration(self, names: tuple[str, ...]) -> None:
         p = self.params
+        motion_from_tf = p.fixed_frame and not p.odometry_topic
+        transforms = Transforms(self) if self._rig is None or motion_from_tf else None
         if self._rig is not None:
             base_frame, extrinsics = self._rig.base_frame, extrinsics_from_rig(self._rig)
             bodies = {c.name: c.body for c in self._rig.cameras if c.body is not None}
         else:
-            base_frame, extrinsics = p.base_frame, extrinsics_from_tf(self, p.base_frame)
+            base_frame, extrinsics = p.base_frame, extrinsics_from_tf(transforms, p.base_frame)
             bodies = {}
         self._calibration = Calibration(
             names,
@@ -186,15 +189,15 @@ class SurroundDepthNode(ManagedNode):
             expected=self._rig,
             info_from_rig=p.camera_info_from_rig,
         )
-        self._motion = self._choose_motion(base_frame)
+        self._motion = self._choose_motion(base_frame, transforms)
 
-    def _choose_motion(self, base_frame: str) -> EgoMotion | None:
+    def _choose_motion(self, base_frame: str, transforms: Transforms | None) -> EgoMotion | None:
         p = self.params
         if p.odometry_topic:
             topic = self.resolve_topic_name(p.odometry_topic)
             return OdometryMotion(topic, base_frame=base_frame)
         if p.fixed_frame:
-            return TfMotion(self, p.fixed_frame, base_frame=base_frame)
+            return TfMotion(transforms, p.fixed_frame, base_frame=base_frame)
         self.get_logger().info("ego motion is not compensated: no odometry_topic, no fixed_frame")
         return None
 

@@ -10,16 +10,10 @@ from typing import Protocol
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
-from rclpy.time import Time
 
 from fsmde_core.geometry import invert_transform, motion_between, motion_exp, motion_log
-from fsmde_ros.conversions import (
-    MessageError,
-    stamp_to_ns,
-    transform_from_msg,
-    transform_from_pose,
-)
+from fsmde_ros.conversions import MessageError, stamp_to_ns, transform_from_pose
+from fsmde_ros.transforms import Transforms
 
 HISTORY_NS = 2_000_000_000  # kept of the odometry
 BACK_NS = 1_000_000_000  # stamps that go back by more are of another drive, else a late message
@@ -121,35 +115,34 @@ class OdometryMotion:
 class TfMotion:
     """Motion from TF, of base_frame in a frame that does not move with the vehicle.
 
-    ImportError if tf2_ros is not installed (it is part of a ROS installation, not on PyPI).
+    TF comes after the images: shortly after its newest pose it goes on as odometry does.
     """
 
-    def __init__(self, node: Node, fixed_frame: str, *, base_frame: str):
-        try:
-            from tf2_ros import Buffer, TransformException, TransformListener
-        except ImportError as error:
-            raise ImportError(
-                "parameter fixed_frame needs tf2_ros, which is not installed: give "
-                "odometry_topic, or source a ROS 2 installation"
-            ) from error
+    def __init__(self, transforms: Transforms, fixed_frame: str, *, base_frame: str):
         self.source = f"/tf, {fixed_frame} <- {base_frame}"
-        self._frames = fixed_frame, base_frame
-        self._buffer, self._failure = Buffer(), TransformException
-        self._listener = TransformListener(self._buffer, node)
+        self._transforms, self._frames = transforms, (fixed_frame, base_frame)
+        self._now_ns = 0
 
     def between(self, earlier_ns: Sequence[int], now_ns: int) -> np.ndarray:
-        """As EgoMotion.between."""
-        fixed, base = self._frames
-        now = Time(nanoseconds=now_ns)
+        """As EgoMotion.between. When time goes back by more than BACK_NS, it starts afresh."""
+        if now_ns < self._now_ns - BACK_NS:
+            self._transforms.forget()
+        self._now_ns = now_ns
         try:
-            found = [
-                self._buffer.lookup_transform_full(base, now, base, Time(nanoseconds=ns), fixed)
-                for ns in earlier_ns
-            ]
-            moved = np.stack([transform_from_msg(stamped.transform) for stamped in found])
-            return _possible(_finite(moved), earlier_ns, now_ns)
-        except (self._failure, ValueError) as error:
+            T_now_fixed = invert_transform(self._pose(now_ns))
+            found = [T_now_fixed @ self._pose(ns) for ns in earlier_ns]
+            return _possible(np.stack(found), earlier_ns, now_ns)
+        except ValueError as error:
             raise MessageError(f"{self.source}: {error}") from error
+
+    def _pose(self, stamp_ns: int) -> np.ndarray:
+        """T_fixed_ego [4, 4]."""
+        last_ns = self._transforms.newest_ns(*self._frames)
+        if not last_ns < stamp_ns <= last_ns + LATEST_NS:
+            return self._transforms.lookup(*self._frames, stamp_ns)
+        latest_ns = range(last_ns - FIT_NS, last_ns + 1, FIT_NS // (FIT_POSES - 1))
+        poses = [(ns, self._transforms.lookup(*self._frames, ns)) for ns in latest_ns]
+        return _pose_after(poses, stamp_ns)
 
 
 def _finite(T: np.ndarray) -> np.ndarray:

@@ -96,6 +96,8 @@ def _overriding(node: ManagedNode, topic: str, side: str) -> QoSOverridingOption
             node.get_logger().warning(f"parameter {prefix}{policy} is ignored: not one of {known}")
         elif reason := _why_not(policy, value):
             raise ParameterError(f"parameter {prefix}{policy}: {reason}")
+        elif not node.describe_parameter(prefix + policy).read_only:
+            node.undeclare_parameter(prefix + policy)  # rclpy declares it, read-only as it must be
     return QoSOverridingOptions(policy_kinds=tuple(OVERRIDABLE.values()))
 
 

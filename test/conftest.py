@@ -1,7 +1,9 @@
 """What every test shares: a DDS domain of its own, the shipped model, the real data if at hand."""
 
+import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 
 from fsmde_ros.share import FASTDDS_VARIABLES
@@ -106,6 +108,19 @@ def ros():
     rclpy.init()
     yield
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def tf_tree(ros, monkeypatch):
+    """A Tree that knows nothing yet."""
+    import rclpy
+    from tf_tree import Tree, stand_in
+
+    if importlib.util.find_spec("tf2_ros") is None:
+        monkeypatch.setitem(sys.modules, "tf2_ros", stand_in())
+    node = rclpy.create_node("tf_tree")
+    yield Tree(node)
+    node.destroy_node()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
 """The cloud of a drive in which the cameras fire one after another."""
 
 import sys
-from types import ModuleType
 
 import numpy as np
 import pytest
 from blocks import render_blocks
-from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped, Vector3
+from geometry_msgs.msg import Point, Pose, Quaternion
 from graph import START_NS, Graph
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Header
@@ -24,6 +23,7 @@ from fsmde_core.runtime.predictor import Prediction
 from fsmde_ros.cloud import CloudBuilder, CloudOptions, xyz_of
 from fsmde_ros.conversions import MessageError, cloud_from_msg, ns_to_stamp, transform_from_pose
 from fsmde_ros.ego_motion import OdometryMotion, TfMotion
+from fsmde_ros.transforms import Transforms
 
 MS = 1_000_000
 SPEED, YAW_RATE = 10.0, 0.5  # m/s along x, rad/s
@@ -260,40 +260,54 @@ def test_the_node_moves_the_cloud_and_says_where_from(ros, rig, images, stub_mod
         graph.close()
 
 
-def test_motion_from_tf(monkeypatch):
-    """tf2_ros is not on PyPI: a stand-in for its buffer, which knows the circle until 450 ms."""
-    module = ModuleType("tf2_ros")
+def tf_on_a_circle(tf_tree, every_ms, *, start_ns=START_NS):
+    """The circle until 400 ms."""
+    for ms in range(0, 401, every_ms):
+        tf_tree.moving("odom", "base_link", pose_at(ms / 1e3), start_ns + ms * MS)
 
-    class Buffer:
-        def lookup_transform_full(self, target, target_time, source, source_time, fixed):
-            assert (target, source, fixed) == ("base_link", "base_link", "odom")
-            now_s, then_s = ((t.nanoseconds - START_NS) / 1e9 for t in (target_time, source_time))
-            if now_s > 0.45:
-                raise module.TransformException("extrapolation into the future")
-            T = invert_transform(pose_at(now_s)) @ pose_at(then_s)
-            stamped = TransformStamped()
-            stamped.transform.translation = Vector3(**dict(zip("xyz", T[:3, 3])))
-            if now_s < 0:
-                stamped.transform.translation.y = np.nan
-            turn = dict(zip("xyzw", rotation_to_quaternion(T[:3, :3])))
-            stamped.transform.rotation = Quaternion(**turn)
-            return stamped
 
-    module.Buffer = Buffer
-    module.TransformException = type("TransformException", (Exception,), {})
-    module.TransformListener = lambda buffer, node: object()
-    monkeypatch.setitem(sys.modules, "tf2_ros", module)
-    motion = TfMotion(None, "odom", base_frame="base_link")
+def test_motion_from_tf(tf_tree):
+    tf_on_a_circle(tf_tree, 20)
+    motion = TfMotion(tf_tree.transforms, "odom", base_frame="base_link")
     assert motion.source == "/tf, odom <- base_link"
-    (found,) = motion.between([START_NS + 400 * MS], START_NS + 440 * MS)
-    assert np.allclose(found, invert_transform(pose_at(0.44)) @ pose_at(0.40))
-    with pytest.raises(MessageError, match="odom <- base_link: extrapolation into the future"):
-        motion.between([START_NS], START_NS + 500 * MS)
-    with pytest.raises(MessageError, match="odom <- base_link: a pose is not finite"):
-        motion.between([START_NS - 20 * MS], START_NS - 10 * MS)
+    (found,) = motion.between([START_NS + 345 * MS], START_NS + 385 * MS)
+    exact = invert_transform(pose_at(0.385)) @ pose_at(0.345)
+    assert np.allclose(found, exact, atol=1e-3)
+    with pytest.raises(MessageError, match="odom <- base_link: .*extrapolation into the past"):
+        motion.between([START_NS - 20 * MS], START_NS + 10 * MS)
+    with pytest.raises(MessageError, match='map <- base_link: .*"map" .*does not exist'):
+        TfMotion(tf_tree.transforms, "map", base_frame="base_link").between([START_NS], START_NS)
 
 
-def test_a_fixed_frame_without_tf2_ros_is_refused(monkeypatch):
+def test_images_newer_than_tf_are_met_at_constant_velocity(tf_tree):
+    """A localization at 10 or 50 Hz is nearly always behind the newest image."""
+    for every_ms in (20, 100):
+        tf_tree.transforms.forget()
+        tf_on_a_circle(tf_tree, every_ms)
+        motion = TfMotion(tf_tree.transforms, "odom", base_frame="base_link")
+        for now_ms in (405, 450, 499):
+            (found,) = motion.between([START_NS + 380 * MS], START_NS + now_ms * MS)
+            exact = invert_transform(pose_at(now_ms / 1e3)) @ pose_at(0.38)
+            assert np.allclose(found, exact, atol=0.01)
+        with pytest.raises(MessageError, match="extrapolation into the future"):
+            motion.between([START_NS], START_NS + 501 * MS)
+
+
+def test_tf_of_a_drive_that_is_played_again_starts_afresh(tf_tree):
+    """Its stamps lie before all that tf2 keeps, and it would take none of them."""
+    tf_tree.static("base_link", "camera", np.eye(4))
+    tf_on_a_circle(tf_tree, 20, start_ns=START_NS + 60_000 * MS)
+    motion = TfMotion(tf_tree.transforms, "odom", base_frame="base_link")
+    motion.between([START_NS + 60_380 * MS], START_NS + 60_400 * MS)
+    with pytest.raises(MessageError):
+        motion.between([START_NS], START_NS + 40 * MS)
+    tf_on_a_circle(tf_tree, 20)
+    (found,) = motion.between([START_NS + 380 * MS], START_NS + 400 * MS)
+    assert np.allclose(found, invert_transform(pose_at(0.4)) @ pose_at(0.38), atol=1e-3)
+    assert np.allclose(tf_tree.transforms.lookup("base_link", "camera"), np.eye(4))
+
+
+def test_tf_without_tf2_ros_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2_ros", None)  # as if it was not installed
-    with pytest.raises(ImportError, match="fixed_frame needs tf2_ros, which is not installed"):
-        TfMotion(None, "odom", base_frame="base_link")
+    with pytest.raises(ImportError, match="TF needs tf2_ros, which is not installed"):
+        Transforms(None)

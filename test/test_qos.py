@@ -172,6 +172,16 @@ def test_an_override_is_of_one_endpoint(overridden):
     assert c.durability == DurabilityPolicy.VOLATILE
 
 
+def test_an_override_is_read_once_and_says_so(overridden):
+    """A depth that `ros2 param set` seems to change would be the old one."""
+    name = "/car/a.subscription.depth"
+    node = overridden({name: 7})
+    for _ in range(2):  # as after deactivate and activate
+        assert listen(node, "a").depth == 7
+        (result,) = node.set_parameters([Parameter(f"qos_overrides.{name}", value=9)])
+        assert not result.successful and "read-only" in result.reason
+
+
 @pytest.mark.parametrize(
     ("policy", "value", "reason"),
     [
