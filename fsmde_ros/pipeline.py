@@ -87,7 +87,6 @@ class _Answer:
     cameras: list[dict[str, Message]]
     cloud: PointCloud2
     obstacles: dict[str, Message]
-    motion_unknown: str | None
 
 
 class Pipeline:
@@ -142,9 +141,9 @@ class Pipeline:
             [image.pixels for image in images], [image.view.fit for image in images]
         )
         inferred = time.monotonic()
-        stamps_ns = [stamped.stamps_ns[i] for i in present]
         headers = [image.framed_header for image in images]
-        answer = self._answer(prediction, headers, stamps_ns, stamped.newest_ns, params)
+        T_now_ego, unknown = self._moved([stamped.stamps_ns[i] for i in present], stamped.newest_ns)
+        answer = self._answer(prediction, headers, stamped.newest_ns, T_now_ego, params)
         finished = time.monotonic()
         seconds = {
             "decode": decoded - started,
@@ -158,7 +157,7 @@ class Pipeline:
             left_out=tuple(map(str, left_out.values())),
             doubts=self._watch.doubts,
             news=news,
-            motion_unknown=answer.motion_unknown,
+            motion_unknown=unknown,
             seconds=seconds,
         )
 
@@ -167,14 +166,14 @@ class Pipeline:
         near = tuple(np.ones(fit.size[::-1], np.float32) for fit in fits)
         grey = tuple(np.zeros((*fit.size[::-1], 3), np.uint8) for fit in fits)
         prediction = Prediction(near, near, near, images=grey, fits=tuple(fits))
-        self._answer(prediction, [Header() for _ in fits], [0] * len(fits), 0, params)
+        self._answer(prediction, [Header() for _ in fits], 0, None, params)
 
     def _answer(
         self,
         prediction: Prediction,
         headers: Sequence[Header],
-        stamps_ns: Sequence[int],
         newest_ns: int,
+        T_now_ego: np.ndarray | None,
         params: NodeParams,
     ) -> _Answer:
         depths = [depth_image(prediction, k, params) for k in range(len(headers))]
@@ -186,12 +185,11 @@ class Pipeline:
         for k, messages in enumerate(cameras) if params.publish_camera_points else ():
             points = builder.of_camera(prediction, depths, k)
             messages[POINTS] = cloud_msg(points, headers[k], layout=params.cloud_layout)
-        T_now_ego, motion_unknown = self._moved(stamps_ns, newest_ns)
         header = Header(stamp=ns_to_stamp(newest_ns), frame_id=self._calibration.base_frame)
         points = builder(prediction, depths, T_now_ego)
         cloud = cloud_msg(points, header, layout=params.cloud_layout)
         obstacles = self._find_obstacles(points, header, params)
-        return _Answer(cameras, cloud, obstacles, motion_unknown)
+        return _Answer(cameras, cloud, obstacles)
 
     def _usable(
         self, stamped: StampedSet[Future]

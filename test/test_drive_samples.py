@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from blocks import blocks_rig
 from textured import write_drive
@@ -15,6 +16,7 @@ from fsmde_core.data.sources import BOTH, COUNT, SPACE, TIME
 from fsmde_core.distill.config import ConfigError, load_config
 from fsmde_core.distill.stream import SampleStream, by_camera_count, open_split
 from fsmde_core.geometry import invert_transform
+from fsmde_core.network.checkpoint import load_student
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,20 @@ def test_a_drive_teaches_and_leaves_a_model(adapt, tmp_path, quick_export):
     assert all(e.value > 0.01 for e in curves.Scalars("train/photometric"))
 
 
+def test_a_share_of_the_first_weights_is_kept(adapt, tmp_path, quick_export):
+    for name, share in (("none", 0.0), ("half", 0.5)):
+        assert run(adapt(start_share=share), tmp_path / name) == 0
+    start, none, half = (
+        load_student(tmp_path / where).state_dict()
+        for where in ("start/start.json", "none/student.json", "half/student.json")
+    )
+    floats = [name for name in start if start[name].is_floating_point()]
+    assert any(not torch.equal(start[name], none[name]) for name in floats)
+    for name in floats:
+        assert torch.allclose(half[name], (start[name] + none[name]) / 2, atol=1e-6), name
+    assert "0.5 of the first weights kept" in load_card(tmp_path / "half/student.json").description
+
+
 def test_interrupted_and_resumed_is_the_same_run(adapt, tmp_path):
     config = adapt()
     assert run(config, tmp_path / "whole", "--until", "3") == 0
@@ -147,6 +163,7 @@ def test_rendered_samples_beside_a_drive_keep_their_depth(adapt, street):
         ({"data": {"train": "somewhere"}}, "has a weight, but no data.kind is drive"),
         ({"data": {"kind": "drive", "train": "a", "val": "b"}}, "a drive has no depth to validate"),
         ({"teacher_cache": "c"}, "teacher_cache holds no surfaces"),
+        ({"start_share": 0.5, "initial": ""}, "start_share is given, but initial names no student"),
     ],
 )
 def test_what_does_not_fit_a_drive_is_said(adapt, changes, sentence):

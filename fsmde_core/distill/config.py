@@ -175,10 +175,11 @@ class DistillConfig:
     """Card of a model to start from; empty: ImageNet's encoder weights, the rest random."""
     foundation: FoundationConfig = field(default_factory=FoundationConfig)
     """Instead of a student a teacher's bin head is trained, on a frozen foundation model."""
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the weights of `initial` in what is written: less of what it knew is forgotten (blend)."""
     teacher: str = ""
-    """Card of the teacher; needed where a loss with it has a weight. Or the file of a foundation
-    model, whose depth is then fitted to that of `initial`, image by image; foundation.variant and
-    max_depth_m say what the file does not."""
+    """Card of the teacher; needed where a loss with it has a weight. Or a foundation model's file,
+    whose depth is then fitted to that of `initial`; foundation says what the file does not."""
     teacher_cache: str = ""
     """Folder of the teacher's outputs, computed by fsmde-teacher cache; empty: it is asked anew at
     every step, about images as augmented."""
@@ -350,6 +351,8 @@ def _check(config: DistillConfig) -> None:
         raise ConfigError("data.train names no folder to learn from")
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
+    if config.start_share and (not config.initial or config.foundation.checkpoint):
+        raise ConfigError("start_share is given, but initial names no student to keep a share of")
     headless = bool(config.teacher) and not is_card(config.teacher)
     if headless and (not config.initial or config.teacher_cache):
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import time
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from fsmde_core.card import add_file, load_card, save_card
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError
+from fsmde_core.distill.blend import blended
 from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import DistillConfig
 from fsmde_core.distill.faulty import PassedOver
@@ -45,7 +48,7 @@ from fsmde_core.distill.stream import (
 from fsmde_core.distill.validate import validate
 from fsmde_core.files import writable_folder
 from fsmde_core.interrupt import Interrupt
-from fsmde_core.network.checkpoint import save_student
+from fsmde_core.network.checkpoint import load_student, save_student
 from fsmde_core.network.teacher import load_teacher
 from fsmde_core.runtime.export import export_onnx
 
@@ -211,20 +214,29 @@ class Trainer:
         """
         if self.fabric.is_global_zero:
             with self._leavable():
-                card = self._write_weights(report)
+                student = self._student()
+                card = self._write_weights(student, report)
                 if self.state.step == self.config.steps:
-                    self._finish(card)
+                    self._finish(student, card)
         self.fabric.barrier()
 
-    def _write_weights(self, report: Report) -> Path:
-        config, state, metrics = self.config, self.state, {}
+    def _student(self) -> nn.Module:
+        """The averaged weights, with start_share of those that were begun with."""
+        config, average = self.config, self.state.average
+        if not config.start_share:
+            return average
+        start = load_student(config.initial).to(self.fabric.device)
+        return blended(start, copy.deepcopy(average), 1 - config.start_share)
+
+    def _write_weights(self, student: nn.Module, report: Report) -> Path:
+        config, metrics = self.config, {}
         if self.validation is not None:
-            result = validate(state.average, self.validation, config)
+            result = validate(student, self.validation, config)
             report.validation(result)
             metrics = {self._validation_title(): result.metrics}
         card = self.out / f"{config.name}.json"
         save_student(
-            state.average,
+            student,
             card,
             config=config.student,
             provisional=True,
@@ -236,10 +248,9 @@ class Trainer:
         )
         return card
 
-    def _finish(self, card: Path) -> None:
+    def _finish(self, student: nn.Module, card: Path) -> None:
         if not self.config.foundation.checkpoint:
-            average = self.state.average.cpu()
-            export_onnx(average, self.config.student, card.with_suffix(".onnx"))
+            export_onnx(student.cpu(), self.config.student, card.with_suffix(".onnx"))
             add_file(card, card.with_suffix(".onnx"))
         save_card(replace(load_card(card), provisional=False), card)
 
@@ -258,6 +269,7 @@ class Trainer:
         losses = ", ".join(f"{n} {w:g}" for n, w in weights.items() if w)
         if config.losses.needs_teacher:
             losses += f", teacher {Path(config.teacher).stem}"
+        kept = f", {config.start_share:g} of the first weights kept" if config.start_share else ""
         samples = f"{len(self.samples)} samples of {self.splits[0]}"
         if self.also:
             share = f"1 in {config.also_every} of {len(self.also)}"
@@ -268,7 +280,7 @@ class Trainer:
             samples += f" ({faulty} that did not read were passed over)"
         return (
             f"fsmde-distill: {state.step} of {config.steps} steps of {config.rigs_per_step} rigs, "
-            f"{samples}, losses {losses}, seed {config.seed}, "
+            f"{samples}, losses {losses}{kept}, seed {config.seed}, "
             f"{state.seconds / 3600:.2f} h in {config.precision} on {_machine(self.fabric)}."
         )
 
