@@ -59,6 +59,20 @@ def test_stride_and_mask_thin_the_cloud(rig, views):
         assert xyz.shape == rgb.shape == (0, 3)
 
 
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize(("blind", "stride"), [(0, 3), (7, 1), (50, 4), (179, 2), (180, 4)])
+def test_rows_in_which_nothing_is_seen_change_nothing(rig, views, colour, blind, stride):
+    prediction, depths = exact(rig, views), []
+    seen = [np.arange(180)[:, None].repeat(320, axis=1) >= blind for _ in views]
+    for depth, mask in zip(surfaces(prediction), seen):
+        depths.append(np.where(mask, depth, np.float32(np.nan)))
+    options = CloudOptions(stride=stride, colour=colour)
+    known, unknown = (CloudBuilder(rig, options, mask) for mask in (seen, None))
+    assert np.array_equal(known(prediction, depths), unknown(prediction, depths))
+    alone = [builder.of_camera(prediction, depths, 1) for builder in (known, unknown)]
+    assert np.array_equal(*alone)
+
+
 def test_without_overlaps_every_direction_has_one_camera(rig, views):
     prediction = exact(rig, views)
     depths = surfaces(prediction)

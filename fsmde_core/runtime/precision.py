@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -63,20 +65,32 @@ def write_int8(source: Path, target: Path, samples: Iterator[dict[str, np.ndarra
     graph = onnx.load(source).graph
     stem = next(node for node in graph.node if node.op_type == "Conv")
     whole_range = {stem.input[0]: [{"rmin": np.float32(-1), "rmax": np.float32(1)}]}
-    quantize_static(
-        source,
-        target,
-        _Reader(samples),
-        nodes_to_quantize=integer_nodes(graph),
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        # the mean of each batch's range: a single odd image would make all steps coarser
-        extra_options={"TensorQuantOverrides": whole_range, "CalibMovingAverage": True},
-    )
+    with _without_advice():
+        quantize_static(
+            source,
+            target,
+            _Reader(samples),
+            nodes_to_quantize=integer_nodes(graph),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            # the mean of each batch's range: a single odd image would make all steps coarser
+            extra_options={"TensorQuantOverrides": whole_range, "CalibMovingAverage": True},
+        )
     model = onnx.load(target)
     feed_levels(model.graph, stem.input[0])
     onnx.save(model, target)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """quantize_static tells every user to run a step before it that changes nothing here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def feed_levels(graph: onnx.GraphProto, normalised: str) -> None:
