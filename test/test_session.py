@@ -204,7 +204,8 @@ def test_the_wheels_of_its_own_cuda_are_loaded(tmp_path, monkeypatch, cuda, inst
         (tmp_path / "nvidia" / name / "lib").mkdir(parents=True)
     for name in [n for n in sys.modules if n.partition(".")[0] == "nvidia"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    others = [path for path in sys.path if not (Path(path) / "nvidia").is_dir()]  # torch's own
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *others])
     monkeypatch.setattr(onnxruntime, "cuda_version", cuda)
     loaded = []
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: loaded.append(True), raising=False)
