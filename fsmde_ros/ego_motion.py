@@ -129,15 +129,15 @@ class TfMotion:
             self._transforms.forget()
         self._now_ns = now_ns
         try:
-            T_now_fixed = invert_transform(self._pose(now_ns))
-            found = [T_now_fixed @ self._pose(ns) for ns in earlier_ns]
+            last_ns = self._transforms.newest_ns(*self._frames)  # once: it grows meanwhile
+            T_now_fixed = invert_transform(self._pose(now_ns, last_ns))
+            found = [T_now_fixed @ self._pose(ns, last_ns) for ns in earlier_ns]
             return _possible(np.stack(found), earlier_ns, now_ns)
         except ValueError as error:
             raise MessageError(f"{self.source}: {error}") from error
 
-    def _pose(self, stamp_ns: int) -> np.ndarray:
-        """T_fixed_ego [4, 4]."""
-        last_ns = self._transforms.newest_ns(*self._frames)
+    def _pose(self, stamp_ns: int, last_ns: int) -> np.ndarray:
+        """T_fixed_ego [4, 4], which TF knows up to last_ns."""
         if not last_ns < stamp_ns <= last_ns + LATEST_NS:
             return self._transforms.lookup(*self._frames, stamp_ns)
         latest_ns = range(last_ns - FIT_NS, last_ns + 1, FIT_NS // (FIT_POSES - 1))

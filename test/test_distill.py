@@ -2,14 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 import yaml
-from conftest import ROOT
-from tiny import CKD_VRKD, events, model, run, same, weights
+from tiny import CKD_VRKD, events, model, run, run_two_processes, same, weights
 
 from fsmde_core.card import load_card
 from fsmde_core.distill import step
@@ -93,12 +90,7 @@ def test_two_processes_learn_what_one_does(config_file, street, any_teacher, tmp
         **with_teacher,
     )  # fmt: skip
     assert run(config, tmp_path / "one", "--until", "2") == 0
-    command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config)]
-    command += ["--out", str(tmp_path / "two"), "--accelerator", "cpu", "--devices", "2"]
-    result = subprocess.run(
-        [*command, "--until", "2"], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr
+    run_two_processes(config, tmp_path / "two", "--until", "2")
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert same(one, two, rtol=0, atol=2e-5)
     initial = new_state(load_config(config), torch.device("cpu")).student.state_dict()

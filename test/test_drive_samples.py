@@ -1,16 +1,12 @@
 """Which images of a drive each moment is compared with, and what the trainer makes of a folder."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 import yaml
 from blocks import blocks_rig
-from conftest import ROOT
 from textured import write_drive
-from tiny import TINY, events, model, run, same, weights
+from tiny import TINY, events, model, run, run_two_processes, same, weights
 
 from fsmde_core.card import load_card
 from fsmde_core.data.drive import load_drive
@@ -151,12 +147,7 @@ def test_interrupted_and_resumed_is_the_same_run(adapt, tmp_path):
 def test_two_processes_learn_what_one_does(adapt, tmp_path):
     config = adapt(rigs_per_step=2)
     assert run(config, tmp_path / "one", "--until", "2") == 0
-    command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config)]
-    command += ["--out", str(tmp_path / "two"), "--accelerator", "cpu", "--devices", "2"]
-    result = subprocess.run(
-        [*command, "--until", "2"], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr
+    run_two_processes(config, tmp_path / "two", "--until", "2")
     one, two = (weights(tmp_path / out, "student") for out in ("one", "two"))
     assert same(one, two, rtol=0, atol=2e-5)
     begun = load_student(tmp_path / "start/start.json").state_dict()

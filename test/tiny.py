@@ -1,11 +1,14 @@
 """Training runs of a few steps on tiny streets: what they are given, and what they leave."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import torch
 import yaml
 from blocks import render_blocks
+from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fsmde_core.data.batch import RigBatch
@@ -56,6 +59,14 @@ def write_config(path, streets, **changes):
     data = {"train": str(streets / "train"), "val": str(streets / "val"), "workers": 0}
     path.write_text(yaml.safe_dump({**TINY, "data": data, **changes}))
     return path
+
+
+def run_two_processes(config_file, out, *arguments):
+    """fsmde-distill on a CPU, in two processes of their own."""
+    command = [sys.executable, "-m", "fsmde_core.distill.main", "--config", str(config_file)]
+    command += ["--out", str(out), "--accelerator", "cpu", "--devices", "2", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
 
 
 def run(config, out, *arguments):

@@ -47,7 +47,7 @@ SPREAD = 0.1
 """In logs of depth, of what a foundation model without a head says: about a bin."""
 FITS, DOUBT = 5, 0.1  # rounds of fitting it; error in logs from which on a pixel counts less
 FLAT = 1e-6  # variance over squared mean of what has no shape
-TINY = 1e-12
+TINY = 1e-12  # in place of 0 under a fraction
 SURE_LOGIT = 15.0
 """Of the last bin, and of there being no surface, where a foundation model sees the sky."""
 
