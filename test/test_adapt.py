@@ -79,6 +79,24 @@ def test_standing_still_is_refused(driven, tmp_path, capsys):
     assert "a vehicle that stands still shows every camera one picture" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["losses.photometrc=1"], 2, "photometrc"),
+        (["steps=-3"], 2, "steps is -3"),
+        (["--config", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["--moments", "1"], 1, "1 moments are too few"),
+        (["--step", "nan"], 1, "nan m, which is no distance"),
+        (["--left-out", "1"], 1, "left out is 1"),
+    ],
+)
+def test_what_cannot_be_is_said_before_the_drive_is_read(words, code, sentence, tmp_path, capsys):
+    assert main(["no.bag", "--out", str(tmp_path / "mine"), *words]) == code
+    said = capsys.readouterr().err
+    assert sentence in said and "no.bag" not in said and "Traceback" not in said
+    assert not (tmp_path / "mine").exists()
+
+
 def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
     bag = bag_of(in_unit(driven, 1 / 0.3048), tmp_path)
     arguments = command(bag, tmp_path / "mine", "--dry-run")

@@ -21,6 +21,7 @@ from fsmde_core.adapt.look import described, summary
 from fsmde_core.adapt.report import numbers, write_picture, write_report
 from fsmde_core.adapt.score import Score, score
 from fsmde_core.adapt.source import (
+    FEWEST_MOMENTS,
     MOST_MOMENTS,
     STEP_M,
     AdaptError,
@@ -33,6 +34,7 @@ from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, quantize
 from fsmde_core.card import load_card, save_card
 from fsmde_core.data.drive import Drive, load_drive
 from fsmde_core.distill import main as distill
+from fsmde_core.distill.config import load_config
 from fsmde_core.files import whole_file, writable_folder, write_json
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
@@ -81,12 +83,10 @@ class Request:
 def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int:
     """Exit code: 0 in place, 1 refused or not better, else the trainer's, as after an interrupt.
 
-    open_sources is asked only if the work folder has no drive yet. AdaptError, DatasetError and
-    ModelError are sentences for the user.
+    open_sources is asked only if the work folder has no drive yet. AdaptError, ConfigError,
+    DatasetError and ModelError are sentences for the user.
     """
-    if not 0 < request.left_out < 1:
-        raise AdaptError(f"the share left out is {request.left_out:g}, not between 0 and 1")
-    _check_teacher(request.teacher or request.model)  # before the work, not after it
+    _check(request)
     writable_folder(request.work)
     drive, sources = _drive(request, open_sources)
     before = Predictor(request.model)
@@ -108,11 +108,20 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     return _judge(request, drive, card, before=before, judged=judged, look=look, sources=sources)
 
 
-def _check_teacher(path: Path | str) -> None:
-    if is_card(path):
-        load_card(path)
+def _check(request: Request) -> None:
+    """Whatever can be said before the work, not after it."""
+    if not 0 < request.left_out < 1:
+        raise AdaptError(f"the share left out is {request.left_out:g}, not between 0 and 1")
+    if not request.step_m >= 0:
+        raise AdaptError(f"the step between moments is {request.step_m:g} m, which is no distance")
+    if request.most < FEWEST_MOMENTS:
+        raise AdaptError(f"{request.most} moments are too few, {FEWEST_MOMENTS} are needed")
+    teacher = request.teacher or request.model
+    if is_card(teacher):
+        load_card(teacher)
     else:
-        size_in(path)
+        size_in(teacher)
+    load_config(request.config, _training(request, range(1)))
 
 
 def _drive(
@@ -168,21 +177,23 @@ def _refused(request: Request, of_odometry: list[str], of_rig: list[str]) -> lis
 
 
 def _train(request: Request, learnt: range) -> int:
+    where = ("--config", str(request.config), "--out", str(request.work / "train"))
+    return distill.main([*where, *request.devices, *_training(request, learnt)])
+
+
+def _training(request: Request, learnt: range) -> list[str]:
+    """What the training's config does not say by itself, KEY=VALUE."""
     student = load_card(request.model).student  # the network stays what it is
-    return distill.main(
-        [
-            *("--config", str(request.config), "--out", str(request.work / "train")),
-            *request.devices,
-            *(f"student.{key}={json.dumps(value)}" for key, value in student.items()),
-            f"name={request.name}",
-            f"initial={request.model}",
-            f"teacher={request.teacher or request.model}",
-            "data.kind=drive",
-            f"data.train={request.work / 'drive'}",
-            f"data.train_split={learnt.start}:{learnt.stop}",
-            *request.overrides,
-        ]
-    )
+    return [
+        *(f"student.{key}={json.dumps(value)}" for key, value in student.items()),
+        f"name={request.name}",
+        f"initial={request.model}",
+        f"teacher={request.teacher or request.model}",
+        "data.kind=drive",
+        f"data.train={request.work / 'drive'}",
+        f"data.train_split={learnt.start}:{learnt.stop}",
+        *request.overrides,
+    ]
 
 
 def _judge(

@@ -81,9 +81,9 @@ def choose(source: Source, *, step_m: float = STEP_M, most: int = MOST_MOMENTS) 
             chosen.append(i)
     if len(chosen) <= most:
         return chosen
-    runs = max(1, most // RUN)
-    starts = np.linspace(0, len(chosen) - RUN, runs).astype(int)
-    return sorted({chosen[start + k] for start in starts for k in range(RUN)})
+    run = min(RUN, most)
+    starts = np.linspace(0, len(chosen) - run, most // run).astype(int)
+    return sorted({chosen[start + k] for start in starts for k in range(run)})
 
 
 def check_moving(source: Source, chosen: Sequence[int]) -> None:

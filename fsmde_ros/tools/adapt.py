@@ -26,6 +26,7 @@ with needed_by("fsmde-adapt", __file__):
     from fsmde_core.card import ModelError, sha256_of
     from fsmde_core.data.drive import FILE as DRIVE_FILE
     from fsmde_core.data.sample import DatasetError
+    from fsmde_core.distill.config import ConfigError
     from fsmde_core.evaluate.main import sentence
     from fsmde_core.interrupt import unless_interrupted
     from fsmde_core.rig import Rig, RigError, load_rig
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     except AdaptError as error:
         print(f"fsmde-adapt: {error}", file=sys.stderr)
         return 1
-    except (DatasetError, ModelError, RigError, OSError, ImportError) as error:
+    except (ConfigError, DatasetError, ModelError, RigError, OSError, ImportError) as error:
         print(f"fsmde-adapt: {sentence(error)}", file=sys.stderr)
         return 2
 
