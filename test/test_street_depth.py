@@ -55,9 +55,7 @@ def test_depth_agrees_with_embree_on_ten_seeds():
         world = stage.world(0.0)
         camera = RIG.cameras[seed % len(RIG.cameras)]
         depth = look(stage, world, camera).depth
-        scene = stage.scene
-        bodies = [scene.static, scene.ego, *(actor.mesh for actor in scene.actors)]
-        placed = merge([mesh.transformed(T) for mesh, T in zip(bodies, stage.poses(0.0))])
+        placed = merge([mesh.transformed(T) for mesh, T in zip(stage.meshes(), stage.poses(0.0))])
         expected = embree_depth(placed, stage.scene.ego_pose(0.0) @ camera.T_ego_cam, camera)
         both = (depth > 0) & (expected > 0)
         error = np.abs(depth - expected) / np.maximum(expected, 1e-6)

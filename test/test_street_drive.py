@@ -110,10 +110,10 @@ def test_stress_weather_never_occurs_in_training():
 
 
 def test_stress_streets_share_no_style_with_training():
-    from fsmde_core.street.styles import STRESS, TRAINING
+    from fsmde_core.street.styles import STRESS, TOWN
 
-    assert not set(STRESS.walls) & set(TRAINING.walls)
-    assert not set(dict(STRESS.cars)) & set(dict(TRAINING.cars))
-    assert not set(STRESS.tall) & set(TRAINING.tall)
-    for style in (STRESS, TRAINING):
+    assert not set(STRESS.walls) & set(TOWN.walls)
+    assert not set(dict(STRESS.cars)) & set(dict(TOWN.cars))
+    assert not set(STRESS.tall) & set(TOWN.tall)
+    for style in (STRESS, TOWN):
         assert sum(dict(style.cars).values()) == pytest.approx(1.0)

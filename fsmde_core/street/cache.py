@@ -30,6 +30,7 @@ with needed_by("street cache", __file__):
     from fsmde_core.street.dataset import SPLIT_SEEDS, StreetDataset, StreetDatasetConfig
     from fsmde_core.street.pool import for_all
     from fsmde_core.street.rigs import RIG_NAMES
+    from fsmde_core.street.styles import STYLES
 
 JPEG_QUALITY = 95  # a second JPEG on top of the sensor's own: hardly any further loss
 CONFIG_FILE = "samples.json"
@@ -200,6 +201,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rigs", nargs="+", choices=RIG_NAMES, default=["nuscenes"])
     parser.add_argument("--width", type=int, default=StreetDatasetConfig.size[0])
     parser.add_argument("--height", type=int, default=StreetDatasetConfig.size[1])
+    parser.add_argument("--style", choices=STYLES, default=StreetDatasetConfig.style)
+    parser.add_argument("--samples", type=int, default=1, help="colour samples a pixel")
+    parser.add_argument("--reflections", action="store_true", help="trace what glass mirrors")
     parser.add_argument("--square", action="store_true", help="square pixels, not stretched ones")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the samples")
@@ -209,6 +213,8 @@ def main(argv: list[str] | None = None) -> int:
         size=(arguments.width, arguments.height),
         square=arguments.square,
         poses=arguments.poses,
+        style=arguments.style,
+        render=RenderConfig(samples=arguments.samples, reflections=arguments.reflections),
     )
     try:
         street = StreetDataset(arguments.split, arguments.streets, config)

@@ -47,6 +47,8 @@ class StreetDatasetConfig:
     its height follows from the size. False: images are stretched to the size."""
     poses: int = 4
     """Samples of each street, half a second apart; they share its scene and hierarchy."""
+    style: str = "town"
+    """Of the streets, one of styles.STYLES; the stress split has its own."""
     render: RenderConfig = field(default_factory=lambda: RenderConfig(samples=1, reflections=False))
 
 
@@ -74,7 +76,7 @@ class StreetDataset:
             rate_hz=2.0,
             render=self.config.render,
             lidar=LidarConfig(),
-            stress=split == "stress",
+            style="stress" if split == "stress" else self.config.style,
         )
         self._kept: tuple[int, Rig, Stage] | None = None
 

@@ -41,8 +41,8 @@ class DriveConfig:
     sensor: SensorConfig = field(default_factory=SensorConfig)
     lidar: LidarConfig | None = None
     """None records no LiDAR."""
-    stress: bool = False
-    """Styles and weather that training never shows."""
+    style: str = "town"
+    """Of the street, one of styles.STYLES."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def drive_scene(seed: int, rig: Rig, config: DriveConfig) -> Scene:
     roof = float(np.clip(lowest - 0.16, 0.5, 1.42))
     length = 15.0 * config.frames / config.rate_hz
     return build_scene(
-        seed, SceneConfig(drive_m=max(30.0, length), stress=config.stress, ego_roof_m=roof)
+        seed, SceneConfig(drive_m=max(30.0, length), style=config.style, ego_roof_m=roof)
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from fsmde_core.street.mesh import Mesh, merge
+from fsmde_core.geometry import make_transform
+from fsmde_core.street.mesh import Mesh, merge, rotation_z
 from fsmde_core.street.road import Road
 from fsmde_core.street.styles import Style
 from fsmde_core.street.surfaces import ObjectClass
@@ -12,6 +15,18 @@ from fsmde_core.street.surfaces import ObjectClass
 BEYOND_M = 130.0  # how far the street is furnished beyond the drive
 CLEAR_M = 1.7  # nothing hangs into the ego's way closer than this to its path, up to CLEAR_UP_M
 CLEAR_UP_M = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A mesh that stands somewhere; thousands may share one, at no memory."""
+
+    mesh: Mesh
+    T_world_mesh: np.ndarray
+    """[4, 4]: turned, stretched and shifted."""
+    tint: tuple[float, float, float]
+    """Its colours are multiplied by it."""
+    instance: int
 
 
 class Layout:
@@ -28,6 +43,7 @@ class Layout:
         self.front_m = min(20.0, rng.exponential(6.0))
         self.instance_class = [int(c) for c in ObjectClass]
         self.actors: list[dict] = []
+        self.placed: list[Placed] = []
         self.lamps: list[list[float]] = []
         self.taken: list[tuple[float, float, float, float]] = []
         self._placed: list[Mesh] = []
@@ -38,6 +54,17 @@ class Layout:
         where = self.road.point(s, t, z)
         placed = mesh.moved(where, float(self.road.heading(s)) + yaw)
         self.put_in_world(placed, kind)
+
+    def stand(
+        self, mesh: Mesh, kind: ObjectClass, s, t, *, yaw=0.0, z=0.0, size=1.0, tint=(1, 1, 1)
+    ) -> None:
+        """Stand a mesh that others share at (s, t), as a new instance.
+
+        yaw turns it from the road's heading, size stretches it (a number, or [3] along its axes).
+        """
+        A = rotation_z(float(self.road.heading(s)) + yaw) * np.broadcast_to(size, 3)
+        T_world_mesh = make_transform(A, self.road.point(s, t, z))
+        self.placed.append(Placed(mesh, T_world_mesh, tuple(tint), self._new_instance(kind)))
 
     def put_in_world(self, mesh: Mesh, kind: ObjectClass) -> None:
         """Add a mesh that already stands in the world, as a new instance."""

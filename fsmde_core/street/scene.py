@@ -13,9 +13,9 @@ from fsmde_core.geometry import make_transform
 from fsmde_core.street.layout import fill_street
 from fsmde_core.street.light import LAMP_COLUMNS, Light
 from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
-from fsmde_core.street.placement import Layout
+from fsmde_core.street.placement import Layout, Placed
 from fsmde_core.street.road import Road, make_road
-from fsmde_core.street.styles import STRESS, TRAINING
+from fsmde_core.street.styles import STYLES
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.vehicles import make_ego
 from fsmde_core.street.weather import Weather, draw_weather, make_light
@@ -30,8 +30,8 @@ class SceneConfig:
 
     drive_m: float = 30.0
     """Length of road the ego may drive, metres; the street is furnished 130 m beyond."""
-    stress: bool = False
-    """Draw only the styles and weather that training never shows."""
+    style: str = "town"
+    """One of styles.STYLES; stress draws only styles and weather that training never shows."""
     ego_roof_m: float = 1.36
     """Height of the ego body, metres; it must stay below the lowest camera."""
 
@@ -67,6 +67,8 @@ class Scene:
 
     road: Road
     static: Mesh
+    placed: tuple[Placed, ...]
+    """What stands still and shares its mesh with others."""
     actors: tuple[Actor, ...]
     ego: Mesh
     """Body of the ego vehicle in the ego frame."""
@@ -105,16 +107,18 @@ class Scene:
 def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
     """Build the street of a seed; the same seed and config give the same bytes.
 
-    ValueError for a negative seed.
+    ValueError for a negative seed or an unknown style.
     """
+    config = config or SceneConfig()
+    if config.style not in STYLES:
+        raise ValueError(f"unknown style {config.style!r}; known: {', '.join(STYLES)}")
     if seed < 0:
         raise ValueError(f"seed {seed} is negative; seeds are 0, 1, 2 and so on")
-    config = config or SceneConfig()
     rng = np.random.default_rng(seed)
-    weather = draw_weather(rng, stress=config.stress)
+    weather = draw_weather(rng, stress=config.style == "stress")
     light = make_light(rng, weather)
     urban = float(rng.random())
-    style = STRESS if config.stress else TRAINING
+    style = STYLES[config.style]
     road = make_road(rng, rural=urban < style.rural_below)
     lane = int(rng.integers(road.lanes))
     ego_t = -road.lane_m * (lane + 0.5)
@@ -128,6 +132,7 @@ def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
     return Scene(
         road=road,
         static=layout.finish(),
+        placed=tuple(layout.placed),
         actors=actors,
         ego=ego,
         instance_class=np.array(layout.instance_class, np.int32),

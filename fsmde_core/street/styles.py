@@ -1,8 +1,8 @@
-"""What a split may draw: stress has walls, vehicles and trees that training never shows."""
+"""What a street may draw: stress has walls, vehicles and trees that training never shows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Style:
     """A street is rural where its share of town, uniform in [0, 1), lies below."""
     blossom_share: float
     """Share of broad-leaved plants in blossom."""
+    world: bool = False
+    """Filled as the world is (woods, works, things alongside), not as a tidy town."""
 
     def car(self, rng: np.random.Generator) -> str:
         """Draw a kind of car."""
@@ -53,7 +55,7 @@ class Style:
         return kinds[rng.choice(len(kinds), p=shares)]
 
 
-TRAINING = Style(
+TOWN = Style(
     walls=COMMON_WALLS,
     cars=(
         ("sedan", 0.28),
@@ -76,3 +78,6 @@ STRESS = Style(
     rural_below=0.5,
     blossom_share=0.6,
 )
+# What training sees beside, or instead of, the town; the same weather.
+WORLD = replace(TOWN, tunnel_share=0.05, rural_below=0.45, world=True)
+STYLES = {"town": TOWN, "stress": STRESS, "world": WORLD}
