@@ -29,30 +29,35 @@ SIDES = (-1, 1)
 WALKING_MPS = 1.35
 
 
-def fill_street(layout: Layout) -> None:
-    """Place everything, from the ground up."""
+def fill_town(layout: Layout) -> None:
+    """Place everything of a tidy town, from the ground up."""
+    lay_ground(layout)
+    tunnel = place_tunnel(layout) if layout.rng.random() < layout.style.tunnel_share else None
+    for side in SIDES:
+        _place_plots(layout, side, tunnel)
+        place_skyline(layout, side)
+    place_traffic(layout)
+    place_people(layout)
+    for side in SIDES:
+        _place_trees(layout, side, tunnel)
+        place_lamp_posts(layout, side)
+        place_furniture(layout, side)
+    place_junctions(layout)
+    if layout.rng.random() < 0.4:
+        place_wires(layout)
+
+
+def lay_ground(layout: Layout) -> None:
+    """The ground with its road."""
     ground = MeshBuilder()
     rows = ground_surfaces(
         ground, layout.rng, layout.road, rural=layout.urban < layout.style.rural_below
     )
     add_ground(ground, layout.road, rows)
     layout.put_ground(ground.finish())
-    tunnel = _place_tunnel(layout) if layout.rng.random() < layout.style.tunnel_share else None
-    for side in SIDES:
-        _place_plots(layout, side, tunnel)
-        _place_skyline(layout, side)
-    _place_traffic(layout)
-    _place_people(layout)
-    for side in SIDES:
-        _place_trees(layout, side, tunnel)
-        _place_lamp_posts(layout, side)
-        _place_furniture(layout, side)
-    _place_junctions(layout)
-    if layout.rng.random() < 0.4:
-        _place_wires(layout)
 
 
-def _place_tunnel(layout: Layout) -> tuple[float, float]:
+def place_tunnel(layout: Layout) -> tuple[float, float]:
     """A tunnel or, when short, an underpass; returns where it starts and ends."""
     rng, road = layout.rng, layout.road
     long = rng.uniform(14, 90)
@@ -83,25 +88,26 @@ def _place_plots(layout: Layout, side: int, tunnel) -> None:
 def _fill_plot(layout: Layout, style: str, side: int, start: float, end: float) -> None:
     rng = layout.rng
     if style == "block":
-        _place_row(layout, side, start, end, tall=True)
+        place_row(layout, side, start, end, tall=True)
     elif style == "houses":
-        _place_row(layout, side, start, end, tall=False)
-        _place_border(layout, side, start, end, rng.choice(["hedge", "fence", "wall"]))
+        place_row(layout, side, start, end, tall=False)
+        place_border(layout, side, start, end, rng.choice(["hedge", "fence", "wall"]))
     elif style in ("wall", "hedge"):
-        _place_border(layout, side, start, end, style)
+        place_border(layout, side, start, end, style)
         _scatter_trees(layout, side, start, end, 5)
     elif style == "park":
         _scatter_trees(layout, side, start, end, int(rng.integers(6, 14)))
         _scatter_bushes(layout, side, start, end, int(rng.integers(3, 10)))
     elif style == "car park":
-        _place_car_park(layout, side, start, end)
+        place_car_park(layout, side, start, end)
     else:
         _scatter_trees(layout, side, start, end, int(rng.integers(0, 3)))
         if rng.random() < 0.5:
-            _place_border(layout, side, start, end, "fence")
+            place_border(layout, side, start, end, "fence")
 
 
-def _place_row(layout: Layout, side: int, start: float, end: float, *, tall: bool) -> None:
+def place_row(layout: Layout, side: int, start: float, end: float, *, tall: bool) -> None:
+    """Buildings side by side: a closed block, or houses with gaps."""
     rng, road = layout.rng, layout.road
     s = start
     while s < end:
@@ -120,7 +126,7 @@ def _place_row(layout: Layout, side: int, start: float, end: float, *, tall: boo
         s += 2 * half_x + (rng.uniform(0, 0.3) if tall else rng.uniform(2, 9))
 
 
-def _place_skyline(layout: Layout, side: int) -> None:
+def place_skyline(layout: Layout, side: int) -> None:
     """Second row and far blocks down to the horizon."""
     rng = layout.rng
     for low, high, count in ((35, 95, 9), (100, 240, 12), (240, 520, 16)):
@@ -142,7 +148,7 @@ def _place_skyline(layout: Layout, side: int) -> None:
             layout.put(far_trees[k % 4], ObjectClass.VEGETATION, s, t)
 
 
-def _place_border(layout: Layout, side: int, start: float, end: float, style: str) -> None:
+def place_border(layout: Layout, side: int, start: float, end: float, style: str) -> None:
     """A wall, hedge or fence behind the pavement, in pieces that follow the bend."""
     rng = layout.rng
     height = {"wall": rng.uniform(0.8, 3.4), "hedge": rng.uniform(0.8, 2.4)}.get(
@@ -201,7 +207,8 @@ def _scatter_bushes(layout: Layout, side: int, start: float, end: float, count: 
             )
 
 
-def _place_car_park(layout: Layout, side: int, start: float, end: float) -> None:
+def place_car_park(layout: Layout, side: int, start: float, end: float) -> None:
+    """Rows of cars beside the road."""
     rng = layout.rng
     cars = [make_vehicle(rng, layout.style.car(rng)) for _ in range(4)]
     for row in range(int(rng.integers(1, 4))):
@@ -214,7 +221,7 @@ def _place_car_park(layout: Layout, side: int, start: float, end: float) -> None
                 layout.put(mesh, ObjectClass.VEHICLE, s, t, yaw=yaw)
 
 
-def _place_traffic(layout: Layout) -> None:
+def place_traffic(layout: Layout) -> None:
     """Parked cars, and moving ones: every lane has one speed, so nobody runs into anybody."""
     rng, road = layout.rng, layout.road
     pool = [make_vehicle(rng, layout.style.car(rng)) for _ in range(12)]
@@ -254,7 +261,8 @@ def _place_traffic(layout: Layout) -> None:
                 s += length + rng.uniform(5, 24)
 
 
-def _place_people(layout: Layout) -> None:
+def place_people(layout: Layout) -> None:
+    """People who walk, stand and cross, and cyclists."""
     rng, road = layout.rng, layout.road
     pool = [make_person(rng) for _ in range(8)]
     for _ in range(int(rng.integers(2, 10) + 22 * layout.urban * rng.random())):
@@ -300,7 +308,8 @@ def _place_trees(layout: Layout, side: int, tunnel) -> None:
         s += step * rng.uniform(0.6, 1.5)
 
 
-def _place_lamp_posts(layout: Layout, side: int) -> None:
+def place_lamp_posts(layout: Layout, side: int) -> None:
+    """Lamp posts on one side, and their light."""
     rng = layout.rng
     height, step = rng.uniform(6, 9.5), rng.uniform(22, 36)
     post = make_lamp_post(rng, height, 1.9, lit=layout.lit)
@@ -315,7 +324,8 @@ def _place_lamp_posts(layout: Layout, side: int) -> None:
         s += step * rng.uniform(0.9, 1.1)
 
 
-def _place_furniture(layout: Layout, side: int) -> None:
+def place_furniture(layout: Layout, side: int) -> None:
+    """Signs, bins, benches and the like on the pavement."""
     rng = layout.rng
     for _ in range(int(rng.integers(6, 20))):
         s = rng.uniform(layout.first_m * 0.7, layout.last_m * 0.8)
@@ -327,7 +337,7 @@ def _place_furniture(layout: Layout, side: int) -> None:
             layout.put(make_furniture(rng, kind), ObjectClass.FURNITURE, s, t, yaw=yaw, z=z)
 
 
-def _place_junctions(layout: Layout) -> None:
+def place_junctions(layout: Layout) -> None:
     """Traffic lights, and cars waiting or coming out of side roads."""
     rng, road = layout.rng, layout.road
     cars = [make_vehicle(rng, layout.style.car(rng)) for _ in range(3)]
@@ -351,7 +361,8 @@ def _place_junctions(layout: Layout) -> None:
                     )
 
 
-def _place_wires(layout: Layout) -> None:
+def place_wires(layout: Layout) -> None:
+    """Wires on poles along one side."""
     rng = layout.rng
     side = rng.choice(SIDES)
     s = np.arange(layout.first_m, layout.last_m, 30.0)

@@ -5,7 +5,7 @@ Positions along the street are (s, t): s metres along the centreline, t metres t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fsmde_core.street.mesh import MeshBuilder
 REACH_M = (-260.0, 420.0)
 STEP_M = 2.0
 VERGE_M = 6.0
+BANK_M = 5.0  # how wide a bank's slope is
 SKIRT_M = 700.0
 
 
@@ -48,6 +49,10 @@ class Road:
     """[n, 4]: s, x, y, heading along the centreline."""
     flank_m: float
     """How far the sheet of ground reaches to the sides before it could fold over."""
+    banks: np.ndarray | None = None
+    """[n, 3]: s, height of the land on the left and on the right over the road, metres."""
+    crown: float = 0.0
+    """Fall of the carriageway from its middle to the kerb, metres per metre."""
 
     def heading(self, s) -> np.ndarray:
         """Direction of travel in radians."""
@@ -66,7 +71,20 @@ class Road:
         heading = self.heading(along)
         x = np.interp(along, self.curve[:, 0], self.curve[:, 1]) - np.sin(heading) * t
         y = np.interp(along, self.curve[:, 0], self.curve[:, 2]) + np.cos(heading) * t
-        return np.stack([x, y, self.height(x, y) + z], axis=-1)
+        return np.stack([x, y, self.height(x, y) + self._relief(along, t) + z], axis=-1)
+
+    def _relief(self, s, t) -> np.ndarray:
+        """Height over the hills: the crown of the carriageway, banks and ditches beside it."""
+        if self.banks is None:
+            return np.zeros_like(t)
+        side, edge = np.abs(t), self.half_m + self.pavement_m
+        knots, left, right = self.banks.T
+        bank = np.where(t > 0, np.interp(s, knots, left), np.interp(s, knots, right))
+        bank = bank * _step((side - edge) / BANK_M) * _step((self.flank_m - side) / BANK_M)
+        level = np.ones_like(s)  # at the mouths of side roads
+        for c in self.crossings:
+            level = level * _step((np.abs(s - c.s) - c.half_m - 2.0) / 12.0)
+        return level * (bank - self.crown * np.minimum(side, self.half_m))
 
     def clear(self, s: float, margin_m: float, side: int = 0) -> bool:
         """Whether s keeps its distance from the mouths of side roads (on one side, or any)."""
@@ -88,6 +106,20 @@ class Road:
             knots += [c.s - 45.0, c.s - c.half_m, c.s + c.half_m, c.s + 45.0]
             values += [0.0, c.slant, c.slant, 0.0]
         return np.interp(s, knots, values)
+
+
+def _step(k) -> np.ndarray:
+    """0 below 0, 1 above 1, smooth between."""
+    k = np.clip(k, 0.0, 1.0)
+    return k * k * (3.0 - 2.0 * k)
+
+
+def with_relief(rng: np.random.Generator, road: Road) -> Road:
+    """The road with a crown, and with banks, cuttings and ditches beside it."""
+    s = np.arange(REACH_M[0], REACH_M[1] + 30.0, 30.0)
+    steep = rng.choice([0.15, 0.7, 1.8], p=[0.4, 0.35, 0.25])
+    heights = rng.normal(rng.normal(0, 0.5, 2), 0.6, (len(s), 2)) * steep
+    return replace(road, banks=np.column_stack([s, heights]), crown=rng.uniform(0.005, 0.03))
 
 
 def make_road(rng: np.random.Generator, *, rural: bool) -> Road:
@@ -183,6 +215,9 @@ def add_ground(mesh: MeshBuilder, road: Road, rows: GroundRows) -> None:
     """Add the street's sheet of ground and the wide skirt below it."""
     edge = road.half_m + road.pavement_m
     flanks = np.array([edge, edge + VERGE_M, edge + 14, edge + 28, road.flank_m])
+    if road.banks is not None:
+        slopes = np.linspace(0, BANK_M, 6)
+        flanks = np.concatenate([flanks, edge + slopes, road.flank_m - slopes])
     t = np.array([0, road.half_m / 2, road.half_m, road.half_m + 0.03, road.half_m + 0.16])
     t = np.unique(np.concatenate([t, flanks, -t, -flanks]))
     s = [np.arange(REACH_M[0] + 60, REACH_M[1] - 60, 3.0)]

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from fsmde_core.geometry import make_transform
-from fsmde_core.street.layout import fill_street
+from fsmde_core.street.layout import fill_town
 from fsmde_core.street.light import LAMP_COLUMNS, Light
 from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
 from fsmde_core.street.placement import Layout, Placed
-from fsmde_core.street.road import Road, make_road
+from fsmde_core.street.road import Road, make_road, with_relief
 from fsmde_core.street.styles import STYLES
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.vehicles import make_ego
 from fsmde_core.street.weather import Weather, draw_weather, make_light
+from fsmde_core.street.world import fill_world
 
 HEADLAMPS = ((2.9, 0.6, 0.65), (2.9, -0.6, 0.65))
 LAMPS_NEAR_M = 45.0  # lamps further from the ego cast no light of their own
@@ -120,12 +121,14 @@ def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
     urban = float(rng.random())
     style = STYLES[config.style]
     road = make_road(rng, rural=urban < style.rural_below)
+    if style.world:
+        road = with_relief(np.random.default_rng([seed, 0x2E1]), road)
     lane = int(rng.integers(road.lanes))
     ego_t = -road.lane_m * (lane + 0.5)
     speed = 0.0 if rng.random() < 0.08 else rng.uniform(4.0, 15.0)
     drive = {"drive_m": config.drive_m, "ego_t": ego_t, "ego_speed": speed}
     layout = Layout(rng, road, style, urban=urban, lit=bool(light.night), **drive)
-    fill_street(layout)
+    (fill_world if style.world else fill_town)(layout)
     ego = make_ego(rng, config.ego_roof_m).of_instance(int(ObjectClass.EGO))
     actors = tuple(Actor(**details) for details in layout.actors)
     lamps = np.array(layout.lamps, np.float32).reshape(-1, LAMP_COLUMNS)
