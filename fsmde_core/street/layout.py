@@ -122,7 +122,7 @@ def place_row(layout: Layout, side: int, start: float, end: float, *, tall: bool
                 rng, half_x, half_y, min(high, 70), walls=layout.style.walls, detail=near
             )
             layout.put(mesh, ObjectClass.BUILDING, s + half_x, side * t)
-            layout.taken.append((s + half_x, side * t, half_x + 0.8, half_y + 1.0))
+            layout.claim(s + half_x, side * t, half_x + 0.8, half_y + 1.0)
         s += 2 * half_x + (rng.uniform(0, 0.3) if tall else rng.uniform(2, 9))
 
 
@@ -173,7 +173,7 @@ def place_border(layout: Layout, side: int, start: float, end: float, style: str
         # All pieces wear what the first one wears.
         worn = mesh.surfaces if worn is None else worn
         layout.put(replace(mesh, surfaces=worn), kind, s, t)
-        layout.taken.append((s, t, 2.0, 0.5))
+        layout.claim(s, t, 2.0, 0.5)
 
 
 def _put_tree(layout: Layout, s: float, t: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from fsmde_core.street.surfaces import ObjectClass
 BEYOND_M = 130.0  # how far the street is furnished beyond the drive
 CLEAR_M = 1.7  # nothing hangs into the ego's way closer than this to its path, up to CLEAR_UP_M
 CLEAR_UP_M = 3.0
+CELL_M = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,7 @@ class Layout:
         self.actors: list[dict] = []
         self.placed: list[Placed] = []
         self.lamps: list[list[float]] = []
-        self.taken: list[tuple[float, float, float, float]] = []
+        self._taken: dict[tuple[int, int], list[tuple[float, float, float, float]]] = {}
         self._placed: list[Mesh] = []
         self._path = road.point(np.arange(self.first_m, self.last_m, 1.5), ego_t).astype(np.float32)
 
@@ -81,11 +84,17 @@ class Layout:
 
     def take(self, s: float, t: float, half_s: float, half_t: float) -> bool:
         """Claim a rectangle of the street; False where something stands already."""
-        for a, b, hs, ht in self.taken:
-            if abs(s - a) < hs + half_s and abs(t - b) < ht + half_t:
-                return False
-        self.taken.append((s, t, half_s, half_t))
+        for cell in _cells(s, t, half_s, half_t):
+            for a, b, hs, ht in self._taken.get(cell, ()):
+                if abs(s - a) < hs + half_s and abs(t - b) < ht + half_t:
+                    return False
+        self.claim(s, t, half_s, half_t)
         return True
+
+    def claim(self, s: float, t: float, half_s: float, half_t: float) -> None:
+        """Claim a rectangle whatever stands there."""
+        for cell in _cells(s, t, half_s, half_t):
+            self._taken.setdefault(cell, []).append((s, t, half_s, half_t))
 
     def clear_of_ego(self, mesh: Mesh) -> Mesh:
         """The mesh (in the world) without triangles that hang into the ego's way."""
@@ -107,3 +116,10 @@ class Layout:
     def _new_instance(self, kind: ObjectClass) -> int:
         self.instance_class.append(int(kind))
         return len(self.instance_class) - 1
+
+
+def _cells(s: float, t: float, half_s: float, half_t: float) -> Iterator[tuple[int, int]]:
+    """Squares of CELL_M that a rectangle touches."""
+    rows = range(int((s - half_s) // CELL_M), int((s + half_s) // CELL_M) + 1)
+    columns = range(int((t - half_t) // CELL_M), int((t + half_t) // CELL_M) + 1)
+    return product(rows, columns)

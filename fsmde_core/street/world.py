@@ -140,7 +140,7 @@ class Gardener:
                     hedge(variant).mesh, VEGETATION, s, t, yaw=np.pi * self.rng.integers(2),
                     size=(1, 1, height), tint=tint,
                 )  # fmt: skip
-                self.layout.taken.append((s, t, 1.0, 0.5))
+                self.layout.claim(s, t, 1.0, 0.5)
 
     def avenue(self, side: int, tunnel) -> None:
         """Trees of one kind beside the carriageway."""
