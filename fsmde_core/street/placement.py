@@ -8,8 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from fsmde_core.geometry import make_transform
-from fsmde_core.street.mesh import Mesh, merge, rotation_z
+from fsmde_core.street.mesh import Mesh, merge
 from fsmde_core.street.road import Road
 from fsmde_core.street.styles import Style
 from fsmde_core.street.surfaces import ObjectClass
@@ -46,7 +45,7 @@ class Layout:
         self.front_m = min(20.0, rng.exponential(6.0))
         self.instance_class = [int(c) for c in ObjectClass]
         self.actors: list[dict] = []
-        self.placed: list[Placed] = []
+        self._stood: list[tuple] = []  # worked out together in placed(): there are thousands
         self.lamps: list[list[float]] = []
         self._taken: dict[tuple[int, int], list[tuple[float, float, float, float]]] = {}
         self._placed: list[Mesh] = []
@@ -65,9 +64,8 @@ class Layout:
 
         yaw turns it from the road's heading, size stretches it (a number, or [3] along its axes).
         """
-        A = rotation_z(float(self.road.heading(s)) + yaw) * np.broadcast_to(size, 3)
-        T_world_mesh = make_transform(A, self.road.point(s, t, z))
-        self.placed.append(Placed(mesh, T_world_mesh, tuple(tint), self._new_instance(kind)))
+        size = tuple(np.broadcast_to(size, 3))
+        self._stood.append((mesh, (s, t, z), yaw, size, tuple(tint), self._new_instance(kind)))
 
     def put_in_world(self, mesh: Mesh, kind: ObjectClass) -> None:
         """Add a mesh that already stands in the world, as a new instance."""
@@ -112,6 +110,20 @@ class Layout:
     def finish(self) -> Mesh:
         """All that stands still as one mesh."""
         return merge(self._placed)
+
+    def placed(self) -> tuple[Placed, ...]:
+        """All that stands still and shares its mesh."""
+        if not self._stood:
+            return ()
+        meshes, spots, yaws, sizes, tints, instances = zip(*self._stood)
+        s, t, z = np.array(spots, float).T
+        yaw = self.road.heading(s) + np.array(yaws)
+        T = np.tile(np.eye(4), (len(s), 1, 1))
+        T[:, 0, 0] = T[:, 1, 1] = np.cos(yaw)
+        T[:, 1, 0], T[:, 0, 1] = np.sin(yaw), -np.sin(yaw)
+        T[:, :3, :3] *= np.array(sizes, float)[:, None]
+        T[:, :3, 3] = self.road.point(s, t, z)
+        return tuple(map(Placed, meshes, T, tints, instances))
 
     def _new_instance(self, kind: ObjectClass) -> int:
         self.instance_class.append(int(kind))

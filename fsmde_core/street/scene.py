@@ -135,7 +135,7 @@ def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
     return Scene(
         road=road,
         static=layout.finish(),
-        placed=tuple(layout.placed),
+        placed=layout.placed(),
         actors=actors,
         ego=ego,
         instance_class=np.array(layout.instance_class, np.int32),
