@@ -50,9 +50,8 @@ def fill_town(layout: Layout) -> None:
 def lay_ground(layout: Layout) -> None:
     """The ground with its road."""
     ground = MeshBuilder()
-    rows = ground_surfaces(
-        ground, layout.rng, layout.road, rural=layout.urban < layout.style.rural_below
-    )
+    rural = layout.urban < layout.style.rural_below
+    rows = ground_surfaces(ground, layout.rng, layout.road, rural=rural, tones=layout.style.asphalt)
     add_ground(ground, layout.road, rows)
     layout.put_ground(ground.finish())
 

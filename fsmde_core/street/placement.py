@@ -27,7 +27,7 @@ class Placed:
     T_world_mesh: np.ndarray
     """[4, 4]: turned, stretched and shifted."""
     tint: tuple[float, float, float]
-    """Its colours are multiplied by it."""
+    """Its colours are multiplied by it, but for bark."""
     instance: int
 
 

@@ -64,7 +64,7 @@ GREEN, LIGHT, OLIVE, DARK, BLUISH = (
     (0.075, 0.13, 0.025), (0.11, 0.17, 0.035), (0.1, 0.12, 0.045), (0.03, 0.062, 0.022),
     (0.055, 0.085, 0.055),
 )  # fmt: skip
-WHITE_BARK, RED_BARK, GREY_BARK = (0.5, 0.48, 0.43), (0.22, 0.1, 0.05), (0.24, 0.23, 0.2)
+WHITE_BARK, RED_BARK, GREY_BARK = (0.5, 0.48, 0.43), (0.17, 0.09, 0.055), (0.24, 0.23, 0.2)
 SPECIES = {
     "oak": Species((10, 16), "round", 0.42, 0.22, 34, 0.36, GREEN, trunk=0.022),
     "linden": Species((10, 18), "egg", 0.3, 0.16, 32, 0.4, GREEN),
@@ -187,6 +187,8 @@ def _lobes(rng, species: Species, height: float) -> tuple[np.ndarray, np.ndarray
     radii = np.minimum(size, 0.35 * reach + 0.3 * size) * rng.uniform(0.6, 1.2, n)
     angle = np.arange(n) * 2.39996 + rng.normal(0, 0.35, n)
     out = np.maximum(reach - 0.7 * radii, 0) * rng.uniform(0.5, 1.08, n)
+    if species.crown in ("cone", "column"):
+        out = np.minimum(out, np.maximum(reach - 0.7 * radii, 0.3 * radii * (k < 0.8)))
     z = low + k * (high - low - 0.5 * size)
     z = np.maximum(z, 0.75 * radii) - species.droop * 0.12 * out
     centres = np.column_stack([out * np.cos(angle), out * np.sin(angle), z])
@@ -195,13 +197,14 @@ def _lobes(rng, species: Species, height: float) -> tuple[np.ndarray, np.ndarray
 
 def _wood(mesh: MeshBuilder, rng, species: Species, height, bark, centres) -> None:
     """Trunk or stems, and a bough to each of the outer lobes."""
-    top = height * min(0.9, max(species.foot + 0.25, 0.45))
+    through = species.crown in ("cone", "column")  # the trunk goes up to the tip
+    top = height * (0.96 if through else max(species.foot + 0.25, 0.45))
     thick = species.trunk * height + 0.03
     for _ in range(species.stems):
         lean = rng.normal(0, 0.02 if species.stems == 1 else 0.2, 2) * height
         z = np.array([-0.4, 0.12 * height, 0.5 * top, top])
         path = np.column_stack([lean * (z[:, None] / height).clip(0), z])
-        path[1:3, :2] += rng.normal(0, 0.012, (2, 2)) * height
+        path[1:3, :2] += rng.normal(0, 0.004 if through else 0.012, (2, 2)) * height
         wide = thick * np.array([1.6, 1.05, 0.85, 0.5]) / species.stems**0.7
         mesh.tubes(bark, path[:-1], path[1:], wide[:-1], wide[1:], sides=9)
     ends = centres[rng.permutation(len(centres))[:12]]

@@ -115,10 +115,12 @@ def _step(k) -> np.ndarray:
 
 
 def with_relief(rng: np.random.Generator, road: Road) -> Road:
-    """The road with a crown, and with banks, cuttings and ditches beside it."""
+    """The road with a crown, and with banks, cuttings and ditches beside it; some lack a kerb."""
     s = np.arange(REACH_M[0], REACH_M[1] + 30.0, 30.0)
     steep = rng.choice([0.15, 0.7, 1.8], p=[0.4, 0.35, 0.25])
     heights = rng.normal(rng.normal(0, 0.5, 2), 0.6, (len(s), 2)) * steep
+    if rng.random() < 0.35:
+        road = replace(road, kerb_m=0.0, pavement_m=rng.uniform(0.4, 1.6))
     return replace(road, banks=np.column_stack([s, heights]), crown=rng.uniform(0.005, 0.03))
 
 
@@ -181,9 +183,11 @@ class GroundRows:
     field: int
 
 
-def ground_surfaces(mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, rural: bool):
-    """Add the surfaces of the ground and return their rows."""
-    tone = rng.uniform(0.035, 0.1)
+def ground_surfaces(
+    mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, rural: bool, tones
+) -> GroundRows:
+    """Add the surfaces of the ground and return their rows; tones is the range of the asphalt's."""
+    tone = rng.uniform(*tones)
     grey = (tone, tone, tone)
     seed, centre = rng.random(), rng.random()
     lane = (road.lane_m, road.lanes, road.half_m, centre, tone)
@@ -199,13 +203,19 @@ def ground_surfaces(mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, 
     paved, terrain = int(sf.ObjectClass.PAVEMENT), int(sf.ObjectClass.TERRAIN)
     way = int(sf.ObjectClass.ROAD)
     verge_colour = green if verge_kind == sf.GRASS else stone * 0.85
+    kerb, pavement = (
+        (sf.PAVING, (0.33, 0.325, 0.31), (1.0, 0), paved),
+        (sf.PAVING, stone, slab, paved),
+    )
+    if road.kerb_m == 0.0:  # a shoulder of gravel and grass, which is no pavement
+        kerb, pavement = (sf.GRASS, stone * 0.7, (), terrain), (sf.GRASS, green, (), terrain)
     return GroundRows(
         road=add(sf.ROAD, grey, lane, way),
         side_road=add(sf.ROAD, grey, (50.0, 1, 90.0, 1.0, tone * 1.1), way),
         zebra=add(sf.ZEBRA, grey, (0, 0, 0, 0, tone), way),
         stop_line=add(sf.ZEBRA, grey, (1, 0, 0, 0, tone), way),
-        kerb=add(sf.PAVING, (0.33, 0.325, 0.31), (1.0, 0), paved),
-        pavement=add(sf.PAVING, stone, slab, paved),
+        kerb=add(*kerb),
+        pavement=add(*pavement),
         verge=add(verge_kind, verge_colour, (0.8, 0), terrain),
         field=add(sf.FIELD, green * rng.uniform(0.8, 1.2), (), terrain),
     )

@@ -46,6 +46,8 @@ class Style:
     """A street is rural where its share of town, uniform in [0, 1), lies below."""
     blossom_share: float
     """Share of broad-leaved plants in blossom."""
+    asphalt: tuple[float, float] = (0.035, 0.1)
+    """Range of its grey, linear."""
     world: bool = False
     """Filled as the world is (woods, works, things alongside), not as a tidy town."""
 
@@ -79,5 +81,5 @@ STRESS = Style(
     blossom_share=0.6,
 )
 # What training sees beside, or instead of, the town; the same weather.
-WORLD = replace(TOWN, tunnel_share=0.05, rural_below=0.45, world=True)
+WORLD = replace(TOWN, tunnel_share=0.05, rural_below=0.45, asphalt=(0.03, 0.14), world=True)
 STYLES = {"town": TOWN, "stress": STRESS, "world": WORLD}

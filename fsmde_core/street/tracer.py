@@ -15,7 +15,7 @@ from fsmde_core.street.compile import device
 from fsmde_core.street.light import ambient, fogged, light_of, sky
 from fsmde_core.street.materials import albedo
 from fsmde_core.street.noise import fractal_noise, hash3
-from fsmde_core.street.surfaces import INSTANCE, KIND, LEAF, PAVING, ROAD, ZEBRA
+from fsmde_core.street.surfaces import BARK, INSTANCE, KIND, LEAF, PAVING, ROAD, ZEBRA
 from fsmde_core.street.trace import (
     BODY,
     BODY_INSTANCE,
@@ -113,7 +113,9 @@ def tinted(world, p, i, u, v, footprint, lit):
     row = world.surfaces[world.surface_of[int(p[HIT + i])]]
     body = world.bodies[int(p[BODY + i])]
     r, g, b, gloss, emission = albedo(row, u, v, footprint, lit)
-    return r * body[TINT], g * body[TINT + 1], b * body[TINT + 2], gloss, emission
+    if int(row[KIND]) != BARK:  # a season turns leaves, not wood
+        r, g, b = r * body[TINT], g * body[TINT + 1], b * body[TINT + 2]
+    return r, g, b, gloss, emission
 
 
 @device
