@@ -1,6 +1,7 @@
 """Street samples for training: on the fly and kept on disk."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,28 @@ def test_streets_take_the_rigs_in_turn():
 def test_what_is_no_split(split, streets):
     with pytest.raises(ValueError, match="split"):
         StreetDataset(split, streets)
+    with pytest.raises(ValueError, match="2 from 9999 on"):
+        StreetDataset("val", 2, first=9_999)
+
+
+def test_a_street_is_the_same_from_wherever_one_starts():
+    config = replace(SMALL, rigs=("nuscenes", "random", "varied"))
+    whole, part = StreetDataset("train", 8, config), StreetDataset("train", 3, config, first=5)
+    assert part.tokens == whole.tokens[10:]
+    for index in range(0, 6, 2):
+        np.testing.assert_array_equal(part.rig(index).K, whole.rig(10 + index).K)
+
+
+def test_images_may_keep_the_shape_of_the_rigs_own():
+    config = StreetDatasetConfig(rigs=("world",), size=(512, 288), keep_aspect=True)
+    data = StreetDataset("train", 30, config)
+    cameras = [data.rig(4 * street).cameras[0] for street in range(30)]
+    for camera in cameras:
+        assert camera.width * camera.height == pytest.approx(512 * 288, rel=0.02)
+        assert camera.K[0, 0] == pytest.approx(camera.K[1, 1], rel=0.02)
+    assert len({camera.width for camera in cameras}) > 10
+    with pytest.raises(ValueError, match="exclude each other"):
+        StreetDatasetConfig(square=True, keep_aspect=True)
 
 
 def test_kept_samples_are_the_same(tmp_path):
@@ -85,3 +108,13 @@ def test_a_folder_says_itself_what_it_holds(tmp_path):
     assert samples[3].tokens == "street-1000001-1"
     with pytest.raises(DatasetError, match="holds no rendered street samples"):
         cache.open_cache(tmp_path / "elsewhere")
+
+
+def test_the_deployed_split_is_rendered_as_a_camera_sees(tmp_path):
+    arguments = "--split deployed --streets 1 --first 7 --poses 1 --width 64 --height 36"
+    assert cache.main([*arguments.split(), "--out", str(tmp_path)]) == 0
+    samples, there = cache.open_cache(tmp_path)
+    assert samples.street.split == "deployed"
+    assert [samples.street.tokens[i] for i in there] == ["street-1030007-0"]
+    render = samples.street.config.render
+    assert render.samples == 4 and render.reflections

@@ -1,6 +1,9 @@
 """Street samples rendered ahead and kept on disk.
 
 python -m fsmde_core.street.cache --split train --streets 500 --rigs nuscenes ddad random --out DIR
+
+The split deployed is rendered as a camera sees, four samples a pixel and reflections; models are
+chosen on it.
 """
 
 from __future__ import annotations
@@ -196,34 +199,49 @@ def main(argv: list[str] | None = None) -> int:
     """Render samples into a folder; exit status 2 after one sentence on bad arguments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--split", choices=sorted(SPLIT_SEEDS), required=True)
+    parser.add_argument("--first", type=int, default=0, help="first street of the split")
     parser.add_argument("--streets", type=int, required=True, help="number of streets")
     parser.add_argument("--poses", type=int, default=StreetDatasetConfig.poses)
     parser.add_argument("--rigs", nargs="+", choices=RIG_NAMES, default=["nuscenes"])
     parser.add_argument("--width", type=int, default=StreetDatasetConfig.size[0])
     parser.add_argument("--height", type=int, default=StreetDatasetConfig.size[1])
     parser.add_argument("--style", choices=STYLES, default=StreetDatasetConfig.style)
-    parser.add_argument("--samples", type=int, default=1, help="colour samples a pixel")
-    parser.add_argument("--reflections", action="store_true", help="trace what glass mirrors")
+    parser.add_argument("--samples", type=int, help="colour samples a pixel: 1; deployed: 4")
+    parser.add_argument(
+        "--reflections", action="store_true", help="trace what glass mirrors; deployed: always"
+    )
     parser.add_argument("--square", action="store_true", help="square pixels, not stretched ones")
+    parser.add_argument("--keep-aspect", action="store_true", help="images shaped as the rig's own")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the samples")
     arguments = parser.parse_args(argv)
-    config = StreetDatasetConfig(
-        rigs=tuple(arguments.rigs),
-        size=(arguments.width, arguments.height),
-        square=arguments.square,
-        poses=arguments.poses,
-        style=arguments.style,
-        render=RenderConfig(samples=arguments.samples, reflections=arguments.reflections),
-    )
     try:
-        street = StreetDataset(arguments.split, arguments.streets, config)
+        street = StreetDataset(
+            arguments.split, arguments.streets, _config(arguments), first=arguments.first
+        )
         job = partial(_fill, CachedStreet(street, arguments.out))
         for_all(job, range(arguments.streets), workers=arguments.workers, unit="street")
     except (ValueError, DatasetError, OSError) as error:
         print(f"street cache: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _config(arguments: argparse.Namespace) -> StreetDatasetConfig:
+    """What the command asks for; ValueError where it contradicts itself."""
+    deployed = arguments.split == "deployed"
+    return StreetDatasetConfig(
+        rigs=tuple(arguments.rigs),
+        size=(arguments.width, arguments.height),
+        square=arguments.square,
+        keep_aspect=arguments.keep_aspect,
+        poses=arguments.poses,
+        style=arguments.style,
+        render=RenderConfig(
+            samples=arguments.samples or (4 if deployed else 1),
+            reflections=arguments.reflections or deployed,
+        ),
+    )
 
 
 def _fill(samples: CachedStreet, street: int) -> None:
