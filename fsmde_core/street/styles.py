@@ -47,7 +47,8 @@ class Style:
     blossom_share: float
     """Share of broad-leaved plants in blossom."""
     world: bool = False
-    """Filled as the world is (woods, works, things alongside), not as a tidy town."""
+    """Filled as the world is (woods, works, things alongside), not as a tidy town, and recorded so:
+    traffic on either hand, a vehicle that sways and stands anyhow, any air and any camera."""
 
     def car(self, rng: np.random.Generator) -> str:
         """Draw a kind of car."""
