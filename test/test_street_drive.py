@@ -87,13 +87,33 @@ def test_a_slower_rate_moves_further():
     assert second.stamp_ns - first.stamp_ns == pytest.approx(0.5e9, abs=1e6)
 
 
-@pytest.mark.parametrize("name", RIG_NAMES)
+@pytest.mark.parametrize("name", [name for name in RIG_NAMES if name != "world"])
 def test_rigs_have_square_pixels_and_look_around(name):
     rig = make_rig(name, seed=5, jitter=1.0)
     for camera in rig.cameras:
         assert camera.K[0, 0] == camera.K[1, 1]
         assert camera.T_ego_cam[2, 1] < -0.9  # y of the camera points down
     assert np.ptp(np.sort([c.azimuth_rad for c in rig.cameras])) > np.pi
+
+
+def test_rigs_of_the_world_are_of_every_make():
+    rigs = [make_rig("world", seed=seed) for seed in range(200)]
+    cameras = [camera for rig in rigs for camera in rig.cameras]
+    for camera in cameras:
+        forward, down = camera.T_ego_cam[:3, 2], camera.T_ego_cam[:3, 1]
+        half = np.array([camera.width / camera.K[0, 0], camera.height / camera.K[1, 1]]) / 2
+        assert camera.K[0, 0] == camera.K[1, 1]
+        assert 0.4 <= camera.T_ego_cam[2, 3] <= 3.0
+        assert abs(forward[2]) <= np.sin(np.radians(15)) + 1e-9
+        assert -down[2] > np.cos(np.radians(15)) * np.cos(np.radians(5)) - 1e-9
+        assert np.degrees(2 * np.arctan(half[0])) == pytest.approx(80, abs=50.1)
+        assert np.degrees(2 * np.arctan(half[1])) < 100.1
+    aspects = [camera.width / camera.height for camera in cameras]
+    assert min(aspects) < 1.1 and 3.6 < max(aspects) < 4.02
+    assert {len(rig.cameras) for rig in rigs} == set(range(1, 9))
+    ahead = [len(rig.cameras) for rig in rigs if all(abs(c.azimuth_rad) < 0.3 for c in rig.cameras)]
+    around = [rig for rig in rigs if len(rig.neighbours()) == len(rig.cameras) > 3]
+    assert {1, 2, 3} <= set(ahead) and len(around) > 40
 
 
 def test_unknown_rig():

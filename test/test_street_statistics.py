@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fsmde_core.street import looks
+from fsmde_core.street import image_statistics
 from fsmde_core.street.depth_statistics import COLUMNS, main, sky_by_rule, street_row
-from fsmde_core.street.looks import look_of, spreads
+from fsmde_core.street.image_statistics import look_of, spreads
 
 
 def test_sky_is_what_is_bright_and_smooth_up_to_the_top():
@@ -46,5 +46,5 @@ def test_looks_tell_a_dark_image_from_a_bright_one_and_near_rows_from_far_ones()
 
 
 def test_looks_of_folders_that_are_not_there(tmp_path, capsys):
-    assert looks.main(["--seeds", "1", "--images", str(tmp_path)]) == 2
+    assert image_statistics.main(["--seeds", "1", "--images", str(tmp_path)]) == 2
     assert "holds no .jpg or .png" in capsys.readouterr().err

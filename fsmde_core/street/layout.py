@@ -27,6 +27,7 @@ from fsmde_core.street.vehicles import make_vehicle
 
 SIDES = (-1, 1)
 WALKING_MPS = 1.35
+PASSING_M = 2.2  # a lane nearer to the ego's middle line is its own: what drives there would hit it
 
 
 def fill_town(layout: Layout) -> None:
@@ -243,20 +244,22 @@ def place_traffic(layout: Layout) -> None:
                     ObjectClass.VEHICLE,
                     s,
                     t,
-                    yaw=(np.pi if side > 0 else 0) + rng.normal(0, 0.015),
+                    yaw=(np.pi if side * road.hand > 0 else 0) + rng.normal(0, 0.015),
                 )
     density = rng.choice([0.12, 0.3, 0.6])
     for side in SIDES:
         for lane in range(road.lanes):
             t = side * road.lane_m * (lane + 0.5)
-            own = abs(t - layout.ego_t) < 0.1
+            own = layout.ego.gap_m(t) < PASSING_M
             speed = layout.ego_speed if own or rng.random() < 0.15 else rng.uniform(4, 15)
             s = layout.first_m + rng.uniform(0, 15)
             while s < layout.last_m:
                 mesh, length = pick()
                 gap = 6.5 + length / 2 if own else 0.0
                 if rng.random() < density and abs(s - 1.3) > gap:
-                    layout.add_actor(mesh, ObjectClass.VEHICLE, s, t, -side * max(speed, 1e-3))
+                    layout.add_actor(
+                        mesh, ObjectClass.VEHICLE, s, t, -side * road.hand * max(speed, 1e-3)
+                    )
                 s += length + rng.uniform(5, 24)
 
 
@@ -279,7 +282,7 @@ def place_people(layout: Layout) -> None:
         for _ in range(int(rng.integers(0, 4))):
             s = c.s + rng.choice(SIDES) * (c.half_m + 2.6)
             t = rng.uniform(-road.half_m, road.half_m)
-            if abs(t - layout.ego_t) > 2.2 and layout.take(s, t, 0.4, 0.4) and abs(s) > 4:
+            if layout.ego.gap_m(t) > 2.2 and layout.take(s, t, 0.4, 0.4) and abs(s) > 4:
                 layout.put(
                     pool[rng.integers(len(pool))],
                     ObjectClass.PERSON,
@@ -290,9 +293,11 @@ def place_people(layout: Layout) -> None:
     for _ in range(int(rng.integers(0, 5))):
         side = rng.choice(SIDES)
         s, t = rng.uniform(-40, 60), side * (road.lanes * road.lane_m + 0.25)
-        if abs(t - layout.ego_t) > 1.9 and abs(s) > 3 and layout.take(s, t, 1.2, 0.5):
+        if layout.ego.gap_m(t) > 1.9 and abs(s) > 3 and layout.take(s, t, 1.2, 0.5):
             rider = make_cyclist(rng, motor=rng.random() < 0.35)
-            layout.add_actor(rider, ObjectClass.CYCLIST, s, t, -side * rng.uniform(3, 6))
+            layout.add_actor(
+                rider, ObjectClass.CYCLIST, s, t, -side * road.hand * rng.uniform(3, 6)
+            )
 
 
 def _place_trees(layout: Layout, side: int, tunnel) -> None:
@@ -343,14 +348,17 @@ def place_junctions(layout: Layout) -> None:
     for c in road.crossings:
         if c.half_m > 4.2:
             light = make_traffic_light(rng, min(4.5, road.half_m - 0.5))
+            light = light.transformed(np.diag([1, road.hand, 1, 1]))  # its arm hangs over its lanes
             for side in SIDES:
-                t = -side * (road.half_m + 0.6)
+                t = -side * road.hand * (road.half_m + 0.6)
                 yaw = 0.0 if side > 0 else np.pi
                 layout.put(light, ObjectClass.FURNITURE, c.s - side * (c.half_m + 0.6), t, yaw=yaw)
+        # the town's wait on the wrong side, and stay there
+        lane = -road.hand if layout.style.world else 1
         for side in c.sides:
             for k in range(int(rng.integers(0, 4))):
                 s, t = (
-                    c.s + side * c.half_m * 0.5,
+                    c.s + side * lane * c.half_m * 0.5,
                     side * (road.half_m + 5 + 7 * k + rng.uniform(0, 2)),
                 )
                 if layout.take(s, t, 1.2, 2.6):

@@ -77,6 +77,12 @@ def rotation_y(pitch: float) -> np.ndarray:
     return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
 
 
+def rotation_x(roll: float) -> np.ndarray:
+    """Rotation [3, 3] about x; positive roll in radians turns y towards z."""
+    c, s = np.cos(roll), np.sin(roll)
+    return np.array([[1.0, 0, 0], [0, c, -s], [0, s, c]])
+
+
 @njit(cache=True)
 def _cross(a, b):
     return np.array(

@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
+from fsmde_core.street.ego_path import EgoPath
 from fsmde_core.street.mesh import Mesh, merge
-from fsmde_core.street.road import Road
 from fsmde_core.street.styles import Style
 from fsmde_core.street.surfaces import ObjectClass
 
@@ -34,12 +34,11 @@ class Placed:
 class Layout:
     """What has been placed so far on a road."""
 
-    def __init__(
-        self, rng, road: Road, style: Style, *, urban: float, drive_m, ego_t, ego_speed, lit: bool
-    ):
+    def __init__(self, rng, ego: EgoPath, style: Style, *, urban: float, drive_m, lit: bool):
+        road = ego.road
         self.rng, self.road, self.style, self.urban, self.lit = rng, road, style, urban, lit
         self.first_m, self.last_m = -BEYOND_M, drive_m + BEYOND_M
-        self.ego_t, self.ego_speed = ego_t, ego_speed
+        self.ego, self.ego_t, self.ego_speed = ego, ego.t, ego.speed_mps
         self.edge_m = road.half_m + road.pavement_m
         # Buildings stand back from the pavement by one line: none in old streets, far in wide ones.
         self.front_m = min(20.0, rng.exponential(6.0))
@@ -49,7 +48,9 @@ class Layout:
         self.lamps: list[list[float]] = []
         self._taken: dict[tuple[int, int], list[tuple[float, float, float, float]]] = {}
         self._placed: list[Mesh] = []
-        self._path = road.point(np.arange(self.first_m, self.last_m, 1.5), ego_t).astype(np.float32)
+        if style.world:
+            self.claim(*ego.footprint())
+        self._path = ego.points(self.first_m, self.last_m).astype(np.float32)
 
     def put(self, mesh: Mesh, kind: ObjectClass, s: float, t: float, *, yaw=0.0, z=0.0) -> None:
         """Stand a mesh at (s, t), turned by yaw from the road's heading, as a new instance."""

@@ -53,6 +53,8 @@ class Road:
     """[n, 3]: s, height of the land on the left and on the right over the road, metres."""
     crown: float = 0.0
     """Fall of the carriageway from its middle to the kerb, metres per metre."""
+    hand: int = 1
+    """1: traffic keeps to the right; -1: to the left."""
 
     def heading(self, s) -> np.ndarray:
         """Direction of travel in radians."""
@@ -97,6 +99,13 @@ class Road:
         """Kerb height where (s, t) is beside the carriageway, 0 on it."""
         side = 1 if t > 0 else -1
         return self.kerb_m if abs(t) > self.half_m + 0.1 and self.clear(s, 0.0, side) else 0.0
+
+    def with_crossing_at(self, s: float) -> Road:
+        """The same road with its side roads shifted along it, so that the nearest meets it at s."""
+        if not self.crossings:
+            return self
+        shift = s - min((c.s for c in self.crossings), key=lambda at: abs(at - s))
+        return replace(self, crossings=tuple(replace(c, s=c.s + shift) for c in self.crossings))
 
     def _slant(self, s) -> np.ndarray:
         if not self.crossings:
@@ -275,7 +284,7 @@ def _row_of_cells(road: Road, rows: GroundRows, s: float, t: np.ndarray) -> np.n
         elif 1.0 < beyond < 4.2:
             cells[side < road.half_m] = rows.zebra
         elif 4.9 < beyond < 5.3:
-            cells[(side < road.half_m) & (t * np.sign(s - c.s) > 0)] = rows.stop_line
+            cells[(side < road.half_m) & (t * road.hand * np.sign(s - c.s) > 0)] = rows.stop_line
     return cells
 
 

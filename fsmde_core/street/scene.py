@@ -1,15 +1,17 @@
 """A street from one integer seed: what stands where, who moves, and in which light.
 
-World frame: x along the road where the ego starts, y left, z up, metres; right-hand traffic.
+World frame: x along the road where the ego starts, y left, z up, metres. Traffic keeps to the
+right; in style world to the left in half of the streets.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fsmde_core.geometry import make_transform
+from fsmde_core.street.ego_path import EgoPath, draw_ego
 from fsmde_core.street.layout import fill_town
 from fsmde_core.street.light import LAMP_COLUMNS, Light
 from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
@@ -18,7 +20,7 @@ from fsmde_core.street.road import Road, make_road, with_relief
 from fsmde_core.street.styles import STYLES
 from fsmde_core.street.surfaces import ObjectClass
 from fsmde_core.street.vehicles import make_ego
-from fsmde_core.street.weather import Weather, draw_weather, make_light
+from fsmde_core.street.weather import Weather, draw_weather, make_light, worldly_light
 from fsmde_core.street.world import fill_world
 
 HEADLAMPS = ((2.9, 0.6, 0.65), (2.9, -0.6, 0.65))
@@ -79,17 +81,11 @@ class Scene:
     """[L, 10] float32: position, colour, direction, cosine of the half angle."""
     light: Light
     weather: Weather
-    ego_lane_t: float
-    ego_speed_mps: float
+    path: EgoPath
 
     def ego_pose(self, time_s: float) -> np.ndarray:
-        """T_world_ego [4, 4] at a time: on its lane, along the road, pitched with the slope."""
-        s = self.ego_speed_mps * time_s
-        t = self.ego_lane_t
-        behind, here, ahead = self.road.point(s + np.array([-1.4, 0.0, 1.4]), t)
-        x, y, z = ahead - behind
-        R = rotation_z(np.arctan2(y, x)) @ rotation_y(-np.arctan2(z, np.hypot(x, y)))
-        return make_transform(R, here)
+        """T_world_ego [4, 4] at a time."""
+        return self.path.pose(time_s)
 
     def lamps_near(self, T_world_ego: np.ndarray) -> np.ndarray:
         """Lamps that light the surroundings of the ego, its own headlamps included."""
@@ -117,23 +113,27 @@ def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
         raise ValueError(f"seed {seed} is negative; seeds are 0, 1, 2 and so on")
     rng = np.random.default_rng(seed)
     weather = draw_weather(rng, stress=config.style == "stress")
-    light = make_light(rng, weather)
+    light, style = make_light(rng, weather), STYLES[config.style]
+    if style.world:
+        light = worldly_light(np.random.default_rng([seed, 0xA12]), light)
     urban = float(rng.random())
-    style = STYLES[config.style]
     road = make_road(rng, rural=urban < style.rural_below)
     if style.world:
         road = with_relief(np.random.default_rng([seed, 0x2E1]), road)
     lane = int(rng.integers(road.lanes))
-    ego_t = -road.lane_m * (lane + 0.5)
     speed = 0.0 if rng.random() < 0.08 else rng.uniform(4.0, 15.0)
-    drive = {"drive_m": config.drive_m, "ego_t": ego_t, "ego_speed": speed}
-    layout = Layout(rng, road, style, urban=urban, lit=bool(light.night), **drive)
+    if style.world:
+        path = _met_path(np.random.default_rng([seed, 0xE60]), road, lane, speed)
+    else:
+        path = EgoPath(road, -_lane_t(road, lane), speed)
+    lit = bool(light.night)
+    layout = Layout(rng, path, style, urban=urban, drive_m=config.drive_m, lit=lit)
     (fill_world if style.world else fill_town)(layout)
     ego = make_ego(rng, config.ego_roof_m).of_instance(int(ObjectClass.EGO))
     actors = tuple(Actor(**details) for details in layout.actors)
     lamps = np.array(layout.lamps, np.float32).reshape(-1, LAMP_COLUMNS)
     return Scene(
-        road=road,
+        road=path.road,
         static=layout.finish(),
         placed=layout.placed(),
         actors=actors,
@@ -142,6 +142,22 @@ def build_scene(seed: int, config: SceneConfig | None = None) -> Scene:
         lamps=lamps,
         light=light,
         weather=weather,
-        ego_lane_t=ego_t,
-        ego_speed_mps=speed,
+        path=path,
     )
+
+
+def _lane_t(road: Road, lane: int) -> float:
+    """Metres from the centreline to the middle of a lane, 0 the innermost."""
+    return road.lane_m * (lane + 0.5)
+
+
+def _met_path(rng: np.random.Generator, road: Road, lane: int, speed_mps: float) -> EgoPath:
+    """The ego as vehicles are met in the world: traffic on either hand, here and there a junction.
+
+    One that stands turned does so at a junction every other time.
+    """
+    road = replace(road, hand=int(rng.choice([-1, 1])))
+    path = draw_ego(rng, road, -road.hand * _lane_t(road, lane), speed_mps)
+    at_junction = path.yaw and rng.random() < 0.5
+    meets = rng.uniform(-6.0, 9.0)
+    return replace(path, road=road.with_crossing_at(meets)) if at_junction else path

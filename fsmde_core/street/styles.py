@@ -49,7 +49,8 @@ class Style:
     asphalt: tuple[float, float] = (0.035, 0.1)
     """Range of its grey, linear."""
     world: bool = False
-    """Filled as the world is (woods, works, things alongside), not as a tidy town."""
+    """Filled as the world is (woods, works, things alongside), not as a tidy town, and recorded so:
+    traffic on either hand, a vehicle that sways and stands anyhow, any air and any camera."""
 
     def car(self, rng: np.random.Generator) -> str:
         """Draw a kind of car."""

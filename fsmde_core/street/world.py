@@ -84,7 +84,7 @@ class Gardener:
         stretch = size * np.array([*rng.uniform(0.85, 1.15, 2), 1.0])
         tint = self.planting.tint * rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3)
         grown = plant(*kind)
-        if abs(t - self.layout.ego_t) < 1.9 + 1.15 * size * grown.radius_m and not self._over(
+        if self.layout.ego.gap_m(t) < 1.9 + 1.15 * size * grown.radius_m and not self._over(
             grown.height_m * size, kind
         ):
             return

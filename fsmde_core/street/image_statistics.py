@@ -1,6 +1,6 @@
 """What images of the street look like beside real ones: a table of measures.
 
-python -m fsmde_core.street.looks --seeds 60 --styles town world --nuscenes ROOT --images FOLDER
+python -m fsmde_core.street.image_statistics --seeds 60 --styles town world --nuscenes ROOT --images FOLDER
 """
 
 from __future__ import annotations
@@ -100,13 +100,13 @@ def main(argv: list[str] | None = None) -> int:
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     arguments = parser.parse_args(argv)
     if arguments.first < 0 or arguments.seeds < 1 or arguments.workers < 1:
-        print("looks: seeds start at 0; at least one, and one worker", file=sys.stderr)
+        print("image_statistics: seeds start at 0; at least one, and one worker", file=sys.stderr)
         return 2
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     try:
         columns = dict(_real(arguments))
     except DatasetError as error:
-        print(f"looks: {error}", file=sys.stderr)
+        print(f"image_statistics: {error}", file=sys.stderr)
         return 2
     # Fresh processes: numba's threads do not survive a fork.
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
