@@ -1,6 +1,6 @@
 """What images of the street look like beside real ones: a table of measures.
 
-python -m fsmde_core.street.image_statistics --seeds 60 --styles town world --nuscenes ROOT --images FOLDER
+python -m fsmde_core.street.image_statistics --seeds 60 --nuscenes ROOT --images FOLDER
 """
 
 from __future__ import annotations
