@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from fsmde_core.street.furniture import (
     make_wall,
     make_wires,
 )
-from fsmde_core.street.mesh import MeshBuilder
+from fsmde_core.street.mesh import Mesh, MeshBuilder
 from fsmde_core.street.people import make_cyclist, make_person
 from fsmde_core.street.placement import Layout
 from fsmde_core.street.road import add_ground, ground_surfaces
@@ -221,14 +222,17 @@ def place_car_park(layout: Layout, side: int, start: float, end: float) -> None:
                 layout.put(mesh, ObjectClass.VEHICLE, s, t, yaw=yaw)
 
 
-def place_traffic(layout: Layout) -> None:
-    """Parked cars, and moving ones: every lane has one speed, so nobody runs into anybody."""
+def place_traffic(layout: Layout, more: Sequence[tuple[Mesh, float]] = ()) -> None:
+    """Parked cars, and moving ones: every lane has one speed, so nobody runs into anybody.
+
+    more are tall vehicles besides the style's, with their lengths.
+    """
     rng, road = layout.rng, layout.road
     pool = [make_vehicle(rng, layout.style.car(rng)) for _ in range(12)]
-    tall = [make_vehicle(rng, kind) for kind in layout.style.tall]
+    tall = [*(make_vehicle(rng, kind) for kind in layout.style.tall), *more]
 
     def pick():
-        if rng.random() < 0.13:
+        if rng.random() < layout.style.tall_share:
             return tall[rng.integers(len(tall))]
         return pool[rng.integers(len(pool))]
 

@@ -1,6 +1,7 @@
 """Style world: a street as full as the real ones, of woods, gardens, works and things alongside.
 
-Whatever repeats is shared: a plant is one mesh in a hundred places (placement.Placed).
+Whatever repeats is shared: a plant or a wall's piece is one mesh in a hundred places
+(placement.Placed).
 """
 
 from __future__ import annotations
@@ -9,181 +10,73 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fsmde_core.street import alongside
+from fsmde_core.street.gardener import Gardener, draw_planting
 from fsmde_core.street.layout import (
     SIDES,
     lay_ground,
-    place_border,
     place_car_park,
     place_furniture,
     place_junctions,
     place_lamp_posts,
     place_people,
-    place_row,
     place_skyline,
     place_traffic,
     place_tunnel,
     place_wires,
 )
+from fsmde_core.street.library import any_heavy
 from fsmde_core.street.placement import Layout
-from fsmde_core.street.plants import (
-    HEDGE_M,
-    SHRUBS,
-    SPECIES,
-    TREES,
-    VARIANTS,
-    grass,
-    hedge,
-    plant,
-)
-from fsmde_core.street.surfaces import ObjectClass
-
-VEGETATION = ObjectClass.VEGETATION
-NEAR_M = 45.0  # tall grass and shrubs of the verge stand no farther from the drive
 
 
 @dataclass(frozen=True)
-class Planting:
-    """What grows along one street."""
+class Setting:
+    """What a street leads through: the shares of its plots, and what stands elsewhere."""
 
-    avenue: tuple[str, int]
-    """Species and variant of the trees beside the road: one for a street."""
-    mixed: tuple[tuple[str, int], ...]
-    """What woods and gardens are made of."""
-    shrubs: tuple[tuple[str, int], ...]
-    tint: np.ndarray
-    """[3]: the season's, of all leaves."""
-
-
-def draw_planting(rng: np.random.Generator) -> Planting:
-    """Few species a street, as streets have."""
-
-    def some(kinds, count):
-        return tuple((str(rng.choice(kinds)), int(rng.integers(VARIANTS))) for _ in range(count))
-
-    season = rng.choice(["summer", "spring", "dry", "autumn"], p=[0.55, 0.2, 0.15, 0.1])
-    tint = {"summer": (0.9, 0.95, 0.9), "spring": (1.15, 1.2, 0.9), "dry": (1.25, 1.0, 0.8),
-            "autumn": (2.2, 1.1, 0.6)}[season]  # fmt: skip
-    dark = rng.uniform(0.55, 1.15)
-    return Planting(
-        some(TREES, 1)[0],
-        some(TREES, int(rng.integers(3, 6))),
-        some(SHRUBS, 3),
-        dark * np.array(tint),
-    )
+    plots: dict[str, float]
+    houses: tuple[str, ...]
+    """Kinds of its buildings."""
+    avenue: float
+    """Chance of an avenue, on either side."""
+    skyline: float
+    """Chance of blocks down to the horizon."""
+    spots: tuple[int, int]
+    """Single things on a side: at least, at most."""
+    plot_m: tuple[float, float] = (18.0, 70.0)
 
 
-class Gardener:
-    """Plants along a layout."""
-
-    def __init__(self, layout: Layout, planting: Planting):
-        self.layout, self.planting, self.rng = layout, planting, layout.rng
-
-    def put(self, kind: tuple[str, int], s: float, t: float, *, low=0.75, high=1.25, z=0.0) -> None:
-        """Stand one plant, turned, stretched and tinted at random."""
-        rng, size = self.rng, self.rng.uniform(low, high)
-        stretch = size * np.array([*rng.uniform(0.85, 1.15, 2), 1.0])
-        tint = self.planting.tint * rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3)
-        grown = plant(*kind)
-        if self.layout.ego.gap_m(t) < 1.9 + 1.15 * size * grown.radius_m and not self._over(
-            grown.height_m * size, kind
-        ):
-            return
-        self.layout.stand(
-            grown.mesh, VEGETATION, s, t, yaw=rng.uniform(0, 6.28), z=z, size=stretch, tint=tint
-        )
-
-    def _over(self, height: float, kind: tuple[str, int]) -> bool:
-        """Whether its crown hangs above the roof of any vehicle."""
-        return SPECIES[kind[0]].foot * height > 4.2
-
-    def tree(self, s: float, t: float, **size) -> None:
-        self.put(self.planting.mixed[self.rng.integers(len(self.planting.mixed))], s, t, **size)
-
-    def shrub(self, s: float, t: float, **size) -> None:
-        self.put(self.planting.shrubs[self.rng.integers(len(self.planting.shrubs))], s, t, **size)
-
-    def free(self, s: float, t: float, half: float) -> bool:
-        """Whether a plant may stand at (s, t): not on side roads, nor on what is taken."""
-        side = 1 if t > 0 else -1
-        return self.layout.road.clear(s, half + 0.5 + 0.35 * abs(t), side) and self.layout.take(
-            s, t, half, half
-        )
-
-    def scatter(
-        self, s0: float, s1: float, side: int, depths, count: int, *, shrubs: float
-    ) -> None:
-        """Trees and, as a share, shrubs over a stretch; depths is how far behind the edge."""
-        for _ in range(count):
-            s = self.rng.uniform(s0, s1)
-            t = side * (self.layout.edge_m + self.rng.uniform(*depths))
-            small = self.rng.random() < shrubs
-            if self.free(s, t, 0.35 if small else 0.6):
-                (self.shrub if small else self.tree)(s, t)
-
-    def wood(self, s0: float, s1: float, side: int) -> None:
-        """A closed edge of shrubs and trees, and a wood behind it."""
-        setback, deep = self.rng.uniform(0.8, 6.0), self.rng.uniform(8, 35)
-        for s in np.arange(s0, s1, self.rng.uniform(1.2, 2.4)):
-            t = side * (self.layout.edge_m + setback + self.rng.uniform(0, 1.5))
-            if self.free(s, t, 0.3):
-                self.shrub(s + self.rng.normal(0, 0.4), t, low=0.7, high=1.6)
-        count = int((s1 - s0) * deep / self.rng.uniform(14, 30))
-        self.scatter(s0, s1, side, (setback + 1.5, setback + deep), count, shrubs=0.3)
-
-    def hedge(self, s0: float, s1: float, side: int, *, behind: float, height: float) -> None:
-        """A clipped hedge, in pieces that follow the bend."""
-        t, variant = side * (self.layout.edge_m + behind), int(self.rng.integers(2))
-        tint = self.planting.tint * self.rng.uniform(0.8, 1.1)
-        for s in np.arange(s0, s1, HEDGE_M):
-            if self.layout.road.clear(s, 2.5 + 0.35 * abs(t), side):
-                self.layout.stand(
-                    hedge(variant).mesh, VEGETATION, s, t, yaw=np.pi * self.rng.integers(2),
-                    size=(1, 1, height), tint=tint,
-                )  # fmt: skip
-                self.layout.claim(s, t, 1.0, 0.5)
-
-    def avenue(self, side: int, tunnel) -> None:
-        """Trees of one kind beside the carriageway."""
-        layout, rng = self.layout, self.rng
-        step, size = rng.uniform(6, 18), rng.uniform(0.75, 1.15)
-        for s in np.arange(layout.first_m, layout.last_m, step):
-            t = side * (layout.road.half_m + rng.uniform(0.8, 1.2))
-            open_air = tunnel is None or not tunnel[0] - 6 < s < tunnel[1] + 6
-            if open_air and layout.road.clear(s, 3.0) and layout.take(s, t, 0.4, 0.4):
-                self.put(self.planting.avenue, s, t, low=0.9 * size, high=1.1 * size)
-
-    def verge(self, s0: float, s1: float, side: int) -> None:
-        """Tall grass, weeds and low shrubs behind the pavement."""
-        layout, rng = self.layout, self.rng
-        s0, s1 = max(s0, -NEAR_M), min(s1, layout.last_m - layout.first_m - 200 + NEAR_M)
-        for _ in range(int(max(0.0, s1 - s0) * rng.uniform(1.0, 5.0))):
-            s, t = rng.uniform(s0, s1), side * (layout.edge_m + abs(rng.normal(0.3, 1.6)))
-            if layout.road.clear(s, 1.0 + 0.35 * abs(t), side):
-                tint = self.planting.tint * rng.uniform(0.7, 1.3)
-                size = rng.uniform(0.5, 1.3)
-                clump = grass(int(rng.integers(3)))
-                layout.stand(
-                    clump.mesh, VEGETATION, s, t, yaw=rng.uniform(0, 6), size=size, tint=tint
-                )
-
-    def belts(self) -> None:
-        """Rows of trees behind the plots, and what closes the view at both ends."""
-        layout, rng = self.layout, self.rng
-        for side in (-1, 1):
-            for low, high in ((38, 60), (60, 100), (100, 170)):
-                s, t = layout.first_m - high, rng.uniform(low, high)
-                while s < layout.last_m + high:
-                    if rng.random() < 0.8:
-                        at = side * (t + rng.normal(0, 3))
-                        if self.free(s, at, 1.0):
-                            self.tree(s, at, low=0.7, high=1.3)
-                    s += rng.uniform(2.5, 9) if rng.random() < 0.95 else rng.uniform(10, 60)
-                    t = float(np.clip(t + rng.normal(0, 2.0), low, high))
-        for end, way in ((layout.first_m, -1), (layout.last_m, 1)):
-            for _ in range(int(rng.integers(30, 90))):
-                s, t = end + way * rng.uniform(5, 90), rng.normal(0, 35)
-                if abs(t) > layout.edge_m + 1 and self.free(s, t, 0.8):
-                    self.tree(s, t, low=0.7, high=1.4)
+TOWN = ("town house", "shops", "arcade", "slab")
+HOMES = ("villa", "bungalow", "farm house", "town house")
+SETTINGS = {
+    "city": Setting(
+        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "wall": 0.5, "works": 1},
+        (*TOWN, "glass tower"), 0.6, 0.9, (6, 20),
+    ),
+    "centre": Setting(
+        {"block": 8, "park": 0.5, "works": 0.7}, (*TOWN, "church", "kiosk"), 0.4, 0.9, (10, 30)
+    ),
+    "suburb": Setting(
+        {"houses": 5, "hedge": 1, "tree wall": 1, "park": 1, "wall": 1, "block": 0.5}, HOMES,
+        0.5, 0.3, (3, 12),
+    ),
+    "village": Setting(
+        {"houses": 4, "wall": 1.5, "hedge": 1, "field": 1, "wood": 0.7},
+        (*HOMES, "barn", "shed", "church"), 0.2, 0.0, (1, 8),
+    ),
+    "woods": Setting({"wood": 7, "field": 1, "tree wall": 2}, HOMES, 0.1, 0.0, (0, 3)),
+    "country": Setting(
+        {"field": 4, "hedge": 2, "tree wall": 1, "wood": 2, "houses": 0.5},
+        ("farm house", "barn", "shed", "silo", "water tower"), 0.2, 0.0, (0, 3),
+    ),
+    "boulevard": Setting(
+        {"tree wall": 3, "park": 3, "block": 2, "hedge": 1}, (*TOWN, "glass tower"), 0.9, 0.5,
+        (4, 16),
+    ),
+    "industry": Setting(
+        {"block": 4, "works": 2, "wall": 2, "car park": 1.5, "field": 0.7},
+        ("hall", "hall", "shed", "silo", "half-built"), 0.1, 0.2, (2, 10), (30.0, 90.0),
+    ),
+}  # fmt: skip
 
 
 def fill_world(layout: Layout) -> None:
@@ -191,14 +84,19 @@ def fill_world(layout: Layout) -> None:
     rng = layout.rng
     lay_ground(layout)
     tunnel = place_tunnel(layout) if rng.random() < layout.style.tunnel_share else None
-    place_traffic(layout)
+    if tunnel is None:
+        alongside.spanning(layout)
+    place_traffic(layout, [any_heavy(rng) for _ in range(4)])
+    alongside.parked_lorries(layout)
     place_people(layout)
     place_junctions(layout)
-    gardener = Gardener(layout, draw_planting(rng))
     setting = SETTINGS[str(rng.choice(list(SETTINGS)))]
+    gardener = Gardener(layout, draw_planting(rng))
     for side in SIDES:
+        alongside.kerb_rows(layout, side)
         place_lamp_posts(layout, side)
         place_furniture(layout, side)
+        alongside.spots(layout, side, int(rng.integers(*setting.spots)))
         if rng.random() < setting.avenue:
             gardener.avenue(side, tunnel)
         _plots(layout, gardener, setting, side, tunnel)
@@ -210,31 +108,11 @@ def fill_world(layout: Layout) -> None:
         place_wires(layout)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What a street leads through: the shares of its plots, and what stands elsewhere."""
-
-    plots: dict[str, float]
-    avenue: float
-    """Chance of an avenue, on either side."""
-    skyline: float
-    """Chance of blocks down to the horizon."""
-    plot_m: tuple[float, float] = (18.0, 70.0)
-
-
-SETTINGS = {
-    "city": Setting(
-        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "wall": 0.5}, 0.6, 0.9
-    ),
-    "suburb": Setting(
-        {"houses": 5, "hedge": 1, "tree wall": 1, "park": 1, "wall": 1, "block": 0.5}, 0.5, 0.3
-    ),
-    "village": Setting({"houses": 4, "wall": 1.5, "hedge": 1, "field": 1, "wood": 0.7}, 0.2, 0.0),
-    "woods": Setting({"wood": 7, "field": 1, "tree wall": 2}, 0.1, 0.0),
-    "country": Setting(
-        {"field": 4, "hedge": 2, "tree wall": 1, "wood": 2, "houses": 0.5}, 0.2, 0.0
-    ),
-    "boulevard": Setting({"tree wall": 3, "park": 3, "block": 2, "hedge": 1}, 0.9, 0.5),
+# Plots of plants alone: metres behind the edge, metres of road a plant, share of shrubs.
+OPEN = {
+    "tree wall": ((1.0, 6.0), 2.0, 0.45),
+    "park": ((1.0, 40.0), 2.5, 0.4),
+    "field": ((1.0, 35.0), 15.0, 0.6),
 }
 
 
@@ -247,41 +125,40 @@ def _plots(layout: Layout, gardener: Gardener, setting: Setting, side: int, tunn
         long = rng.uniform(*setting.plot_m)
         kind = str(rng.choice(kinds, p=shares / shares.sum()))
         if tunnel is None or s + long < tunnel[0] or s > tunnel[1]:
-            _fill(layout, gardener, kind, side, s, s + long)
+            _fill(layout, gardener, setting.houses, kind, side, s, s + long)
             if kind not in ("block", "car park"):
                 gardener.verge(s, s + long, side)
         s += long
 
 
-def _fill(layout: Layout, gardener: Gardener, kind: str, side: int, s0: float, s1: float) -> None:
+def _fill(layout: Layout, gardener: Gardener, houses, kind: str, side: int, s0, s1) -> None:
     rng, long = layout.rng, s1 - s0
     if kind == "block":
-        place_row(layout, side, s0, s1, tall=True)
+        setback = (layout.front_m, layout.front_m + 1.5)
+        alongside.houses(layout, side, s0, s1, houses, setback=setback, gap=(0.0, 1.5))
         gardener.scatter(s0, s1, side, (0.5, 4), int(long / 12), shrubs=0.6)
     elif kind == "houses":
-        border = rng.choice(["hedge", "fence", "wall", "none"])
-        if border == "hedge":
+        if rng.random() < 0.4:
             gardener.hedge(s0, s1, side, behind=0.5, height=rng.uniform(0.8, 2.4))
-        elif border != "none":
-            place_border(layout, side, s0, s1, border)
-        place_row(layout, side, s0, s1, tall=False)
+        elif rng.random() < 0.8:
+            alongside.edge_row(layout, side, s0, s1)
+        alongside.houses(layout, side, s0, s1, houses, setback=(2.5, 12), gap=(2, 14))
         gardener.scatter(s0, s1, side, (0.8, 9), int(long / 3), shrubs=0.7)
         gardener.scatter(s0, s1, side, (14, 38), int(long / 3), shrubs=0.2)
-    elif kind == "wood":
-        gardener.wood(s0, s1, side)
-    elif kind == "tree wall":
-        gardener.scatter(s0, s1, side, (1.0, 6), int(long / 2), shrubs=0.45)
     elif kind == "hedge":
         behind, height = rng.uniform(0.4, 3), rng.uniform(0.9, 3.5)
         gardener.hedge(s0, s1, side, behind=behind, height=height)
         gardener.scatter(s0, s1, side, (behind + 1, 25), int(long / 5), shrubs=0.3)
-    elif kind == "park":
-        gardener.scatter(s0, s1, side, (1.0, 40), int(long / 2.5), shrubs=0.4)
+    elif kind == "wall":
+        alongside.edge_row(layout, side, s0, s1)
+        gardener.scatter(s0, s1, side, (1.2, 20), int(long / 4), shrubs=0.3)
     elif kind == "car park":
         place_car_park(layout, side, s0, s1)
         gardener.scatter(s0, s1, side, (0.6, 25), int(long / 8), shrubs=0.5)
-    elif kind == "wall":
-        place_border(layout, side, s0, s1, "wall")
-        gardener.scatter(s0, s1, side, (1.2, 20), int(long / 4), shrubs=0.3)
-    else:  # field
-        gardener.scatter(s0, s1, side, (1.0, 35), int(long / 15), shrubs=0.6)
+    elif kind == "works":
+        alongside.works(layout, side, s0, s1)
+    elif kind == "wood":
+        gardener.wood(s0, s1, side)
+    else:
+        depths, apart, shrubs = OPEN[kind]
+        gardener.scatter(s0, s1, side, depths, int(long / apart), shrubs=shrubs)
