@@ -8,7 +8,6 @@ import numpy as np
 
 from fsmde_core.street.library import VARIANTS, any_heavy, house, prop
 from fsmde_core.street.placement import Layout
-from fsmde_core.street.solids import Prop
 from fsmde_core.street.spanning import SPANNING_KINDS, make_spanning
 from fsmde_core.street.structures import WALL_KINDS
 from fsmde_core.street.surfaces import ObjectClass
