@@ -11,6 +11,7 @@ from fsmde_core.street.solids import (
     FOOT_M,
     WHITE,
     any_colour,
+    balls,
     beams,
     concrete,
     plain,
@@ -141,9 +142,8 @@ def _stall(mesh: MeshBuilder, rng) -> None:
         for y, z in ((-0.5, 0.86), (-0.1, 0.98), (0.25, 1.1)):
             slab(mesh, timber, (x, y, z), (0.23, 0.18, 0.07))
             row = rows[rng.integers(len(rows))]
-            for _ in range(9):
-                at = (x + rng.uniform(-0.17, 0.17), y + rng.uniform(-0.13, 0.13), z + 0.08)
-                mesh.ellipsoid(row, at, np.full(3, rng.uniform(0.04, 0.07)), around=6, up=4)
+            at = (x, y, z + 0.08) + rng.uniform(-1, 1, (9, 3)) * (0.17, 0.13, 0)
+            balls(mesh, row, at, rng.uniform(0.04, 0.07, 9))
 
 
 def _awning(mesh: MeshBuilder, rng) -> None:
@@ -201,10 +201,11 @@ def _planters(mesh: MeshBuilder, rng) -> None:
             (half[1 if round_ else 0] * 0.95, half[1] * 0.95, tall),
         )
         flower = plain(mesh, rng, any_colour(rng, 1.0))
-        for _ in range(14 if rng.random() < 0.4 else 0):
-            a, r = rng.uniform(0, 6.28), rng.uniform(0.5, 1.0) * half[1]
-            at = (x + r * np.cos(a), r * np.sin(a), high + tall * rng.uniform(0.9, 1.5))
-            mesh.ellipsoid(flower, at, (0.06, 0.06, 0.04), around=6, up=3)
+        if rng.random() < 0.4:
+            a, r = rng.uniform(0, 6.28, 14), rng.uniform(0.5, 1.0, 14) * half[1]
+            top = high + tall * rng.uniform(0.9, 1.5, 14)
+            at = np.column_stack([x + r * np.cos(a), r * np.sin(a), top])
+            balls(mesh, flower, at, np.full(14, 0.05))
 
 
 CAFES = {

@@ -44,6 +44,9 @@ def add_container(mesh: MeshBuilder, rng, at, length: float) -> None:
     edge = np.linspace(-half + 0.08, half - 0.08, 4 * count + 1)
     wave = np.tile((0.0, 0.0, 0.036, 0.036), count + 1)[: len(edge)]
     zs = np.array([0.12, high - 0.1])
+    # Little light reaches the grooves.
+    shaded = mesh.surface(sf.WALL, colour * 0.6, seed=0.5, params=(9, 9, 0, 1))
+    grooves = np.where(np.arange(4 * count) % 4 % 3 == 0, paint, shaded)[:, None]
 
     def placed(x, y, z):
         return at + np.stack([x, y, z], axis=-1)
@@ -52,7 +55,7 @@ def add_container(mesh: MeshBuilder, rng, at, length: float) -> None:
         x, z = np.meshgrid(edge, zs, indexing="ij")
         y = np.broadcast_to(side * (wide - 0.005 - wave)[:, None], x.shape)
         mesh.grid(
-            paint,
+            grooves,
             placed(x, y, z)[:, ::-side],
             uv=np.stack([x, z], axis=-1)[:, ::-side],
             smooth=False,
@@ -98,9 +101,10 @@ def _container_office(mesh: MeshBuilder, rng) -> None:
     )
     frame, zinc = plain(mesh, rng, any_colour(rng, 0.4)), steel(mesh, rng, low=0.3)
     glass = mesh.surface(sf.GLASS, (0.02, 0.025, 0.03), gloss=0.9)
+    mesh.box(paint, (0, 0, 0), (half, wide, FOOT_M))
     for level in range(levels):
         z = level * high
-        mesh.box(paint, (0, 0, z + high / 2 - FOOT_M * (level == 0)), (half, wide, high / 2))
+        mesh.box(paint, (0, 0, z + high / 2), (half, wide, high / 2))
         for x in (-half, half):
             for y in (-wide, wide):
                 mesh.box(frame, (x, y, z + high / 2), (0.08, 0.08, high / 2))

@@ -232,6 +232,7 @@ def _stairs(mesh: MeshBuilder, rng) -> None:
 
 
 ROADSIDE = {
+    "car park": _car_park,
     "petrol station": _petrol_station,
     "bus shelter": _bus_shelter,
     "hoarding": _hoarding,

@@ -91,6 +91,23 @@ def plain(mesh: MeshBuilder, rng, colour, *, gloss: float = 0.1, kind: int = sf.
     return mesh.surface(kind, faded, seed=rng.random(), params=(9, 9, 0, 1), gloss=gloss)
 
 
+def masonry(mesh: MeshBuilder, rng) -> int:
+    """Bricks, render or concrete blocks."""
+    tones = (
+        (0.34, 0.16, 0.1),
+        (0.26, 0.13, 0.09),
+        (0.45, 0.42, 0.36),
+        (0.55, 0.5, 0.42),
+        (0.33, 0.33, 0.32),
+        (0.6, 0.58, 0.52),
+    )
+    k = int(rng.integers(len(tones)))
+    style = 0 if k < 2 or rng.random() < 0.2 else int(rng.integers(1, 3))
+    params = (rng.uniform(0.4, 2.5), rng.uniform(0.2, 1.3), 0, style)
+    colour = np.array(tones[k]) * rng.uniform(0.6, 1.1) * rng.uniform(0.95, 1.05, 3)
+    return mesh.surface(sf.WALL, colour, seed=rng.random(), params=params)
+
+
 def wood(mesh: MeshBuilder, rng) -> int:
     """A surface of new, brown or grey timber."""
     tones = np.array([[0.36, 0.24, 0.12], [0.2, 0.12, 0.07], [0.27, 0.25, 0.22], [0.1, 0.07, 0.05]])
@@ -186,6 +203,19 @@ def ring(centre, radius: float, *, axis: int, count: int = 14) -> np.ndarray:
     points = np.zeros((count + 1, 3))
     points[:, (axis + 1) % 3], points[:, (axis + 2) % 3] = np.cos(angle), np.sin(angle)
     return np.asarray(centre) + radius * points
+
+
+def balls(mesh: MeshBuilder, surface: int, centres, radii) -> None:
+    """Small balls at centres [n, 3], radii [n] in metres: fruit, blossoms."""
+    angle, tilt = np.meshgrid(np.arange(7) * np.pi / 3, np.linspace(-1.5, 1.5, 5), indexing="ij")
+    unit = [np.cos(angle) * np.cos(tilt), np.sin(angle) * np.cos(tilt), np.sin(tilt)]
+    unit = np.stack(unit, axis=-1)
+    cells = np.stack([unit[:-1, :-1], unit[1:, :-1], unit[1:, 1:], unit[:-1, 1:]], axis=2)
+    cells = cells.reshape(1, -1, 4, 3)
+    corners = np.asarray(centres)[:, None, None] + cells * np.asarray(radii)[:, None, None, None]
+    normals = np.broadcast_to(cells / np.linalg.norm(cells, axis=-1, keepdims=True), corners.shape)
+    flat = corners.reshape(-1, 4, 3)
+    mesh.triangles(surface, flat, normals=normals.reshape(-1, 4, 3), uv=flat[..., :2])
 
 
 def heap(mesh: MeshBuilder, surface: int, rng, radius: float, height: float, *, at=(0, 0)) -> None:

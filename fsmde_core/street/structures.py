@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fsmde_core.street import surfaces as sf
+from fsmde_core.street.fronts import FRONTS, glaze
 from fsmde_core.street.mesh import MeshBuilder
 from fsmde_core.street.pictures import Canvas, graffiti
 from fsmde_core.street.roadside import ROADSIDE
@@ -23,6 +24,7 @@ from fsmde_core.street.solids import (
     beams,
     concrete,
     dispatch,
+    masonry,
     plain,
     prism,
     rope,
@@ -32,6 +34,9 @@ from fsmde_core.street.solids import (
 )
 
 WALL_KINDS = (
+    "glass front",
+    "hall",
+    "garages",
     "wall",
     "noise wall",
     "retaining wall",
@@ -47,27 +52,10 @@ def make_structure(rng: np.random.Generator, kind: str) -> Prop:
     return dispatch(MAKERS, rng, kind)
 
 
-def _masonry(mesh: MeshBuilder, rng) -> int:
-    """Bricks, render or concrete blocks."""
-    tones = (
-        (0.34, 0.16, 0.1),
-        (0.26, 0.13, 0.09),
-        (0.45, 0.42, 0.36),
-        (0.55, 0.5, 0.42),
-        (0.33, 0.33, 0.32),
-        (0.6, 0.58, 0.52),
-    )
-    k = int(rng.integers(len(tones)))
-    style = 0 if k < 2 or rng.random() < 0.2 else int(rng.integers(1, 3))
-    params = (rng.uniform(0.4, 2.5), rng.uniform(0.2, 1.3), 0, style)
-    colour = np.array(tones[k]) * rng.uniform(0.6, 1.1) * rng.uniform(0.95, 1.05, 3)
-    return mesh.surface(sf.WALL, colour, seed=rng.random(), params=params)
-
-
 def _wall(mesh: MeshBuilder, rng) -> None:
     """A wall of 1.8 to 5 m, 8 m long, with piers, a plinth and a coping; some are painted on."""
     half, high = 4.0, rng.uniform(1.8, 5.0)
-    body, cap = _masonry(mesh, rng), concrete(mesh, rng)
+    body, cap = masonry(mesh, rng), concrete(mesh, rng)
     mesh.box(body, (0, 0, high / 2 - 0.15), (half, 0.15, high / 2 + 0.15))
     mesh.box(cap, (0, 0, 0.0), (half, 0.2, 0.35))
     pier = body if rng.random() < 0.6 else cap
@@ -120,6 +108,8 @@ def _noise_wall(mesh: MeshBuilder, rng) -> None:
     mesh.box(base, (0, 0, 0.1), (half, 0.1, 0.4))
     count = int((high - 0.5) / 0.5)
     step = (high - 0.5) / count
+    closed = (count // 2 if style == 3 else count) * step / 2
+    mesh.box(rows[1], (0, 0, 0.5 + closed), (half, 0.03, closed))  # no light through the joints
     for k in range(count):
         z = 0.5 + (k + 0.5) * step
         clear = style == 3 and k >= count // 2
@@ -164,7 +154,7 @@ def _retaining_wall(mesh: MeshBuilder, rng) -> None:
         back = 0.3 * int(high)
         slab(mesh, soil, (0, back + 1.0, int(high) / 2 - 0.2), (half, 0.9, int(high) / 2 - 0.05))
         return
-    body, cap = _masonry(mesh, rng), concrete(mesh, rng)
+    body, cap = masonry(mesh, rng), concrete(mesh, rng)
     lean = rng.uniform(0, 0.15) * high
     prism(
         mesh,
@@ -231,63 +221,8 @@ def _v_columns(mesh: MeshBuilder, rng) -> None:
         mesh.box(paint, (x, 0, 0.0), (thick * 0.8, thick * 0.8, 0.5))
     slab(mesh, paint, (0, 0.5, high + 0.5), (half, 2.2, 0.5))
     if rng.random() < 0.6:
-        _glass_front(mesh, rng, half, high, y=2.0)
+        glaze(mesh, rng, half, high, y=2.0)
     slab(mesh, paint, (0, -1.6, high + 1.3), (half, 0.08, 0.3))
-
-
-def _glass_front(mesh: MeshBuilder, rng, half: float, high: float, *, y: float) -> None:
-    """Panes with their frames from the ground up to high."""
-    glass = mesh.surface(sf.GLASS, (0.02, 0.025, 0.03), gloss=1.0)
-    frame = steel(mesh, rng, low=0.03, high=0.5)
-    mesh.box(glass, (0, y + 0.1, high / 2 - 0.15), (half, 0.06, high / 2 + 0.15))
-    x = np.linspace(0.04 - half, half - 0.04, int(rng.choice([6, 8, 12])) + 1)
-    low = np.column_stack([x, np.full(len(x), y), np.full(len(x), -FOOT_M)])
-    beams(mesh, frame, low, low + (0, 0, high + FOOT_M), 0.12, 0.06)
-    z = np.arange(0.1, high, rng.choice([1.2, 2.4, 3.4]))
-    left = np.column_stack([np.full(len(z), -half), np.full(len(z), y), z])
-    beams(mesh, frame, left, left * (-1, 1, 1), 0.1, 0.08)
-
-
-def _arcade(mesh: MeshBuilder, rng) -> None:
-    """Arches of 3 to 4 m span along a facade, shop windows behind them, two storeys above."""
-    count = int(rng.integers(2, 5))
-    span, pier = rng.uniform(2.8, 4.0), rng.uniform(0.5, 0.9)
-    half, spring = count * span / 2, rng.uniform(2.3, 3.0)
-    stone = _masonry(mesh, rng)
-    radius = (span - pier) / 2
-    flat = rng.uniform(0.4, 1.0)
-    top, deep = spring + radius * flat + 0.5, rng.uniform(0.4, 0.7)
-    angle = np.linspace(np.pi, 0, 13)
-    for k in range(count):
-        middle = -half + (k + 0.5) * span
-        arch = np.column_stack(
-            [middle + radius * np.cos(angle), spring + flat * radius * np.sin(angle)]
-        )
-        for a, b in zip(arch[:-1], arch[1:]):
-            prism(mesh, stone, [a, b, (b[0], top), (a[0], top)], 0, deep, axis=1)
-        for side in (-1, 1):
-            x = middle + side * (span - pier / 2) / 2
-            mesh.box(stone, (x, deep / 2, top / 2 - 0.15), (pier / 4, deep / 2, top / 2 + 0.15))
-            slab(mesh, stone, (x, deep / 2, spring), (pier / 4 + 0.04, deep / 2 + 0.05, 0.08))
-    slab(mesh, stone, (0, 1.9, top + 0.15), (half, 2.0, 0.15))
-    shop = mesh.surface(
-        sf.FACADE,
-        rng.uniform(0.1, 0.5, 3),
-        colour2=np.ones(3) * rng.uniform(0.03, 0.4),
-        seed=rng.random(),
-        params=(3, 3.6, 0.6, 9),
-    )
-    mesh.box(shop, (0, 4.2, top / 2), (half, 0.4, top / 2))
-    mesh.box(concrete(mesh, rng), (0, 2.3, -0.12), (half, 2.3, 0.2))
-    storey = rng.uniform(3.0, 3.6)
-    above = mesh.surface(
-        sf.FACADE,
-        rng.uniform(0.25, 0.55) * np.array([1, 0.93, 0.82]),
-        colour2=np.ones(3) * 0.5,
-        seed=rng.random(),
-        params=(span / 2, storey, 0.5, 1),
-    )
-    mesh.box(above, (0, 2.3, top + 0.3 + storey), (half, 2.25, storey))
 
 
 MAKERS = {
@@ -296,7 +231,7 @@ MAKERS = {
     "retaining wall": _retaining_wall,
     "pillars": _pillars,
     "v columns": _v_columns,
-    "arcade": _arcade,
     **ROADSIDE,
+    **FRONTS,
 }
 STRUCTURE_KINDS = tuple(MAKERS)
