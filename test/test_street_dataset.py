@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fsmde_core import files
 from fsmde_core.data.sample import DatasetError
-from fsmde_core.street import cache
+from fsmde_core.street import cache, sample_file
 from fsmde_core.street.cache import CachedStreet
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
 
@@ -71,11 +72,73 @@ def test_kept_samples_are_the_same(tmp_path):
     assert kept.cached() == [0, 1]
     for index in range(2):
         ours, theirs = kept[index], fresh[index]
-        np.testing.assert_allclose(ours.depth_gt, theirs.depth_gt, rtol=5e-4)
+        np.testing.assert_allclose(ours.depth_gt, theirs.depth_gt, rtol=2.1e-3)
+        np.testing.assert_array_equal(ours.valid, theirs.valid)
         np.testing.assert_array_equal(ours.mask, theirs.mask)
         np.testing.assert_array_equal(ours.K, theirs.K)
-        assert np.abs(ours.images.astype(int) - theirs.images).mean() < 2
+        np.testing.assert_array_equal(ours.images, theirs.images)
         assert (ours.stamps_ns, ours.tokens) == (theirs.stamps_ns, theirs.tokens)
+
+
+def test_returns_are_kept_and_images_may_be_smaller(tmp_path):
+    street = StreetDataset("val", 1, replace(SMALL, poses=1))
+    recorded = street.recorded(0)
+    sizes = []
+    for quality in (None, 50):
+        folder = tmp_path / str(quality)
+        kept = CachedStreet(street, folder, lidar=True, image_quality=quality)
+        np.testing.assert_allclose(kept[0].depth_gt, recorded.returns, atol=0.0051)
+        np.testing.assert_array_equal(kept[0].valid, recorded.returns > 0)
+        assert np.abs(kept[0].images.astype(int) - recorded.sample.images).mean() < 8
+        sizes.append(kept.file(0).stat().st_size)
+    assert sizes[1] < sizes[0]
+
+
+def test_every_depth_is_kept_within_a_fifth_of_a_percent(tmp_path):
+    street = StreetDataset("val", 1, replace(SMALL, poses=1))
+    recorded = street.recorded(0)
+    metres = np.geomspace(0.06, 9e3, recorded.sample.depth_gt.size).astype(np.float32)
+    metres = metres.reshape(recorded.sample.depth_gt.shape)
+    sample = replace(recorded.sample, depth_gt=metres)
+    arrays = sample_file.packed(replace(recorded, sample=sample))
+    np.testing.assert_allclose(sample_file.depth(arrays), metres, rtol=2.1e-3)
+
+
+def test_samples_of_an_earlier_version_still_read(tmp_path):
+    street = StreetDataset("val", 1, replace(SMALL, poses=1))
+    recorded, kept = street.recorded(0), CachedStreet(street, tmp_path)
+    jpegs = [np.frombuffer(jpeg, np.uint8) for jpeg in recorded.jpegs]
+    sample, returns = recorded.sample, recorded.returns
+    old = {
+        "jpeg": np.concatenate(jpegs),
+        "jpeg_sizes": np.array([len(jpeg) for jpeg in jpegs]),
+        "depth": sample.depth_gt.astype(np.float16),
+        "mask": np.packbits(sample.mask),
+        "stamps_ns": np.array(sample.stamps_ns, np.int64),
+    }
+    files.write_arrays(kept.file(0), **old)
+    assert not kept.complete(0)
+    np.testing.assert_array_equal(kept[0].images, sample.images)
+    np.testing.assert_allclose(kept[0].depth_gt, sample.depth_gt, rtol=5e-4)
+    with pytest.raises(DatasetError, match="holds no LiDAR returns"):
+        CachedStreet(street, tmp_path, lidar=True)[0]
+    old["return_pixels"] = np.flatnonzero(returns).astype(np.int32)
+    old["return_depth"] = returns[returns > 0]
+    files.write_arrays(kept.file(0), **old)
+    assert kept.complete(0)
+    np.testing.assert_array_equal(CachedStreet(street, tmp_path, lidar=True)[0].depth_gt, returns)
+
+
+def test_machines_share_a_folder(tmp_path):
+    small = "--split train --poses 1 --width 32 --height 18 --workers 1 --out".split()
+    for first in ("40", "42"):
+        assert cache.main([*small, str(tmp_path), "--first", first, "--streets", "2"]) == 0
+    samples, there = cache.open_cache(tmp_path)
+    assert [samples.street.tokens[i][:14] for i in there] == [
+        f"street-00000{k}" for k in range(40, 44)
+    ]
+    assert cache.main([*small, str(tmp_path), "--streets", "1", "--square"]) == 2
+    assert [f.name for f in tmp_path.iterdir() if f.suffix != ".npz"] == [cache.CONFIG_FILE]
 
 
 def test_a_folder_rendered_by_an_earlier_version_still_opens(tmp_path):

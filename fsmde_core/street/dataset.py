@@ -61,6 +61,19 @@ class StreetDatasetConfig:
             raise ValueError("square and keep_aspect exclude each other")
 
 
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A sample with what its sensors sent."""
+
+    sample: RigBatch
+    returns: np.ndarray
+    """[N, H, W] float32: depths of what the simulated LiDAR returned. Metres along the optical axis
+    at each camera's own stamp, with the sensor's noise and from where it stands; 0 where no return
+    falls on a pixel or the own vehicle is. The nearest of a pixel wins."""
+    jpegs: tuple[bytes, ...]
+    """The images of the sample as the cameras sent them."""
+
+
 class StreetDataset:
     """Samples of a split: index i is pose i % poses of street i // poses from `first`, a RigBatch.
 
@@ -97,15 +110,10 @@ class StreetDataset:
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> RigBatch:
-        return self.recorded(index)[0]
+        return self.recorded(index).sample
 
-    def recorded(self, index: int) -> tuple[RigBatch, np.ndarray]:
-        """A sample, and the depths [N, H, W] float32 of what the simulated LiDAR returned.
-
-        Metres along the optical axis at each camera's own stamp, with the sensor's noise and from
-        where it stands; 0 where no return falls on a pixel or the own vehicle is. The nearest of a
-        pixel wins.
-        """
+    def recorded(self, index: int) -> Recorded:
+        """A sample with what the sensors sent."""
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         street, pose = divmod(index, self.config.poses)
@@ -117,7 +125,8 @@ class StreetDataset:
         _, rig, stage = self._kept
         frames = render_frame_set(stage, rig, self._drive, seed=seed, index=pose)
         sample = _stacked(frames.cameras, rig, self.tokens[index])
-        return sample, np.where(sample.mask, np.float32(0), lidar_depths(frames))
+        returns = np.where(sample.mask, np.float32(0), lidar_depths(frames))
+        return Recorded(sample, returns, tuple(frame.jpeg for frame in frames.cameras))
 
     def rig(self, index: int) -> Rig:
         """The rig of a sample, without rendering it."""

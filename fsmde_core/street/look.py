@@ -94,7 +94,7 @@ def draw_look(rng: np.random.Generator) -> Look:
         balance=rng.uniform(0.01, 0.08),
         shutter=float(np.exp(rng.uniform(np.log(0.3), np.log(4.0)))),
         noise=float(np.exp(rng.uniform(np.log(0.3), np.log(4.0)))),
-        tone=str(rng.choice(list(CURVES))),
+        tone=str(rng.choice(list(CURVES), p=[0.35, 0.25, 0.25, 0.15])),
         gamma=float(np.exp(rng.normal(0, 0.12))),
         contrast=rng.uniform(-0.3, 0.9),
         black=rng.uniform(-0.06, 0.08),
