@@ -92,7 +92,9 @@ def test_nothing_stands_or_drives_where_the_vehicle_is():
         for time_s in (0.0, 1.5):
             T_ego_world = invert_transform(scene.ego_pose(time_s))
             bodies = [a.mesh.transformed(a.pose(scene.road, time_s)) for a in scene.actors]
-            near = [b for b in scene.placed if distance(b.T_world_mesh, scene.ego_pose(time_s)) < 15]
+            near = [
+                b for b in scene.placed if distance(b.T_world_mesh, scene.ego_pose(time_s)) < 15
+            ]
             bodies += [body.mesh.transformed(body.T_world_mesh) for body in near]
             for mesh in (scene.static, *bodies):
                 x, y, z = transform_points(T_ego_world, mesh.corners.reshape(-1, 3)).T
