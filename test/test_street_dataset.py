@@ -8,7 +8,7 @@ import pytest
 
 from fsmde_core import files
 from fsmde_core.data.sample import DatasetError
-from fsmde_core.street import cache, sample_file
+from fsmde_core.street import cache, sample_file, shards
 from fsmde_core.street.cache import CachedStreet
 from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
 
@@ -127,6 +127,35 @@ def test_samples_of_an_earlier_version_still_read(tmp_path):
     files.write_arrays(kept.file(0), **old)
     assert kept.complete(0)
     np.testing.assert_array_equal(CachedStreet(street, tmp_path, lidar=True)[0].depth_gt, returns)
+
+
+def test_a_packed_folder_reads_as_before_and_grows(tmp_path, capsys):
+    config = StreetDatasetConfig(size=(32, 18), poses=1)
+    kept = CachedStreet(StreetDataset("val", 3, config), tmp_path)
+    before = [kept[i] for i in range(3)]
+    assert shards.main([str(tmp_path), "--samples", "2"]) == 0
+    assert "3 samples packed" in capsys.readouterr().out
+    assert not [*tmp_path.glob("*.npz")] and len([*tmp_path.glob("*.tar")]) == 2
+    packed, there = cache.open_cache(tmp_path, lidar=True)
+    assert there == [0, 1, 2] and all(packed.complete(i) for i in there)
+    packed, _ = cache.open_cache(tmp_path)
+    for ours, theirs in zip((packed[i] for i in there), before):
+        np.testing.assert_array_equal(ours.images, theirs.images)
+        np.testing.assert_array_equal(ours.depth_gt, theirs.depth_gt)
+    CachedStreet(StreetDataset("val", 4, config), tmp_path)[3]
+    assert [f.name for f in tmp_path.glob("*.npz")] == ["street-1000003-0.npz"]
+    assert cache.open_cache(tmp_path)[1] == [0, 1, 2, 3]
+
+
+def test_a_truncated_shard_is_named(tmp_path):
+    kept = CachedStreet(StreetDataset("val", 1, replace(SMALL, poses=1)), tmp_path)
+    files.write_bytes(kept.file(0), bytes(3000))
+    assert shards.pack(tmp_path, 10) == 1
+    (shard,) = tmp_path.glob("*.tar")
+    shard.write_bytes(shard.read_bytes()[:1000])
+    with pytest.raises(DatasetError, match=f"shard {shard} does not read"):
+        cache.open_cache(tmp_path)
+    assert shards.main([str(tmp_path / "elsewhere")]) == 2
 
 
 def test_machines_share_a_folder(tmp_path):

@@ -29,7 +29,7 @@ from fsmde_core.files import write_arrays, write_json
 from fsmde_core.interrupt import unless_interrupted
 
 with needed_by("street cache", __file__):
-    from fsmde_core.street import sample_file
+    from fsmde_core.street import sample_file, shards
     from fsmde_core.street.camera_view import RenderConfig
     from fsmde_core.street.dataset import SPLIT_SEEDS, StreetDataset, StreetDatasetConfig
     from fsmde_core.street.pool import for_all
@@ -47,6 +47,7 @@ NO_RETURNS = (
 class CachedStreet:
     """A StreetDataset read from a folder; what is not there yet is rendered and kept.
 
+    Samples lie there as files, or packed in shards.
     Depth is within 0.2 % of what was rendered, returns are within half a centimetre, see
     sample_file, also for image_quality. lidar: depth_gt is what the simulated LiDAR returned, not
     the depth of every pixel. DatasetError for a folder that holds samples of another config, a file
@@ -64,16 +65,16 @@ class CachedStreet:
     ):
         self.street, self.folder, self._lidar = street, Path(folder), lidar
         self._image_quality = image_quality
+        self._packed = shards.places(self.folder)
         self._claim()
 
     def __len__(self) -> int:
         return len(self.street)
 
     def __getitem__(self, index: int) -> RigBatch:
-        file = self.file(index)
-        if not file.exists():
+        if not self._there(index):
             self.render(index)
-        return self._read(file, index)
+        return self._read(self.file(index), index)
 
     def render(self, index: int) -> None:
         """Render a sample and keep it, whatever is there already."""
@@ -82,19 +83,22 @@ class CachedStreet:
 
     def complete(self, index: int) -> bool:
         """Whether a sample is there with the LiDAR's returns."""
-        if not self.file(index).exists():
+        if not self._there(index):
             return False
         with self._opened(self.file(index)) as arrays:
             return sample_file.has_returns(arrays)
 
     def file(self, index: int) -> Path:
-        """Where a sample is kept."""
+        """Where a sample is kept as a file."""
         return self.folder / f"{self.street.tokens[index]}.npz"
 
     def cached(self) -> list[int]:
         """Indices of the samples that lie in the folder already."""
-        there = {file.name for file in self.folder.glob("street-*.npz")}
+        there = {*self._packed, *(file.name for file in self.folder.glob(shards.SAMPLES))}
         return [i for i in range(len(self)) if self.file(i).name in there]
+
+    def _there(self, index: int) -> bool:
+        return self.file(index).name in self._packed or self.file(index).exists()
 
     def _claim(self) -> None:
         """Note the config in the folder, or compare with the one noted there."""
@@ -112,8 +116,9 @@ class CachedStreet:
     @contextmanager
     def _opened(self, file: Path) -> Iterator:
         """The arrays of a file; whatever goes wrong with them names it."""
+        place = None if file.exists() else self._packed.get(file.name)
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with np.load(place.read() if place else file, allow_pickle=False) as arrays:
                 yield arrays
         except DatasetError:
             raise
@@ -152,7 +157,8 @@ def open_cache(folder: Path | str, *, lidar: bool = False) -> tuple[CachedStreet
     first has no returns where these are asked for.
     """
     folder = Path(folder)
-    seeds = {int(file.name.split("-")[1]) for file in folder.glob("street-*-*.npz")}
+    names = {*shards.places(folder), *(file.name for file in folder.glob(shards.SAMPLES))}
+    seeds = {int(name.split("-")[1]) for name in names}
     note = folder / CONFIG_FILE
     if not seeds or not note.is_file():
         raise DatasetError(f"folder {folder} holds no rendered street samples")

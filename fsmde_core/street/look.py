@@ -23,6 +23,8 @@ class Look:
     metering: str = "scene"
     """scene: all images of the rig; ground: without the sky, which then may be blown; camera: each
     camera for itself."""
+    grey: float = MIDDLE_GREY
+    """Light that the log mean of what is metered is brought to."""
     stops: float = 0.18
     """One sigma between cameras, around the metered value."""
     balance: float = 0.025
@@ -52,8 +54,8 @@ class Look:
             masks = [mask | (depth == 0) for mask, depth in zip(own, depths)]
             masks = own if all(mask.all() for mask in masks) else masks
         if self.metering == "camera":
-            return [meter([r], [m]) for r, m in zip(radiances, masks)]
-        return [meter(radiances, masks)] * len(radiances)
+            return [meter([r], [m], self.grey) for r, m in zip(radiances, masks)]
+        return [meter(radiances, masks, self.grey)] * len(radiances)
 
     def developed(self, light: np.ndarray) -> np.ndarray:
         """The picture [H, W, 3] float32, 0 to 1, of exposed light [H, W, 3]."""
@@ -86,27 +88,32 @@ TOWN_LOOK = Look()
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """A make of camera, anything from a dash camera to a film maker's."""
-    grey = rng.random() < 0.04
+    """A make of camera, anything from a dash camera to a film maker's.
+
+    Most are darker than the town's, as real ones are (docs/street.md).
+    """
+    metering, colourless = str(rng.choice(METERINGS, p=[0.35, 0.4, 0.25])), rng.random() < 0.04
+    darkest, brightest = (0.1, 0.4) if metering == "ground" else (0.06, 0.25)
     return Look(
-        metering=str(rng.choice(METERINGS, p=[0.35, 0.4, 0.25])),
+        metering=metering,
+        grey=float(np.exp(rng.uniform(np.log(darkest), np.log(brightest)))),
         stops=rng.uniform(0.1, 0.5),
         balance=rng.uniform(0.01, 0.08),
         shutter=float(np.exp(rng.uniform(np.log(0.3), np.log(4.0)))),
-        noise=float(np.exp(rng.uniform(np.log(0.3), np.log(4.0)))),
+        noise=float(np.exp(rng.uniform(np.log(0.15), np.log(2.0)))),
         tone=str(rng.choice(list(CURVES), p=[0.35, 0.25, 0.25, 0.15])),
         gamma=float(np.exp(rng.normal(0, 0.12))),
-        contrast=rng.uniform(-0.3, 0.9),
-        black=rng.uniform(-0.06, 0.08),
-        saturation=0.0 if grey else rng.uniform(0.5, 1.4),
-        sharpening=max(0.0, rng.uniform(-0.5, 1.2)),
+        contrast=rng.uniform(-0.2, 0.9),
+        black=rng.uniform(-0.04, 0.12),
+        saturation=0.0 if colourless else rng.uniform(0.5, 1.4),
+        sharpening=max(0.0, rng.uniform(-1.0, 0.9)),
         quality=int(rng.integers(60, 98)),
         subsampling=str(rng.choice(list(SUBSAMPLINGS), p=[0.7, 0.15, 0.15])),
     )
 
 
-def meter(radiances: list[np.ndarray], masks: list[np.ndarray]) -> float:
-    """Gain that brings the log mean of all unmasked pixels of some cameras to middle grey."""
+def meter(radiances: list[np.ndarray], masks: list[np.ndarray], grey: float) -> float:
+    """Gain that brings the log mean of all unmasked pixels of some cameras to a light."""
     logs = [np.log(np.clip(r.mean(axis=2), 2e-3, 6.0))[~m] for r, m in zip(radiances, masks)]
     means = [v.mean() for v in logs if v.size]
-    return min(MIDDLE_GREY / float(np.exp(np.mean(means))), 5.0) if means else 1.0
+    return min(grey / float(np.exp(np.mean(means))), 5.0) if means else 1.0

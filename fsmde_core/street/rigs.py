@@ -174,8 +174,9 @@ def _world_cameras(rng: np.random.Generator) -> list[Camera]:
         z = float(np.clip(z, *HEIGHT_M))
         pitch = rng.uniform(-PITCH_DEG, PITCH_DEG) if loose else nod + rng.normal(0, 1.5)
         length, width = (0.8, 0.5) if min(z, height) > ROOF_M else (2.4, 1.1)
-        turn = np.radians(yaw)
-        at = (1.3 + length * np.cos(turn), width * np.sin(turn) + aside, z)
+        c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+        reach = 1 / max(abs(c) / length, abs(s) / width)  # on a rectangle, outside the body
+        at = (1.3 + reach * c, reach * s + aside, z)
         focal = size[0] / 2 / np.tan(np.radians(view) / 2)
         centre = (np.array(size) / 2 + rng.normal(0, 0.01, 2) * size[0]).tolist()
         pitch = float(np.clip(pitch, -PITCH_DEG, PITCH_DEG))
