@@ -299,3 +299,22 @@ def test_names_that_ros2_does_not_allow_are_replayed_under_others(tmp_path, rig,
     )
     assert layout.image_pattern == "camera_3d_cam/{camera}/image_raw"
     assert layout.info_pattern == "camera_3d_cam/{camera}/camera_info"
+
+
+def test_the_rig_of_a_recording_finds_the_same_topics_again(tmp_path, rig, images):
+    """As where the launch file gives node and player the rig that it made."""
+
+    def more(bag, camera, stamp_ns):
+        i, frame = rig.names.index(camera.name), f"{camera.name}_optical_frame"
+        for folder in (f"/{camera.name}/right", f"/{camera.name}/left/grey"):
+            image = bag.make.raw(images[i], stamp_ns, frame)
+            bag.write(f"{folder}/image_rect", image, stamp_ns)
+            bag.write(f"{folder}/camera_info", bag.make.info(camera, stamp_ns, frame), stamp_ns)
+
+    image, info = "/{}/left/image_raw", "/{}/left/camera_info"
+    bag = record(tmp_path / "bag", rig, images, image=image, info=info, more=more)
+    layout = look_into(bag)
+    setup = write_setup(layout, tmp_path / "out")
+    again = look_into(bag, rig_file=setup.rig_file)
+    assert again.cameras == layout.cameras and len(again.cameras) == len(rig.names)
+    assert set(again.not_played) == set(layout.not_played)

@@ -190,14 +190,16 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     useless = without_useless(found) if given is not None else {}
     pictures = [topic for topic in topics if found.is_picture(topic)]
     infos = [topic for topic in topics if topic.name in found.infos]
-    taken, apart = (pictures, []) if given else cameras_alone(pictures)
-    choices = choose_cameras([*taken, *infos], found.frames)
+    alone, apart = cameras_alone(pictures)
+    choices, doubles = one_each(choose_cameras([*alone, *infos], found.frames), found.is_one_camera)
     if not choices:
         raise NoCameraError(f"bag {bag} has {no_cameras(found, topics)}")
-    doubles: dict[str, str] = {}
-    if given is None:
-        choices, doubles = one_each(choices, found.is_one_camera)
-    names, choices, problems = _named(choices, given, rig_file, found)
+    names, choices, problems = _named(choices)
+    if given is not None:
+        every = choose_cameras([*pictures, *infos], found.frames)
+        usual = dict(zip(names, choices))
+        names, choices, problems = _as_in_rig(given, every, usual, found, rig_file)
+        apart, doubles = [], {}
     problems += [*apart, *useless.values(), *found.refused.values(), *video_problems(topics)]
     cameras = tuple(_camera(name, c, found) for name, c in zip(names, choices))
     rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
@@ -235,20 +237,8 @@ def rig_file_of(bag: Path) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _named(
-    choices: Sequence[Choice], given: Rig | None, rig_file: Path | None, found: Scan
-) -> tuple[list[str], list[Choice], list[str]]:
+def _named(choices: Sequence[Choice]) -> tuple[list[str], list[Choice], list[str]]:
     """Names of the cameras that are used, and sentences about those that are not."""
-    if given is not None:
-        names, used, doubts = guessed_names(choices, given, found)
-        if not names:
-            raise RigError(
-                f"none of the rig's cameras {', '.join(given.names)} is in the topics "
-                f"{', '.join(choice.image.name for choice in choices)}; the rig is of {rig_file}"
-            )
-        lost = [name for name in given.names if name not in names]
-        lost = [f"camera {name} of the rig file is not recorded" for name in lost]
-        return names, used, doubts + lost
     with_info = [choice for choice in choices if choice.info is not None]
     used = list(with_info or choices)
     problems = [
@@ -257,6 +247,24 @@ def _named(
         if choice not in used
     ]
     return list(camera_names(used)), used, problems
+
+
+def _as_in_rig(
+    given: Rig,
+    choices: Sequence[Choice],
+    usual: dict[str, Choice],
+    found: Scan,
+    rig_file: Path | None,
+) -> tuple[list[str], list[Choice], list[str]]:
+    """The same of a rig file's cameras."""
+    names, used, doubts = guessed_names(choices, usual, given, found)
+    if not names:
+        raise RigError(
+            f"none of the rig's cameras {', '.join(given.names)} is in the topics "
+            f"{', '.join(choice.image.name for choice in choices)}; the rig is of {rig_file}"
+        )
+    lost = [name for name in given.names if name not in names]
+    return names, used, doubts + [f"camera {name} of the rig file is not recorded" for name in lost]
 
 
 def _camera(name: str, choice: Choice, found: Scan) -> CameraTopics:

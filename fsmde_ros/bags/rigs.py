@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,33 +17,42 @@ from fsmde_ros.share import share_dir
 
 
 def guessed_names(
-    choices: Sequence[Choice], given: Rig, found: Scan
+    choices: Sequence[Choice], usual: Mapping[str, Choice], given: Rig, found: Scan
 ) -> tuple[list[str], list[Choice], list[str]]:
     """Which recorded camera is which of a rig's, in the rig's order: by its topic or its frame.
 
-    (names, their choices, sentences about those that might be another one).
+    usual are those of a rig made of the recording: such a rig file gets them again. Returns (names,
+    their choices, sentences about those that might be another one).
     """
     called = dict(zip(camera_names(choices), choices))
     names, used, doubts = [], [], []
     for camera in given.cameras:
-        by_topic = [
-            choice
-            for name, choice in called.items()
-            if camera.name.strip("/") in (name, *choice.plain.strip("/").split("/"))
-            or choice.plain.startswith(f"/{camera.name.strip('/')}/")
-        ]
-        by_frame = [c for c in choices if found.frames.get(c.image.name) == camera.frame_id]
-        matching = [c for c in by_topic or by_frame if c not in used]
-        matching = [c for c in matching if not other_than_camera(c.image)] or matching
+        own = usual.get(camera.name)
+        matching = [own] if own in choices else _matching(camera, called, found)
+        matching = [choice for choice in matching if choice not in used]
         if not matching:
             continue
-        exact = [c for c in matching if called.get(camera.name) is c] or matching
         names.append(camera.name)
-        used.append(best(exact))
-        others = ", ".join(choice.image.name for choice in exact if choice is not used[-1])
+        used.append(best(matching))
+        others = ", ".join(choice.image.name for choice in matching if choice is not used[-1])
         if others:
             doubts.append(f"camera {camera.name}: {used[-1].image.name} is taken, not {others}")
     return names, used, doubts
+
+
+def _matching(camera: Camera, called: Mapping[str, Choice], found: Scan) -> list[Choice]:
+    """What may be a rig's camera: of its name, else with that in its topic, else of its frame."""
+    name = camera.name.strip("/")
+    if name in called:
+        return [called[name]]
+    by_topic = [
+        choice
+        for choice in called.values()
+        if name in choice.plain.strip("/").split("/") or choice.plain.startswith(f"/{name}/")
+    ]
+    by_frame = [c for c in called.values() if found.frames.get(c.image.name) == camera.frame_id]
+    matching = by_topic or by_frame
+    return [choice for choice in matching if not other_than_camera(choice.image)] or matching
 
 
 def without_useless(found: Scan) -> dict[str, str]:
