@@ -12,6 +12,7 @@ from fsmde_core.rig import Rig, save_rig
 from fsmde_ros.bags.layout import look_into, write_setup
 from fsmde_ros.bags.messages import head
 from fsmde_ros.bags.source import BagError, open_source
+from fsmde_ros.startup import prepare
 
 
 def record(
@@ -62,6 +63,8 @@ def test_each_camera_gets_its_own_camera_info(tmp_path, rig, images, image, info
 
 def test_cameras_side_by_side_in_a_folder_are_several_without_camera_info(tmp_path, rig, images):
     bag = record(tmp_path / "bag", rig, images, image="/cameras/{}", info="")
+    with pytest.raises(BagError, match="gives no rig: camera back is left out: /cameras/back has"):
+        prepare({"bag": str(bag)}, tmp_path / "launch")
     layout = look_into(bag)
     assert sorted(camera.name for camera in layout.cameras) == sorted(rig.names)
     save_rig(rig, bag / "rig.yaml")
