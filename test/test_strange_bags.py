@@ -9,9 +9,10 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 
 from fsmde_core.geometry import make_transform
 from fsmde_core.rig import Rig, save_rig
+from fsmde_ros.bags.cameras import choose_cameras
 from fsmde_ros.bags.layout import look_into, write_setup
 from fsmde_ros.bags.messages import head
-from fsmde_ros.bags.source import BagError, open_source
+from fsmde_ros.bags.source import BagError, Topic, open_source
 from fsmde_ros.startup import prepare
 
 
@@ -59,6 +60,14 @@ def test_each_camera_gets_its_own_camera_info(tmp_path, rig, images, image, info
     layout = look_into(record(tmp_path / "bag", rig, images, image=image, info=info, frame=frame))
     found = {camera.image_topic: camera.info_topic for camera in layout.cameras}
     assert found == {image.format(name): info.format(name) for name in rig.names}
+
+
+def test_colour_and_grey_have_each_their_camera_info():
+    topics = [Topic("/left_rgb_image", "sensor_msgs/msg/Image", 9)]
+    for kind in ("rgb", "mono"):
+        topics.append(Topic(f"/left_{kind}_camera_info", "sensor_msgs/msg/CameraInfo", 9))
+    (choice,) = choose_cameras(topics)
+    assert choice.info.name == "/left_rgb_camera_info"
 
 
 def test_cameras_side_by_side_in_a_folder_are_several_without_camera_info(tmp_path, rig, images):

@@ -26,8 +26,9 @@ VARIANTS = set(
     "compressed".split()
 )
 """Words in the name of an image topic that do not say which camera it is."""
-OF_INFO = VARIANTS | set("camera cameras cam info calib calibration intrinsics".split())
-"""Such words, where an image topic is compared with one of CameraInfo."""
+OF_INFO = set("image img raw camera cameras cam info calib calibration intrinsics".split())
+"""Words in which an image topic and its CameraInfo may differ; VARIANTS are such, too, where that
+leaves no doubt."""
 NO_CAMERA = re.compile(
     r"(?:^|_)(infra|ir|infrared|nearir|thermal|lwir|depth|disparity|seg|segmentation|semantic|"
     r"instance|labels?|masks?|detections?|detected|annotated|annotations?|overlay|debug|viz|"
@@ -168,10 +169,11 @@ def _info_of(image: Topic, infos: dict[str, Topic], frames: dict[str, str]) -> T
     for name in (f"{folder}/camera_info", f"{plain}/camera_info", f"{above}/camera_info"):
         if name in infos and (above or name != "/camera_info" or not folder):
             return infos[name]
-    words = _words(plain, OF_INFO)
-    alike = [t for name, t in infos.items() if _words(name, OF_INFO) == words]
-    if len(alike) == 1:
-        return alike[0]
+    for without in (OF_INFO, OF_INFO | VARIANTS):
+        words = _words(plain, without)
+        alike = [t for name, t in infos.items() if _words(name, without) == words]
+        if len(alike) == 1:
+            return alike[0]
     beside = [t for name, t in infos.items() if name.rpartition("/")[0] in (folder, plain)]
     if len(beside) == 1 and folder:
         return beside[0]
