@@ -9,10 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
-from nav_msgs.msg import Odometry
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo
 from tqdm import tqdm
 
 from fsmde_core.adapt.source import AdaptError, Source, Track, sets_of
@@ -23,9 +19,9 @@ from fsmde_core.rig import Camera, Rig
 from fsmde_ros.bags.cameras import INFO_TYPE
 from fsmde_ros.bags.frames import FrameTree
 from fsmde_ros.bags.layout import BagLayout, CameraTopics, look_into
-from fsmde_ros.bags.player import message_class
-from fsmde_ros.bags.scan import ODOMETRY_TYPE, TF_TYPE, head
-from fsmde_ros.bags.source import TYPESTORE, BagError, open_source
+from fsmde_ros.bags.messages import TF_TYPE, decoded, head
+from fsmde_ros.bags.scan import ODOMETRY_TYPE
+from fsmde_ros.bags.source import BagError, Topic, open_source
 from fsmde_ros.bags.source import Source as Recording
 from fsmde_ros.camera_info import read_camera_info
 from fsmde_ros.conversions import (
@@ -47,10 +43,10 @@ class _View:
     camera: Camera
     rectifier: Rectifier | None
 
-    def image(self, data: bytes) -> np.ndarray:
-        """[H, W, 3] uint8 RGB of a message; MessageError names the topic of one that is broken."""
-        msg = deserialize_message(data, message_class(self.topics.image_type))
-        pixels = decode_image(msg, self.topics.image_topic).pixels
+    def image(self, topic: Topic, data: bytes) -> np.ndarray:
+        """[H, W, 3] uint8 RGB of a message; MessageError or BagError names the topic of one that
+        is broken."""
+        pixels = decode_image(decoded(topic, data), self.topics.image_topic).pixels
         if pixels.shape[:2] != (self.camera.height, self.camera.width):
             raise MessageError(
                 f"{self.topics.image_topic}: an image of {pixels.shape[1]}x{pixels.shape[0]}, its "
@@ -140,9 +136,7 @@ def _view(topics: CameraTopics, camera: Camera, recording: Recording, layout: Ba
         return _View(topics, camera, None)
     _, _, data = next(iter(recording.messages([info])))
     try:
-        geometry = read_camera_info(
-            deserialize_message(data, CameraInfo), info.name, rectified=layout.rectified
-        )
+        geometry = read_camera_info(decoded(info, data), info.name, rectified=layout.rectified)
         found = geometry.camera(camera.name, camera.T_ego_cam, info.name)
     except MessageError as error:
         raise AdaptError(f"bag {layout.bag}: {error}") from error
@@ -165,18 +159,18 @@ def _listen(recording: Recording, layout: BagLayout) -> _Heard:
     messages = recording.messages(topics)
     for topic, _, data in tqdm(messages, desc="stamps and poses", total=total, disable=None):
         if topic.name in pictures:
-            heard.images[topic.name].append(head(data)[0])
+            heard.images[topic.name].append(head(topic, data)[0])
         elif topic.kind == TF_TYPE:
-            transforms = TYPESTORE.deserialize_cdr(data, TF_TYPE).transforms
+            transforms = decoded(topic, data).transforms
             heard.tree.add(transforms)
             for stamped in transforms:
                 frame = stamped.child_frame_id.lstrip("/")
                 heard.note(frame, stamped.header.stamp, stamped.transform)
         elif topic.kind == ODOMETRY_TYPE:
-            msg = deserialize_message(data, Odometry)
+            msg = decoded(topic, data)
             heard.note(topic.name, msg.header.stamp, msg.pose.pose)
         else:
-            msg = deserialize_message(data, PoseStamped)
+            msg = decoded(topic, data)
             heard.note(topic.name, msg.header.stamp, msg.pose)
     return heard
 
@@ -232,7 +226,7 @@ def _images(
             if not users:
                 continue
             try:
-                image = views[i].image(data)
+                image = views[i].image(topic, data)
             except MessageError as error:
                 raise DatasetError(f"bag {bag}: {error}") from error
             for k in users:
