@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from fsmde_core.adapt.source import choose, write_drive
 from fsmde_core.card import load_card, verified_file
 from fsmde_core.data.drive import load_drive
 from fsmde_core.distill import train
-from fsmde_core.rig import save_rig
+from fsmde_core.rig import save_rig, write_body
 from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.bags.drive import open_bag_drive
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
@@ -88,13 +89,66 @@ def test_standing_still_is_refused(driven, tmp_path, capsys):
         (["--moments", "1"], 1, "1 moments are too few"),
         (["--step", "nan"], 1, "nan m, which is no distance"),
         (["--left-out", "1"], 1, "left out is 1"),
+        (["name=other"], 1, "name=other: name is what the command itself gives"),
+        (["data.train_split=0:"], 1, "data.train_split is what the command itself gives"),
+        (["teacher=models/student_s.json"], 1, "teacher is what the command itself gives"),
+        (["--rig", "README.md"], 2, "README.md"),
+        (["no.bag"], 1, "is given twice"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_drive_is_read(words, code, sentence, tmp_path, capsys):
     assert main(["no.bag", "--out", str(tmp_path / "mine"), *words]) == code
     said = capsys.readouterr().err
-    assert sentence in said and "no.bag" not in said and "Traceback" not in said
+    assert sentence in said and "exist" not in said and "Traceback" not in said
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["2026", "null", "a: b", "[x]", "#1", "left/.."])
+def test_a_folder_may_be_called_as_one_likes(name, tmp_path, capsys):
+    assert main(["no.bag", "--out", str(tmp_path / name)]) == 2
+    assert "bag no.bag does not exist" in capsys.readouterr().err
+
+
+def test_a_model_without_its_files_is_named_before_the_drive_is_read(model_card, tmp_path, capsys):
+    card, out = shutil.copy(model_card, tmp_path), str(tmp_path / "mine")
+    for suffix in (".safetensors", ".onnx"):
+        assert main(["no.bag", "--out", out, "--model", str(card)]) == 2
+        assert f"student_s{suffix} is missing" in capsys.readouterr().err
+        shutil.copy(model_card.with_suffix(suffix), tmp_path)
+
+
+def test_nothing_is_written_over_what_it_is_made_of(drive, tmp_path, capsys):
+    out = tmp_path / "drive"
+    source = shutil.copytree(drive.path, out / "work" / "drive")  # from another machine
+    shutil.copytree(drive.path, out, dirs_exist_ok=True)
+    for path in (source, out):
+        assert main([str(path), "--out", str(out)]) == 1
+        assert f"{path} is in the way of --out {out}" in capsys.readouterr().err
+        assert len(load_drive(path)) == len(drive) and load_drive(path).image(0, 0).any()
+    assert main([str(source), "--out", str(tmp_path / "report")]) == 1
+    assert "a model cannot be called 'report'" in capsys.readouterr().err
+
+
+def test_a_source_that_was_changed_is_not_taken_for_what_it_was(drive, tmp_path, capsys):
+    rig = drive.rig.cameras[0]
+    source, out = shutil.copytree(drive.path, tmp_path / "some"), tmp_path / "mine"
+    masked = replace(drive.rig, cameras=(replace(rig, body=np.zeros((135, 240), bool)),))
+    save_rig(masked, tmp_path / RIG_FILE)
+    words = [str(source), "--rig", str(tmp_path / RIG_FILE), "--out", str(out), "--dry-run"]
+    assert main(words) == 0 == main(words)
+    assert load_drive(out / "work" / "drive").rig.cameras[0].body is not None
+    mask = tmp_path / "CAM_FRONT_mask.png"
+    before = mask.read_bytes()
+    write_body(np.eye(135, 240, dtype=bool), mask)
+    assert main(words) == 1
+    mask.write_bytes(before)
+    (source / "drive.json").write_text((source / "drive.json").read_text() + " ")
+    assert main(words) == 1
+    (out / "work" / "sources.json").write_text('{"asked": 5}')
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "holds the drive of another command" in said and "is not as it was written" in said
+    assert f"{source} was changed since {out / 'work'} was made of it" in said
 
 
 def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
