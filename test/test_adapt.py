@@ -1,6 +1,7 @@
 """fsmde-adapt on bags of a rendered drive: what it looks for, what it learns, what it refuses."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,11 +13,11 @@ from rosbags.rosbag2 import StoragePlugin
 
 from fsmde_core.adapt import run
 from fsmde_core.adapt.agreement import Spoilt, write_spoilt
-from fsmde_core.adapt.doubts import Fit
+from fsmde_core.adapt.doubts import Fit, check_fit
 from fsmde_core.adapt.score import score
 from fsmde_core.adapt.source import choose, write_drive
 from fsmde_core.card import load_card, verified_file
-from fsmde_core.data.drive import load_drive
+from fsmde_core.data.drive import Drive, load_drive
 from fsmde_core.distill import train
 from fsmde_core.rig import save_rig, write_body
 from fsmde_core.runtime.predictor import Predictor
@@ -204,6 +205,42 @@ def test_axes_frames_and_units_are_told_apart():
     assert said[3][0].startswith(
         "odometry seems not to be in metres: translations fit best times 7"
     )
+    other_way = Fit(1.0, 0.1, all_wrong, FITS, NAMES, mirrored_deg=3.0)
+    assert "seems to turn the other way: y has to be left" in other_way.of_odometry[0]
+    assert len(other_way.of_odometry) == 1 and not other_way.of_rig
+    in_feet = Fit(0.3, 0.1, RIGHT + np.diag([50, 0, 0, 0]), FITS, NAMES)
+    assert "in feet" in in_feet.of_odometry[0] and in_feet.of_rig[0].startswith("front: points")
+
+
+def test_cameras_that_hang_or_see_nothing_are_named(drive, stub_model, tmp_path):
+    folder = shutil.copytree(drive.path, tmp_path / "drive")
+    for moment in range(len(drive)):
+        file = f"{moment:06d}.jpg"
+        cv2.imwrite(str(folder / "CAM_FRONT_LEFT" / file), np.zeros((135, 240), np.uint8))
+        if moment > 8:
+            shutil.copy(folder / "CAM_BACK" / "000008.jpg", folder / "CAM_BACK" / file)
+    fit = check_fit(load_drive(folder), Predictor(stub_model))
+    dark, hangs = fit.of_rig
+    assert dark.startswith("CAM_FRONT_LEFT: no points can be followed in its images")
+    assert re.match(r"CAM_BACK: in \d+ of \d+ pairs of images nothing moves", hangs)
+
+
+def test_odometry_that_turns_the_other_way_and_a_rig_in_millimetres(
+    drive, stub_model, tmp_path, capsys
+):
+    M = np.diag([1.0, -1.0, 1.0, 1.0])
+    moments = [replace(m, T_world_ego=M @ m.T_world_ego @ M) for m in drive.moments]
+    fit = check_fit(Drive(drive.path, drive.rig, moments), Predictor(stub_model))
+    assert "seems to turn the other way" in fit.of_odometry[0] and not fit.of_rig
+    document = json.loads((drive.path / "drive.json").read_text())
+    for camera in document["cameras"]:
+        for row in camera["T_ego_cam"][:3]:
+            row[3] *= 1000
+    folder = shutil.copytree(drive.path, tmp_path / "drive")
+    (folder / "drive.json").write_text(json.dumps(document))
+    assert main([str(folder), "--out", str(tmp_path / "mine"), "--dry-run"]) == 1
+    said = capsys.readouterr().err
+    assert "camera CAM_FRONT: it sits 1511.00 m above base_link" in said and "in metres" in said
 
 
 def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):

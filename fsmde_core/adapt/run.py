@@ -42,6 +42,7 @@ from fsmde_core.files import whole_file, writable_folder, write_json
 from fsmde_core.interrupt import signals_wait
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
+from fsmde_core.rig import pose_doubts
 from fsmde_core.runtime.predictor import Predictor
 
 SUFFIXES = (".safetensors", ".onnx", ".int8.onnx")
@@ -105,7 +106,8 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     learnt = range(judged[0])
     print(look)
     print(_plan(request, len(learnt), len(judged)), flush=True)
-    refused = _refused(request, fit.of_odometry, fit.of_rig)
+    of_poses = [d for c in drive.rig.cameras for d in pose_doubts(c, drive.rig.base_frame)]
+    refused = _refused(request, fit.of_odometry, [*of_poses, *fit.of_rig])
     for sentence in refused:
         print(f"fsmde-adapt: {sentence}", file=sys.stderr)
     if refused or request.dry_run:
