@@ -282,7 +282,7 @@ def _odometry(found: Scan, base: str) -> tuple[str | None, list[str]]:
     if fitting or not found.odometry:
         return (min(fitting, key=len) if fitting else None), []
     others = ", ".join(f"{topic} of {frame!r}" for topic, frame in found.odometry.items())
-    return None, [f"odometry is not used, it is not of {base!r}: {others}"]
+    return None, [f"odometry is not of {base!r}, so the node does not use it: {others}"]
 
 
 def write_setup(layout: BagLayout, folder: Path) -> Setup:
