@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import recordings
 from conftest import SHARED
 from drives import standing, write_foreign_bag
 from recordings import Recording
 from rosbags.rosbag2 import StoragePlugin
 
 from fsmde_core.adapt.datasets import is_dataset, open_dataset, open_drive
+from fsmde_core.adapt.look import summary
 from fsmde_core.adapt.source import (
     AdaptError,
     Track,
@@ -96,7 +98,7 @@ def test_a_bag_without_motion_says_what_it_lacks(driven, tmp_path):
 
 
 def write_bag_of(driven, bag, *, child="base_link", mount=None, period_ns=20_000_000, stamp=None):
-    """A bag with odometry of another frame, pace or clock; stamp(ns, camera) is that of an image instead of ns."""
+    """A bag with odometry of another frame, pace or clock, or images of one: stamp(ns, camera)."""
     track = Track(
         [ns for s in driven for ns in s.stamps_ns], np.concatenate([s.T_world_ego for s in driven])
     )
@@ -141,13 +143,34 @@ def test_odometry_of_another_frame_is_carried_to_the_vehicle_or_said(driven, tmp
          r"from 16.*, poses \(3 from 16.*none may be more than 0.5 s from the next"),
         ({"stamp": lambda ns, i: ns - 10**18}, r"images \(18 from 6.*poses \(\d+ from 16"),
         ({"stamp": lambda ns, i: ns - i * 10**17},
-         r"no images belong together by their stamps: CAM_FRONT \(18 from 16.*CAM_BACK \(18 from 14"),
+         r"no images belong together by their stamps: CAM_FRONT \(18 from 16.*BACK \(18 from 14"),
         ({"stamp": lambda ns, i: 0}, r"no images at a time.*images \(18 from 0.0 to"),
     ],
 )  # fmt: skip
 def test_clocks_that_do_not_agree_are_named(driven, tmp_path, changes, sentence):
     with pytest.raises(AdaptError, match=sentence):
         open_bag_drive(*write_bag_of(driven, tmp_path / "bag", **changes))
+
+
+def test_a_broken_image_is_passed_over_and_many_are_named(driven, tmp_path, monkeypatch):
+    whole, sent, broken = recordings.as_jpeg, [], {7}
+
+    def cut(pixels):
+        sent.append(pixels)
+        return whole(pixels)[: 900 if len(sent) in broken else None]
+
+    monkeypatch.setattr(recordings, "as_jpeg", cut)
+    source = open_bag_drive(*write_bag_of(driven, tmp_path / "few"))
+    chosen = choose(source)
+    (written,) = write_drive([source], [chosen], tmp_path / "drive")
+    assert written == len(load_drive(tmp_path / "drive")) == len(chosen) - 1
+    notes = summary(source, len(chosen), written)["notes"]
+    assert f"1 of {len(chosen)} moments are left out: an image is broken" in notes
+    broken |= set(range(len(sent), len(sent) + 20))
+    source = open_bag_drive(*write_bag_of(driven, tmp_path / "many"))
+    with pytest.raises(DatasetError, match=r"many: /CAM_\w+/image/compressed.*do not decode"):
+        write_drive([source], [choose(source)], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_long_drives_are_taken_in_runs(driven_bag):

@@ -167,8 +167,8 @@ def _drive(
         chosen = [choose(s, step_m=request.step_m, most=request.most) for s in sources]
         for source, sets in zip(sources, chosen):
             check_moving(source, sets)
-        write_drive(sources, chosen, folder)
-        about = [summary(source, len(sets)) for source, sets in zip(sources, chosen)]
+        written = write_drive(sources, chosen, folder)
+        about = [summary(*of) for of in zip(sources, map(len, chosen), written)]
         write_json(file, {"asked": request.asked, "files": request.files, "sources": about})
     document, other = load_json(file), "choose another --out, or remove it"
     if not isinstance(document, dict) or {"asked", "files", "sources"} - set(document):

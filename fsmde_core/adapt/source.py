@@ -36,8 +36,9 @@ class Source:
     """S x N, each camera's own."""
     T_world_ego: np.ndarray
     """[S, N, 4, 4], metres: the vehicle's pose at each of them."""
-    images: Callable[[Sequence[int]], Iterator[list[np.ndarray]]]
-    """Numbers of sets, ascending -> N images [H, W, 3] uint8 RGB of each."""
+    images: Callable[[Sequence[int]], Iterator[list[np.ndarray] | None]]
+    """Numbers of sets, ascending -> N images [H, W, 3] uint8 RGB of each, None where one of them is
+    broken."""
     motion: str
     """What says how the vehicle moves, in words."""
     rates_hz: tuple[float, ...]
@@ -105,8 +106,11 @@ def check_moving(source: Source, chosen: Sequence[int]) -> None:
     )
 
 
-def write_drive(sources: Sequence[Source], chosen: Sequence[Sequence[int]], path: Path) -> None:
-    """The chosen sets of all sources as one drive folder, whole or not at all.
+def write_drive(
+    sources: Sequence[Source], chosen: Sequence[Sequence[int]], path: Path
+) -> list[int]:
+    """The chosen sets of all sources as one drive folder, whole or not at all; how many of each
+    source are in it, as those with a broken image are left out.
 
     AdaptError if their rigs differ; DatasetError or the source's own for an image that is broken.
     """
@@ -119,14 +123,17 @@ def write_drive(sources: Sequence[Source], chosen: Sequence[Sequence[int]], path
         "source": ", ".join(source.name for source in sources),
         "licence": " and ".join(licences),
     }
-    total = sum(len(sets) for sets in chosen)
+    total, written = sum(len(sets) for sets in chosen), [0] * len(sources)
     path.parent.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=total, desc="images", unit="moment", disable=None)
     with bar, DriveWriter(path, first.rig, **about) as writer:
-        for source, sets in zip(sources, chosen):
+        for k, (source, sets) in enumerate(zip(sources, chosen)):
             for i, images in zip(sets, source.images(sets), strict=True):
-                writer.add(images, source.stamps_ns[i], source.T_world_ego[i])
+                if images is not None:
+                    writer.add(images, source.stamps_ns[i], source.T_world_ego[i])
+                    written[k] += 1
                 bar.update()
+    return written
 
 
 def _same(a: Rig, b: Rig) -> bool:

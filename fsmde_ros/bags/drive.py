@@ -37,6 +37,7 @@ from fsmde_ros.conversions import (
 )
 from fsmde_ros.decode import decode_image
 
+MOST_BROKEN = 0.1  # of the sets that are wanted: a few broken images are passed over
 WHOLE = 0.9  # of the time in which the other cameras have images
 POSE_TYPE = "geometry_msgs/msg/PoseStamped"
 
@@ -294,18 +295,19 @@ def _between(tree: FrameTree, frame: str, base: str) -> np.ndarray | None:
 
 def _images(
     bag: Path, views: Sequence[_View], sets: Sequence[Sequence[int]]
-) -> Iterator[list[np.ndarray]]:
+) -> Iterator[list[np.ndarray] | None]:
     """The images of sets, numbers of messages on each camera's topic, in one reading.
 
-    A set is given out as soon as it is whole. DatasetError names a topic with a broken image.
+    A set is given out as soon as it is whole; None where an image is broken. DatasetError names the
+    topic where too many are.
     """
     wanted = [defaultdict(list) for _ in views]
     for k, numbers in enumerate(sets):
         for of, number in zip(wanted, numbers):
             of[number].append(k)
     index = {view.topics.image_topic: i for i, view in enumerate(views)}
-    waiting: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
-    counts, due = [0] * len(views), 0
+    waiting: dict[int, dict[int, np.ndarray | None]] = defaultdict(dict)
+    counts, due, broken = [0] * len(views), 0, set()
     with _one_kind_of_error(), open_source(bag) as recording:
         topics = [topic for topic in recording.topics if topic.name in index]
         for topic, _, data in recording.messages(topics):
@@ -317,12 +319,15 @@ def _images(
             try:
                 image = views[i].image(data)
             except MessageError as error:
-                raise DatasetError(f"bag {bag}: {error}") from error
+                broken.update(users)
+                if len(broken) > MOST_BROKEN * len(sets):
+                    raise DatasetError(f"bag {bag}: {error}") from error
+                image = None
             for k in users:
                 waiting[k][i] = image
             while len(waiting[due]) == len(views):
                 found = waiting.pop(due)
-                yield [found[i] for i in range(len(views))]
+                yield None if due in broken else [found[i] for i in range(len(views))]
                 due += 1
                 if due == len(sets):
                     return
