@@ -159,8 +159,25 @@ def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "odometry seems to be" in said and "in feet (times 0.3" in said
     assert "translations fit best times 0." in said and "--trust-odometry" in said
-    assert main([*arguments, "--trust-odometry"]) == 0
-    assert "in feet (times 0.3" in capsys.readouterr().out
+    assert main([*arguments, "--trust-odometry"]) == 1
+    said = capsys.readouterr()
+    assert "in feet (times 0.3" in said.out and "seems" not in said.err
+    assert "only 0 of 14 moments have another 0.3 to 2 m away" in said.err
+
+
+def test_few_images_a_second_are_refused_before_anything_is_learnt(drive, tmp_path, capsys):
+    document = json.loads((drive.path / "drive.json").read_text())
+    for moment in document["moments"]:
+        for pose in moment["T_world_ego"]:
+            pose[0][3] *= 1.67
+            pose[1][3] *= 1.67
+    folder = shutil.copytree(drive.path, tmp_path / "drive")
+    (folder / "drive.json").write_text(json.dumps(document))
+    out = tmp_path / "mine"
+    assert main([str(folder), "--out", str(out), "--trust-odometry"]) == 1
+    said = capsys.readouterr().err
+    assert "from one to the next it is 2.1 m: more images a second" in said
+    assert not (out / "work" / "train").exists()
 
 
 def test_swapped_cameras_are_named(driven, tmp_path, capsys):

@@ -35,6 +35,7 @@ from fsmde_core.adapt.source import (
 from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, quantize
 from fsmde_core.card import load_card, save_card, verified_file
 from fsmde_core.data.drive import Drive, load_drive
+from fsmde_core.data.drive_samples import TRAVELLED_M, DriveSamples
 from fsmde_core.data.sample import load_json
 from fsmde_core.distill import main as distill
 from fsmde_core.distill.config import load_config
@@ -110,6 +111,8 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     refused = _refused(request, fit.of_odometry, [*of_poses, *fit.of_rig])
     for sentence in refused:
         print(f"fsmde-adapt: {sentence}", file=sys.stderr)
+    if not refused:
+        _check_near(drive, learnt)
     if refused or request.dry_run:
         return 1 if refused else 0
     code = _train(request, learnt)
@@ -185,6 +188,20 @@ def _left_out(drive: Drive, share: float) -> range:
     """The last moments of the drive; at least one, and at least as many are learnt from."""
     count = min(max(1, round(share * len(drive))), len(drive) // 2)
     return range(len(drive) - count, len(drive))
+
+
+def _check_near(drive: Drive, learnt: range) -> None:
+    """AdaptError if hardly any moment has another that shows the same from elsewhere."""
+    samples = DriveSamples(drive, f"{learnt.start}:{learnt.stop}")
+    near = sum(samples.others(m) != (None, None) for m in learnt)
+    if 2 * near < min(FEWEST_MOMENTS, len(learnt)):
+        ways = np.diff([moment.T_world_ego[0, :3, 3] for moment in drive.moments], axis=0)
+        raise AdaptError(
+            f"only {near} of {len(learnt)} moments have another {TRAVELLED_M[0]:g} to "
+            f"{TRAVELLED_M[1]:g} m away, from one to the next it is "
+            f"{np.median(np.linalg.norm(ways, axis=1)):.1f} m: more images a second, or a slower "
+            "drive, are needed"
+        )
 
 
 def _plan(request: Request, learnt: int, judged: int) -> str:
