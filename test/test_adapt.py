@@ -115,6 +115,9 @@ def test_a_model_without_its_files_is_named_before_the_drive_is_read(model_card,
     for suffix in (".safetensors", ".onnx"):
         assert main(["no.bag", "--out", out, "--model", str(card)]) == 2
         assert f"student_s{suffix} is missing" in capsys.readouterr().err
+        if suffix == ".safetensors":
+            assert main(["no.bag", "--out", out, "--teacher", str(card)]) == 2
+            assert f"student_s{suffix} is missing" in capsys.readouterr().err
         shutil.copy(model_card.with_suffix(suffix), tmp_path)
 
 

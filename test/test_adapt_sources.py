@@ -1,5 +1,7 @@
 """Recordings and datasets as something to adapt to: what is read of them, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import recordings
@@ -22,7 +24,7 @@ from fsmde_core.adapt.source import (
 from fsmde_core.data.drive import load_drive
 from fsmde_core.data.sample import DatasetError, read_image
 from fsmde_core.geometry import make_transform
-from fsmde_core.rig import save_rig
+from fsmde_core.rig import Rig, save_rig
 from fsmde_ros.bags.drive import open_bag_drive
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
 
@@ -79,11 +81,17 @@ def test_a_distorted_camera_is_rectified_by_its_camera_info(driven, tmp_path):
             image = make.jpeg(read_image(sample.image_files[0]), stamp_ns, "front")
             recording.write("/CAM_FRONT/image_raw/compressed", image, stamp_ns)
     source = open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml")
+    assert not any("CameraInfo counts" in note for note in source.notes)
     (image,) = next(source.images([0]))
     body = source.rig.cameras[0].body
     sent = read_image(driven[0].image_files[0])
     assert np.abs(image.astype(int) - sent).mean() > 3
     assert body is None or (image[body] == 0).all()
+    (camera,) = rig.cameras
+    save_rig(Rig((replace(camera, K=camera.K * [[2], [2], [1]]),)), tmp_path / "rig.yaml")
+    other = open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml")
+    assert any(note.endswith("in the rig file; CameraInfo counts") for note in other.notes)
+    assert np.allclose(other.rig.K, source.rig.K)
 
 
 def test_a_bag_without_motion_says_what_it_lacks(driven, tmp_path):

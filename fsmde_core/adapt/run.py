@@ -136,7 +136,7 @@ def _check(request: Request) -> Predictor:
             raise AdaptError(f"{word}: {key} is what the command itself gives the training")
     teacher = request.teacher or request.model
     if is_card(teacher):
-        load_card(teacher)
+        verified_file(teacher, ".safetensors")
     else:
         size_in(teacher)
     load_config(request.config, _training(request, range(1)))

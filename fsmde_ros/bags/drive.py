@@ -36,6 +36,7 @@ from fsmde_ros.conversions import (
     transform_from_pose,
 )
 from fsmde_ros.decode import decode_image
+from fsmde_ros.doubts import disagreement
 
 MOST_BROKEN = 0.1  # of the sets that are wanted: a few broken images are passed over
 WHOLE = 0.9  # of the time in which the other cameras have images
@@ -49,6 +50,8 @@ class _View:
     topics: CameraTopics
     camera: Camera
     rectifier: Rectifier | None
+    note: str | None = None
+    """What the rig has otherwise."""
 
     def image(self, data: bytes) -> np.ndarray:
         """[H, W, 3] uint8 RGB of a message; MessageError names the topic of one that is broken."""
@@ -123,7 +126,8 @@ def open_bag_drive(bag: Path, rig_file: Path | None, *, odometry: str = "") -> S
             f"{_span(stamps[0])}, poses {_span(motion.track.stamps_ns)}, of which none may be more "
             f"than {Track.LONGEST_NS / 1e9:g} s from the next"
         )
-    notes = [*layout.problems, *motion.notes, *_lacking(layout, stamps)]
+    notes = [*layout.problems, *(view.note for view in views if view.note)]
+    notes += [*motion.notes, *_lacking(layout, stamps)]
     if len(kept) < len(together):
         notes.append(
             f"{len(together) - len(kept)} of {len(together)} sets of images are left out: "
@@ -186,14 +190,15 @@ def _view(topics: CameraTopics, camera: Camera, recording: Recording, layout: Ba
         found = geometry.camera(camera.name, camera.T_ego_cam, info.name)
     except MessageError as error:
         raise AdaptError(f"bag {layout.bag}: {error}") from error
+    note = disagreement(geometry, camera)
     if geometry.rectified:
         fits = camera.body is None or camera.body.shape == (found.height, found.width)
-        return _View(topics, replace(found, body=camera.body if fits else None), None)
+        return _View(topics, replace(found, body=camera.body if fits else None), None, note)
     rectifier = geometry.rectifier(found)
     unseen = ~rectifier.seen
     if camera.body is not None and camera.body.shape == (geometry.height, geometry.width):
         unseen |= rectifier(np.uint8(255) * camera.body) > BODY_SHARE
-    return _View(topics, replace(found, body=unseen if unseen.any() else None), rectifier)
+    return _View(topics, replace(found, body=unseen if unseen.any() else None), rectifier, note)
 
 
 def _listen(recording: Recording, layout: BagLayout) -> _Heard:
