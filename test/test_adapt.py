@@ -211,6 +211,18 @@ def test_cameras_at_places_of_others_are_told_apart(order, sentences):
     assert all(found.startswith(wanted) for found, wanted in zip(fit.of_rig, sentences))
 
 
+def test_every_one_of_many_cameras_is_told():
+    around = np.linspace(0, 330, 12)
+    apart = np.abs((around[:, None] - around + 180) % 360 - 180)
+    order, names = np.roll(np.arange(12), 2), [f"camera{i}" for i in range(12)]
+    fit = Fit(1.0, 0.1, (apart + 3)[order], dict.fromkeys(FITS, 60.0), names)
+    assert fit.of_rig == [
+        f"the images of {names[i]} seem to be those of {names[order[i]]} (points move 63 degrees "
+        "off as it is, 3 there)"
+        for i in range(12)
+    ]
+
+
 def test_axes_frames_and_units_are_told_apart():
     all_wrong = RIGHT + 50 * np.eye(4)
     backwards = Fit(1.0, 0.1, all_wrong, {**FITS, 180: 4.0}, NAMES)

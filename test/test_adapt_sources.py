@@ -105,8 +105,13 @@ def test_a_bag_without_motion_says_what_it_lacks(driven, tmp_path):
         open_bag_drive(tmp_path / "nowhere", tmp_path / "rig.yaml")
 
 
-def write_bag_of(driven, bag, *, child="base_link", mount=None, period_ns=20_000_000, stamp=None):
-    """A bag with odometry of another frame, pace or clock, or images of one: stamp(ns, camera)."""
+def write_bag_of(
+    driven, bag, *, child="base_link", mount=None, period_ns=20_000_000, stamp=None, also=None
+):
+    """A bag with odometry of another frame, pace or clock, or images of one: stamp(ns, camera).
+
+    also: topics of more odometry -> their child frames.
+    """
     track = Track(
         [ns for s in driven for ns in s.stamps_ns], np.concatenate([s.T_world_ego for s in driven])
     )
@@ -119,7 +124,8 @@ def write_bag_of(driven, bag, *, child="base_link", mount=None, period_ns=20_000
             recording.write("/tf_static", make.tf(step), first_ns)
         for ns in range(first_ns, last_ns, period_ns):
             T = track.at(ns) @ (np.eye(4) if mount is None else mount)
-            recording.write("/odom", make.odometry(T, ns, child=child), ns)
+            for topic, frame in {"/odom": child, **(also or {})}.items():
+                recording.write(topic, make.odometry(T, ns, child=frame), ns)
         for sample in driven:
             for i in (0, 2):
                 name, ns = sample.rig.names[i], sample.stamps_ns[i]
@@ -158,6 +164,15 @@ def test_odometry_of_another_frame_is_carried_to_the_vehicle_or_said(driven, tmp
 def test_clocks_that_do_not_agree_are_named(driven, tmp_path, changes, sentence):
     with pytest.raises(AdaptError, match=sentence):
         open_bag_drive(*write_bag_of(driven, tmp_path / "bag", **changes))
+
+
+def test_a_choice_of_odometry_is_told(driven, tmp_path):
+    bag, rig_file = write_bag_of(driven, tmp_path / "bag", also={"/wheels": "base_link"})
+    notes = open_bag_drive(bag, rig_file).notes
+    assert "/odom is taken, not /wheels: --odometry names another" in notes
+    assert not any("is taken" in n for n in open_bag_drive(bag, rig_file, odometry="wheels").notes)
+    bag, rig_file = write_bag_of(driven, tmp_path / "other", also={"/lidar": "lidar"})
+    assert not any("is taken" in note for note in open_bag_drive(bag, rig_file).notes)
 
 
 def test_a_broken_image_is_passed_over_and_many_are_named(driven, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import product
 
 import numpy as np
 from tqdm import tqdm
@@ -35,7 +35,6 @@ FARTHEST_M = 40.0  # points beyond hardly move
 LEAST_PX = 1.5  # by which a point moves that says in which direction
 FEWEST_POINTS = 200
 WRONG_DEG, CLEARLY = 25.0, 0.5  # an angle that is wrong; another place fits if its is so much less
-MOST_PLACES = 7  # cameras of which every order is tried
 TURNED = {90: [[0, -1, 0], [1, 0, 0]], 180: [[-1, 0, 0], [0, -1, 0]], 270: [[0, 1, 0], [-1, 0, 0]]}
 """Degrees that odometry's axes may be turned by -> what they are then, but for z."""
 MIRRORED = np.diag([1.0, -1.0, 1.0])
@@ -207,11 +206,11 @@ def _factors(pair: Expected, depth: np.ndarray) -> np.ndarray:
 def _swaps(angles: np.ndarray, names: Sequence[str]) -> list[str]:
     """Cameras whose images belong at the places of others, or at no place of the rig."""
     own = np.diag(angles)
-    wrong = [i for i in range(len(names)) if own[i] > WRONG_DEG][:MOST_PLACES]
+    wrong = [i for i in range(len(names)) if own[i] > WRONG_DEG]
     fits = np.nan_to_num(angles, nan=180.0)
-    best = min(permutations(wrong), key=lambda order: sum(fits[i, j] for i, j in zip(wrong, order)))
+    best = _best_places(fits, wrong)
     sentences, told = [], set()
-    for i, j in zip(wrong, best):
+    for i, j in best.items():
         if i in told:
             continue
         if i == j or fits[i, j] > CLEARLY * own[i]:
@@ -221,13 +220,22 @@ def _swaps(angles: np.ndarray, names: Sequence[str]) -> list[str]:
             )
             continue
         what = f"the images of {names[i]} seem to be those of {names[j]}"
-        if best[wrong.index(j)] == i:
+        if best[j] == i:
             told |= {i, j}
             what = f"{names[i]} and {names[j]} seem to be swapped"
         sentences.append(
             f"{what} (points move {own[i]:.0f} degrees off as it is, {fits[i, j]:.0f} there)"
         )
     return sentences
+
+
+def _best_places(fits: np.ndarray, wrong: Sequence[int]) -> dict[int, int]:
+    """Of each of the wrong cameras the place of one of them; what fits best is taken first."""
+    best: dict[int, int] = {}
+    for i, j in sorted(product(wrong, wrong), key=lambda pair: fits[pair]):
+        if i not in best and j not in best.values():
+            best[i] = j
+    return {i: best[i] for i in wrong}
 
 
 def _turned(wrong: float, turned: dict[int, float]) -> list[str]:

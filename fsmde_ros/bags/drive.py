@@ -257,6 +257,9 @@ def _motion(heard: _Heard, layout: BagLayout, odometry: str) -> _Motion:
     if T_frame_base is None:
         T_frame_base = np.eye(4)
         notes.append(f"{what} is of {frame}, taken for {base}: no /tf says where that is")
+    others = [o for o, of in sorted(heard.frames.items()) if of == base and o != topic]
+    if others and not odometry:
+        notes.append(f"{what} is taken, not {', '.join(others)}: --odometry names another")
     stamps_ns, T_world_frame = zip(*found)
     track = Track(stamps_ns, np.stack(T_world_frame) @ T_frame_base)
     if track.jumps:
@@ -281,10 +284,11 @@ def _mover(heard: _Heard, layout: BagLayout, odometry: str) -> tuple[str, str, s
         frame = above[above.index(fixed) - 1]
         return frame, frame, f"/tf, {fixed} <- {base}"
     if topic is None and len(known) != 1:
+        problems = "".join(f"; {problem}" for problem in layout.problems)
         raise AdaptError(
             f"bag {layout.bag} does not say how the vehicle moves: it has no nav_msgs/Odometry "
             f"of {base}, and no /tf in which {base} moves, if it does; name the topic by "
-            f"--odometry (topics of poses: {', '.join(known) or 'none'})"
+            f"--odometry (topics of poses: {', '.join(known) or 'none'}){problems}"
         )
     topic = topic or known[0]
     return topic, heard.frames.get(topic) or base, topic
