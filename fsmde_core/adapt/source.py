@@ -95,8 +95,8 @@ def check_moving(source: Source, chosen: Sequence[int]) -> None:
     why = "drive longer, or take a smaller --step"
     if how.moving < 0.5:
         why = (
-            "a vehicle that stands still, or whose odometry is in kilometres, shows every camera "
-            "one picture, which teaches nothing"
+            "a vehicle that stands still shows every camera one picture, which teaches nothing (or "
+            "is odometry in kilometres?)"
         )
     notes = "".join(f"; {note}" for note in source.notes)
     raise AdaptError(
