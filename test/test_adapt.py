@@ -16,7 +16,7 @@ from fsmde_core.adapt.agreement import Spoilt, write_spoilt
 from fsmde_core.adapt.doubts import Fit, check_fit
 from fsmde_core.adapt.score import score
 from fsmde_core.adapt.source import choose, write_drive
-from fsmde_core.card import load_card, verified_file
+from fsmde_core.card import load_card, save_card, sha256_of, verified_file
 from fsmde_core.data.drive import Drive, load_drive
 from fsmde_core.distill import train
 from fsmde_core.rig import save_rig, write_body
@@ -305,6 +305,38 @@ def test_a_better_model_is_put_in_place_whole(
     assert report["after"]["ground"] < report["before"]["ground"] and report["change"] < 0
     assert "| ground" in (out / "report.md").read_text()
     assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
+
+
+@pytest.mark.parametrize("last", ["mine.json", "mine.onnx", "report.png"])
+def test_a_model_that_cannot_be_placed_whole_leaves_the_old_one(
+    last, model_card, far_off, tmp_path, monkeypatch
+):
+    request = run.Request(tmp_path / "mine", far_off, tmp_path)
+    new = request.work / "train" / "mine.json"
+    for card, of in ((request.out / "mine.json", model_card), (new, far_off)):
+        card.parent.mkdir(parents=True, exist_ok=True)
+        files = [shutil.copy(of.with_suffix(s), card.with_suffix(s)) for s in run.SUFFIXES[:2]]
+        hashes = {file.name: sha256_of(file) for file in files}
+        save_card(replace(load_card(of), name="mine", sha256=hashes), card)
+    for name in run.REPORTS:
+        (request.work / name).write_text("new")
+    stale = request.out / "mine.int8.onnx"
+    stale.touch()
+    before = {file: file.read_bytes() for file in request.out.glob("*.*")}
+
+    def full(source, target, copy=shutil.copyfile):
+        copy(source, target)
+        if source.name == last:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left") as refused:
+        patched.setattr(run.shutil, "copyfile", full)
+        run._put_in_place(new, request)
+    assert str(refused.value.filename) == str(request.out / last)
+    assert {file: file.read_bytes() for file in request.out.glob("*.*")} == before
+    card = run._put_in_place(new, request)
+    assert all(verified_file(card, suffix) for suffix in run.SUFFIXES[:2])
+    assert (request.out / "report.md").read_text() == "new" and not stale.exists()
 
 
 def test_a_stopped_run_goes_on_and_a_worse_model_is_kept_out(
