@@ -133,6 +133,16 @@ def test_nothing_is_written_over_what_it_is_made_of(drive, tmp_path, capsys):
     assert "a model cannot be called 'report'" in capsys.readouterr().err
 
 
+def test_options_of_other_sources_are_not_passed_over(drive, driven_bag, tmp_path, capsys):
+    for source, words in (
+        (drive.path, ["--odometry", "odom"]),
+        (drive.path, ["--scene", "scene-1"]),
+        (driven_bag, ["--scene", "scene-1"]),
+    ):
+        assert main([str(source), "--out", str(tmp_path / "mine"), *words]) == 1
+        assert f"{words[0]} is for " in capsys.readouterr().err
+
+
 def test_a_source_that_was_changed_is_not_taken_for_what_it_was(drive, tmp_path, capsys):
     rig = drive.rig.cameras[0]
     source, out = shutil.copytree(drive.path, tmp_path / "some"), tmp_path / "mine"

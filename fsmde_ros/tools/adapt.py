@@ -148,9 +148,15 @@ def _open_sources(arguments: argparse.Namespace) -> list[Source]:
 
 
 def _open(path: Path, arguments: argparse.Namespace) -> Source:
-    if (path / DRIVE_FILE).is_file():
+    drive = (path / DRIVE_FILE).is_file()
+    dataset = not drive and not _is_recording(path) and is_dataset(path)
+    if arguments.odometry and (drive or dataset):
+        raise AdaptError(f"--odometry is for recordings: {path} has poses of its own")
+    if arguments.scene and not dataset:
+        raise AdaptError(f"--scene is for datasets, {path} is none")
+    if drive:
         return _masked(open_drive(path), arguments.rig)
-    if not _is_recording(path) and is_dataset(path):
+    if dataset:
         return _masked(open_dataset(path, scene=arguments.scene), arguments.rig)
     from fsmde_ros.bags.drive import open_bag_drive  # the others need no ROS
 
