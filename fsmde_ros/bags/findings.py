@@ -57,7 +57,7 @@ def odometry_of(
         return fitting[0], [note] if others else [], []
     if found.odometry:
         others = ", ".join(f"{topic} of {frame!r}" for topic, frame in found.odometry.items())
-        return None, [], [f"odometry is not used, it is not of {base!r}: {others}"]
+        return None, [], [f"odometry is not of {base!r}, so the node does not use it: {others}"]
     others = ", ".join(t.name for t in topics if t.count and OTHER_MOTION.search(t.kind))
     if not others or found.tree.fixed_frame_of(base):
         return None, [], []
