@@ -11,6 +11,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
     GroupAction,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
@@ -103,7 +104,8 @@ def start(context):
     folder = Path(launch.logging.launch_config.log_dir)
     inherited = dict(p for p in given.get("global_params", []) if isinstance(p, tuple))
     startup = prepare(given, folder, inherited=inherited)
-    actions = [
+    actions = [LogInfo(msg=startup.layout.described())] if startup.layout is not None else []
+    actions += [
         SetEnvironmentVariable(name, value)
         for name, value in transport_profile(context.environment).items()
         if given["transport_profile"] == "true"
