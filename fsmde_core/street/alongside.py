@@ -25,7 +25,12 @@ SPOTS = (
     "bus shelter", "hoarding", "poster wall", "telephone box", "charger", "advert column", "clock",
     "flags", "wheelie bins", "dumpster", "litter", "stall", "planters", "scooters", "street name",
     "direction sign", "traffic signs", "mirror", "skip", "pallets", "toilet", "utility pole",
-    "old lamp", "camera mast", "tree guard", "primitives",
+    "old lamp", "camera mast", "tree guard", "primitives", "traffic mast", "lattice mast", "cafe",
+    "monument", "fountain", "awning", "bicycles",
+)  # fmt: skip
+YARDS = (
+    "glass front", "hall", "garages", "arcade", "car park", "petrol station", "containers",
+    "hoarding", "stairs", "v columns", "pillars",
 )  # fmt: skip
 WORKS = (
     "heaps", "pipes", "pallets", "excavator", "skip", "cable drums", "toilet", "site sign",
@@ -118,6 +123,16 @@ def houses(
             turn = 0.0 if side > 0 else np.pi
             layout.stand(built.mesh, ObjectClass.BUILDING, at, side * t, yaw=turn, tint=tint)
         s += 2 * built.half_x + rng.uniform(*gap)
+
+
+def yard(layout: Layout, side: int, s0: float, s1: float, kinds: Sequence[str] = YARDS) -> None:
+    """Large things one after the other, as far behind the edge as they are deep."""
+    rng, s = layout.rng, s0
+    while s < s1:
+        piece = prop(str(rng.choice(kinds)), int(rng.integers(VARIANTS)))
+        t = layout.edge_m + piece.half_y + rng.uniform(0.3, 4.0)
+        _stand(layout, piece, ObjectClass.BUILDING, side, s + piece.half_x, t)
+        s += 2 * piece.half_x + rng.uniform(1, 12)
 
 
 def spanning(layout: Layout) -> None:

@@ -49,11 +49,11 @@ TOWN = ("town house", "shops", "arcade", "slab")
 HOMES = ("villa", "bungalow", "farm house", "town house")
 SETTINGS = {
     "city": Setting(
-        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "wall": 0.5, "works": 1},
+        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "wall": 0.5, "works": 1, "yard": 1.5},
         (*TOWN, "glass tower"), 0.6, 0.9, (6, 20),
     ),
     "centre": Setting(
-        {"block": 8, "park": 0.5, "works": 0.7}, (*TOWN, "church", "kiosk"), 0.4, 0.9, (10, 30)
+        {"block": 8, "park": 0.5, "works": 0.7, "yard": 1}, (*TOWN, "church", "kiosk"), 0.4, 0.9, (10, 30)
     ),
     "suburb": Setting(
         {"houses": 5, "hedge": 1, "tree wall": 1, "park": 1, "wall": 1, "block": 0.5}, HOMES,
@@ -69,11 +69,11 @@ SETTINGS = {
         ("farm house", "barn", "shed", "silo", "water tower"), 0.2, 0.0, (0, 3),
     ),
     "boulevard": Setting(
-        {"tree wall": 3, "park": 3, "block": 2, "hedge": 1}, (*TOWN, "glass tower"), 0.9, 0.5,
+        {"tree wall": 3, "park": 3, "block": 2, "hedge": 1, "yard": 1}, (*TOWN, "glass tower"), 0.9, 0.5,
         (4, 16),
     ),
     "industry": Setting(
-        {"block": 4, "works": 2, "wall": 2, "car park": 1.5, "field": 0.7},
+        {"block": 4, "works": 2, "wall": 2, "car park": 1.5, "field": 0.7, "yard": 3},
         ("hall", "hall", "shed", "silo", "half-built"), 0.1, 0.2, (2, 10), (30.0, 90.0),
     ),
 }  # fmt: skip
@@ -155,6 +155,9 @@ def _fill(layout: Layout, gardener: Gardener, houses, kind: str, side: int, s0, 
     elif kind == "car park":
         place_car_park(layout, side, s0, s1)
         gardener.scatter(s0, s1, side, (0.6, 25), int(long / 8), shrubs=0.5)
+    elif kind == "yard":
+        alongside.yard(layout, side, s0, s1)
+        gardener.scatter(s0, s1, side, (12, 35), int(long / 6), shrubs=0.3)
     elif kind == "works":
         alongside.works(layout, side, s0, s1)
     elif kind == "wood":
