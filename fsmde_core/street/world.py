@@ -49,15 +49,16 @@ TOWN = ("town house", "shops", "arcade", "slab")
 HOMES = ("villa", "bungalow", "farm house", "town house")
 SETTINGS = {
     "city": Setting(
-        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "wall": 0.5, "works": 1, "yard": 1.5},
+        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "wall": 0.5, "works": 1, "yard": 2},
         (*TOWN, "glass tower"), 0.6, 0.9, (6, 20),
     ),
     "centre": Setting(
-        {"block": 8, "park": 0.5, "works": 0.7, "yard": 1}, (*TOWN, "church", "kiosk"), 0.4, 0.9, (10, 30)
+        {"block": 8, "park": 0.5, "works": 0.7, "yard": 1},
+        (*TOWN, "church", "kiosk"), 0.4, 0.9, (10, 30),
     ),
     "suburb": Setting(
-        {"houses": 5, "hedge": 1, "tree wall": 1, "park": 1, "wall": 1, "block": 0.5}, HOMES,
-        0.5, 0.3, (3, 12),
+        {"houses": 5, "hedge": 1, "tree wall": 1, "park": 1, "wall": 1, "block": 0.5},
+        HOMES, 0.5, 0.3, (3, 12),
     ),
     "village": Setting(
         {"houses": 4, "wall": 1.5, "hedge": 1, "field": 1, "wood": 0.7},
@@ -69,8 +70,8 @@ SETTINGS = {
         ("farm house", "barn", "shed", "silo", "water tower"), 0.2, 0.0, (0, 3),
     ),
     "boulevard": Setting(
-        {"tree wall": 3, "park": 3, "block": 2, "hedge": 1, "yard": 1}, (*TOWN, "glass tower"), 0.9, 0.5,
-        (4, 16),
+        {"tree wall": 3, "park": 3, "block": 2, "hedge": 1, "yard": 1},
+        (*TOWN, "glass tower"), 0.9, 0.5, (4, 16),
     ),
     "industry": Setting(
         {"block": 4, "works": 2, "wall": 2, "car park": 1.5, "field": 0.7, "yard": 3},
