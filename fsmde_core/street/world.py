@@ -49,7 +49,7 @@ TOWN = ("town house", "shops", "arcade", "slab")
 HOMES = ("villa", "bungalow", "farm house", "town house")
 SETTINGS = {
     "city": Setting(
-        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "wall": 0.5, "works": 1, "yard": 2},
+        {"block": 6, "park": 1, "tree wall": 1, "car park": 0.5, "works": 1, "yard": 2},
         (*TOWN, "glass tower"), 0.6, 0.9, (6, 20),
     ),
     "centre": Setting(
