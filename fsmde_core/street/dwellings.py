@@ -109,12 +109,12 @@ def _porch(mesh, rng, worn: Dress, side, u: float, z) -> None:
 
 
 def _roof(mesh, rng, worn: Dress, half, z, shape: str, steep: float, detail: bool) -> None:
-    rise = rng.uniform(0.45, 0.8) * half[1] * steep
+    rise = rng.uniform(0.45, 0.75) * half[1] * steep
     eaves = np.array([[-1, 0], [1, 0]]) * (half[1] + roofs.OVERHANG_M)
     if shape == "hip":
         roofs.hipped(mesh, worn, *half, z, 0.7 * rise)
     else:
-        rise = rise * {"lean-to": 0.5, "gambrel": 1.4}.get(shape, 1.0)
+        rise = min(rise * {"lean-to": 0.5, "gambrel": 1.4}.get(shape, 1.0), 1.15 * half[1])
         profile = roofs.profile_of(shape, half[1], rise)
         eaves = roofs.ridged(mesh, worn, half[0], z, profile)[[0, -1]]
     if not detail:
@@ -219,7 +219,7 @@ def church(rng, half, height, walls, detail: bool) -> Mesh:
     roofs.ridged(
         nave, worn[0], long, z, roofs.profile_of("gable", half[1], 1.1 * half[1]), over=0.3
     )
-    _steeple(tower, rng, worn[1], wide, max(height, 1.6 * z), detail)
+    _steeple(tower, rng, worn[1], wide, max(height, z + 1.1 * half[1] + 2.0), detail)
     end = int(rng.choice([-1, 1]))
     placed = ((nave, -end * wide), (tower, end * (half[0] - wide)))
     return merge([mesh.finish().moved((x, 0, 0), 0.0) for mesh, x in placed])

@@ -98,36 +98,29 @@ def _hall_side(mesh, rng, worn: Dress, metal: int, side: Side, z, k: int, detail
         sheet(mesh, metal, side, (0, side.length), (low, high))
         return
     docks = k % 2 == 0 and rng.random() < 0.45
-    wide, tall = (
-        (2.8, 3.0) if docks else (rng.uniform(3.0, 4.5), min(rng.uniform(3.2, 4.8), high - 0.8))
-    )
-    foot = 1.15 if docks else 0.05
+    wide, tall, foot = (2.8, 3.0, 1.15) if docks else (*rng.uniform(3.0, 4.7, 2), 0.05)
     pitch = wide + rng.uniform(1.2, 8.0)
     us = np.arange(1.2, side.length - wide - 1.0, pitch)
     us = us[rng.random(len(us)) < (0.8 if k % 2 == 0 else 0.25)]
     gates = [[u, u + wide, foot, min(foot + tall, high - 0.5)] for u in us]
-    clad_from = 0.1
-    clad(mesh, metal, worn, side, (clad_from, high), gates, detail)
+    clad(mesh, metal, worn, side, (0.1, high), gates, detail)
     if low > 0.5:
-        spans = zip([0, *(u + wide for u in us)], [*us, side.length])
-        for span in spans:
-            if span[1] - span[0] > 0.1:
-                block(mesh, worn.wall, side, span, (0.0, 0.12), (0.1, low))
+        for a, b in zip([0, *(us + wide)], [*us, side.length]):
+            block(mesh, worn.wall, side, (a, b), (0.0, 0.12), (0.1, low))
     for gate in gates:
         _gate(mesh, rng, worn, side, gate)
         if docks:
             _dock(mesh, rng, worn, side, gate)
     _strip(mesh, rng, worn, side, us + wide, pitch - wide, high)
+    _on_the_wall(mesh, rng, worn, side, high)
+
+
+def _on_the_wall(mesh, rng, worn: Dress, side: Side, high: float) -> None:
+    """The firm's name, and pipes at the corners."""
     if rng.random() < 0.5:
         u = rng.uniform(0, max(0.1, side.length - 7))
-        plate(
-            mesh,
-            rng,
-            side,
-            (u, min(u + rng.uniform(3, 7), side.length)),
-            (high - 1.6, high - 0.4),
-            0.1,
-        )
+        board = (u, min(u + rng.uniform(3, 7), side.length))
+        plate(mesh, rng, side, board, (high - 1.6, high - 0.4), 0.1)
     for u in (0.4, side.length - 0.4):
         pipe = side.at(u, 0.14, np.array([0.0, high]))
         mesh.tube(worn.metal, *pipe, 0.06, 0.06, sides=6)

@@ -55,6 +55,17 @@ def shop_row(mesh: MeshBuilder, rng, worn: Dress, side: Side, top: float) -> Non
             _wares(mesh, rng, side, (a, b))
 
 
+def far_shops(mesh: MeshBuilder, rng, worn: Dress, half, top: float) -> None:
+    """The ground floor of shops as a texture, for what is far."""
+    params = (3.0, top, 0.9, 8 + 1)
+    colours = {"colour": worn.wall_colour, "colour2": worn.frame_colour}
+    row = mesh.surface(sf.FACADE, **colours, seed=rng.random(), params=params)
+    for side in sides_of(*half):
+        foot = (-FOOTING_M, 0.1)
+        block(mesh, worn.base, side, (-0.02, side.length + 0.02), (-0.1, 0.02), foot)
+        sheet(mesh, row, side, (0, side.length), (0, top))
+
+
 def _fascia(mesh, rng, worn, side: Side, u, z) -> None:
     """The board with the shop's name over its front."""
     colour = hue(rng, 0.02, 0.4)
@@ -130,7 +141,7 @@ def _window(mesh, rng, worn) -> int:
 
 def _room(mesh, rng, side: Side, u, head, back) -> None:
     """A lit room with shelves of goods; daylight fades towards its back."""
-    glow = float(rng.choice([0.15, 0.4, 0.8]))
+    glow = float(rng.choice([0.1, 0.25, 0.5]))
     tone = np.array([0.5, 0.46, 0.4]) * rng.uniform(0.4, 0.9)
     deep = back - ROOM_M
     wall = mesh.surface(sf.PLAIN, tone * 0.45, emission=glow)

@@ -100,7 +100,7 @@ def shell(mesh: MeshBuilder, rng, worn: Dress, half, storeys: Storeys, detail: b
     top = storeys.levels[-1]
     near = int(np.searchsorted(storeys.levels, NEAR_UP_M)) if detail else first
     near = min(near, len(storeys.levels) - 1)
-    begin = storeys.levels[near] if near > first else storeys.levels[first]
+    begin = storeys.levels[max(near, first)]
     sides = sides_of(*half)
     for side in sides:
         if first == 0:

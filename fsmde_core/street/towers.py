@@ -84,7 +84,7 @@ def _gallery(mesh, rng, worn, side: Side, storeys: Storeys, floor: int, doors) -
     block(mesh, worn.trim, side, (0, side.length), (0, deep), (z0 - 0.2, z0), under=worn.under)
     if floor:
         line = [(0, deep - 0.05), (side.length, deep - 0.05)]
-        railing(mesh, worn, side, line, z0, step=0.28)
+        railing(mesh, worn, side, line, z0, step=0.33)
     for u in np.arange(0.1, side.length, storeys.bay * 2):
         block(
             mesh, worn.trim, side, (u - 0.09, u + 0.09), (deep - 0.25, deep - 0.05), (z0, z1 - 0.2)

@@ -22,7 +22,7 @@ from fsmde_core.street.facades import (
     windows,
 )
 from fsmde_core.street.mesh import Mesh, MeshBuilder
-from fsmde_core.street.shopfronts import arcade_front, shop_row
+from fsmde_core.street.shopfronts import arcade_front, far_shops, shop_row
 from fsmde_core.street.storeys import (
     Storeys,
     bays_of,
@@ -146,18 +146,21 @@ def shops(rng, half, height, walls, detail: bool) -> Mesh:
     """Shops on the ground floor, flats above."""
     mesh = MeshBuilder()
     worn, storeys = dress(mesh, rng, walls), draw_storeys(rng, max(height, 3.5), ground=1.25)
-    first = 1 if detail else 0
     style = str(rng.choice(["none", "bars", "solid"], p=[0.6, 0.3, 0.1]))
+    left = BALCONIES // 2
     for side in sides_of(*half) if detail else ():
         shop_row(mesh, rng, worn, side, float(storeys.levels[1]))
-    for k, (side, floors) in enumerate(shell(mesh, rng, worn, half, storeys, detail, first)):
+    if not detail:
+        far_shops(mesh, rng, worn, half, float(storeys.levels[1]))
+    for k, (side, floors) in enumerate(shell(mesh, rng, worn, half, storeys, detail, first=1)):
         us = bays_of(side, storeys)
         for floor in floors:
             row = us if k % 2 == 0 else us[rng.random(len(us)) < 0.4]
             out = k % 2 == 0 and style != "none" and rng.random() < 0.5
             window_row(mesh, rng, worn, side, storeys, floor, row)
-            if out:
-                for u in row[1 :: max(2, len(row) // 3)]:
+            if out and left > 0:
+                left -= 3
+                for u in row[1 :: max(2, len(row) // 3)][:3]:
                     z = storeys.levels[floor] + 0.02
                     balcony(mesh, rng, worn, side, (u - 1.1, u + 1.1), z, 1.0, style)
         if floors and rng.random() < 0.6:
@@ -173,11 +176,12 @@ def arcade(rng, half, height, walls, detail: bool) -> Mesh:
     """A passage behind pillars or arches on the long sides, with shops at its back."""
     mesh = MeshBuilder()
     worn, storeys = dress(mesh, rng, walls), draw_storeys(rng, max(height, 8.0), ground=1.5)
-    first = 1 if detail else 0
     deep = min(rng.uniform(2.5, 4.0), half[1] - 1.2)
     if detail:
         arcade_front(mesh, rng, worn, half, float(storeys.levels[1]), deep, storeys.bay * 1.4)
-    for side, floors in shell(mesh, rng, worn, half, storeys, detail, first):
+    else:
+        far_shops(mesh, rng, worn, half, float(storeys.levels[1]))
+    for side, floors in shell(mesh, rng, worn, half, storeys, detail, first=1):
         us = bays_of(side, storeys)
         for floor in floors:
             window_row(mesh, rng, worn, side, storeys, floor, us)
