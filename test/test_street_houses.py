@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fsmde_core.street.houses import KINDS, house_size, make_house
+from fsmde_core.street.buildings.houses import KINDS, house_size, make_house
 from fsmde_core.street.styles import COMMON_WALLS, PAINTED_WALLS
 
 SEEDS = range(5)

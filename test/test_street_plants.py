@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fsmde_core.street.placement import CLEAR_M, CLEAR_UP_M
-from fsmde_core.street.plants import SPECIES, grass, hedge, plant
+from fsmde_core.street.plants.world import SPECIES, grass, hedge, plant
 from fsmde_core.street.scene import SceneConfig, build_scene
 from fsmde_core.street.surfaces import ObjectClass
 

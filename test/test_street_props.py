@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from fsmde_core.street.barriers import BARRIER_KINDS, PIECE_M, make_barrier
-from fsmde_core.street.clutter import CLUTTER_KINDS, make_clutter, make_primitives
-from fsmde_core.street.heavy import HEAVY_KINDS, make_heavy
-from fsmde_core.street.posts import POST_KINDS, make_post
-from fsmde_core.street.solids import Prop
-from fsmde_core.street.spanning import SPANNING_KINDS, make_spanning
-from fsmde_core.street.structures import STRUCTURE_KINDS, WALL_KINDS, make_structure
-from fsmde_core.street.works import WORKS_KINDS, make_works
+from fsmde_core.street.movers.heavy import HEAVY_KINDS, make_heavy
+from fsmde_core.street.props.barriers import BARRIER_KINDS, PIECE_M, make_barrier
+from fsmde_core.street.props.clutter import CLUTTER_KINDS, make_clutter, make_primitives
+from fsmde_core.street.props.posts import POST_KINDS, make_post
+from fsmde_core.street.props.solids import Prop
+from fsmde_core.street.props.spanning import SPANNING_KINDS, make_spanning
+from fsmde_core.street.props.structures import STRUCTURE_KINDS, WALL_KINDS, make_structure
+from fsmde_core.street.props.works import WORKS_KINDS, make_works
 
 HALF_ROAD_M = 6.0
 

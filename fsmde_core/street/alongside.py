@@ -8,8 +8,8 @@ import numpy as np
 
 from fsmde_core.street.library import VARIANTS, any_heavy, house, prop
 from fsmde_core.street.placement import Layout
-from fsmde_core.street.spanning import SPANNING_KINDS, make_spanning
-from fsmde_core.street.structures import WALL_KINDS
+from fsmde_core.street.props.spanning import SPANNING_KINDS, make_spanning
+from fsmde_core.street.props.structures import WALL_KINDS
 from fsmde_core.street.surfaces import ObjectClass
 
 NEAR_M = 75.0  # houses farther from the start are plain

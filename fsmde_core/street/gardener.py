@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fsmde_core.street.placement import Layout
-from fsmde_core.street.plants import (
+from fsmde_core.street.plants.world import (
     HEDGE_M,
     SHRUBS,
     SPECIES,

@@ -7,8 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from fsmde_core.street.buildings import make_building
-from fsmde_core.street.furniture import (
+from fsmde_core.street.buildings.blocks import make_building
+from fsmde_core.street.mesh import Mesh, MeshBuilder
+from fsmde_core.street.movers.cars import make_vehicle
+from fsmde_core.street.movers.people import make_cyclist, make_person
+from fsmde_core.street.placement import Layout
+from fsmde_core.street.plants.town import leaf_share, make_bush, make_hedge, make_tree
+from fsmde_core.street.props.furniture import (
     FURNITURE_KINDS,
     make_fence,
     make_furniture,
@@ -18,13 +23,8 @@ from fsmde_core.street.furniture import (
     make_wall,
     make_wires,
 )
-from fsmde_core.street.mesh import Mesh, MeshBuilder
-from fsmde_core.street.people import make_cyclist, make_person
-from fsmde_core.street.placement import Layout
 from fsmde_core.street.road import add_ground, ground_surfaces
 from fsmde_core.street.surfaces import ObjectClass
-from fsmde_core.street.vegetation import leaf_share, make_bush, make_hedge, make_tree
-from fsmde_core.street.vehicles import make_vehicle
 
 SIDES = (-1, 1)
 WALKING_MPS = 1.35

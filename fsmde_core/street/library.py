@@ -6,16 +6,16 @@ from functools import cache
 
 import numpy as np
 
-from fsmde_core.street.barriers import BARRIER_KINDS, make_barrier
-from fsmde_core.street.clutter import CLUTTER_KINDS, make_clutter
-from fsmde_core.street.heavy import HEAVY_KINDS, make_heavy
-from fsmde_core.street.houses import house_size, make_house
+from fsmde_core.street.buildings.houses import house_size, make_house
 from fsmde_core.street.mesh import Mesh
-from fsmde_core.street.posts import POST_KINDS, make_post
-from fsmde_core.street.solids import Prop
-from fsmde_core.street.structures import STRUCTURE_KINDS, make_structure
+from fsmde_core.street.movers.heavy import HEAVY_KINDS, make_heavy
+from fsmde_core.street.props.barriers import BARRIER_KINDS, make_barrier
+from fsmde_core.street.props.clutter import CLUTTER_KINDS, make_clutter
+from fsmde_core.street.props.posts import POST_KINDS, make_post
+from fsmde_core.street.props.solids import Prop
+from fsmde_core.street.props.structures import STRUCTURE_KINDS, make_structure
+from fsmde_core.street.props.works import WORKS_KINDS, make_works
 from fsmde_core.street.styles import COMMON_WALLS
-from fsmde_core.street.works import WORKS_KINDS, make_works
 
 VARIANTS = 4
 MAKERS = {

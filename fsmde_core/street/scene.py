@@ -15,11 +15,11 @@ from fsmde_core.street.ego_path import EgoPath, draw_ego
 from fsmde_core.street.layout import fill_town
 from fsmde_core.street.light import LAMP_COLUMNS, Light
 from fsmde_core.street.mesh import Mesh, rotation_y, rotation_z
+from fsmde_core.street.movers.cars import make_ego
 from fsmde_core.street.placement import Layout, Placed
 from fsmde_core.street.road import Road, make_road, with_relief
 from fsmde_core.street.styles import STYLES
 from fsmde_core.street.surfaces import ObjectClass
-from fsmde_core.street.vehicles import make_ego
 from fsmde_core.street.weather import Weather, draw_weather, make_light, worldly_light
 from fsmde_core.street.world import fill_world
 

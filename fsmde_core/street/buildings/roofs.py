@@ -7,7 +7,16 @@ import math
 import numpy as np
 
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.facades import PLAN, Dress, Side, band, block, panes, sheet, sides_of
+from fsmde_core.street.buildings.facades import (
+    PLAN,
+    Dress,
+    Side,
+    band,
+    block,
+    panes,
+    sheet,
+    sides_of,
+)
 from fsmde_core.street.mesh import MeshBuilder
 
 OVERHANG_M = 0.5

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.cafes import CAFES
-from fsmde_core.street.cycles import CYCLES
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.pictures import Canvas, lettering, poster
-from fsmde_core.street.solids import (
+from fsmde_core.street.props.cafes import CAFES
+from fsmde_core.street.props.cycles import CYCLES
+from fsmde_core.street.props.pictures import Canvas, lettering, poster
+from fsmde_core.street.props.solids import (
     BLACK,
     BLUE,
     FOOT_M,

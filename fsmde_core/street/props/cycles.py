@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.solids import (
+from fsmde_core.street.props.solids import (
     BLACK,
     FOOT_M,
     WHITE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fsmde_core.street import roofs
-from fsmde_core.street.facades import (
+from fsmde_core.street.buildings import roofs
+from fsmde_core.street.buildings.facades import (
     PLAN,
     balcony,
     band,
@@ -21,9 +21,8 @@ from fsmde_core.street.facades import (
     sides_of,
     windows,
 )
-from fsmde_core.street.mesh import Mesh, MeshBuilder
-from fsmde_core.street.shopfronts import arcade_front, far_shops, shop_row
-from fsmde_core.street.storeys import (
+from fsmde_core.street.buildings.shopfronts import arcade_front, far_shops, shop_row
+from fsmde_core.street.buildings.storeys import (
     Storeys,
     bays_of,
     draw_storeys,
@@ -32,6 +31,7 @@ from fsmde_core.street.storeys import (
     shell,
     window_row,
 )
+from fsmde_core.street.mesh import Mesh, MeshBuilder
 
 BALCONIES = 18  # of a town house at most; each costs some 300 triangles
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.solids import (
+from fsmde_core.street.props.solids import (
     BLACK,
     FOOT_M,
     WHITE,

@@ -6,7 +6,8 @@ import numpy as np
 
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.solids import (
+from fsmde_core.street.movers.cars import PAINTS
+from fsmde_core.street.props.solids import (
     BLACK,
     any_colour,
     plain,
@@ -14,7 +15,6 @@ from fsmde_core.street.solids import (
     slab,
     steel,
 )
-from fsmde_core.street.vehicles import PAINTS
 
 WIDE = 1.25  # half of the width that roads allow
 TYRE_M = 0.5

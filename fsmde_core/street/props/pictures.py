@@ -6,7 +6,7 @@ import numpy as np
 
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.solids import UNIT_UV, any_colour
+from fsmde_core.street.props.solids import UNIT_UV, any_colour
 
 LAYER_M = 0.004
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fsmde_core.street import roofs
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.facades import (
+from fsmde_core.street.buildings import roofs
+from fsmde_core.street.buildings.facades import (
     FOOTING_M,
     PLAN,
     Dress,
@@ -23,9 +23,9 @@ from fsmde_core.street.facades import (
     sides_of,
     windows,
 )
+from fsmde_core.street.buildings.shopfronts import shutter
+from fsmde_core.street.buildings.storeys import bays_of, draw_storeys, ground_floor, holes_at, shell
 from fsmde_core.street.mesh import Mesh, MeshBuilder, merge
-from fsmde_core.street.shopfronts import shutter
-from fsmde_core.street.storeys import bays_of, draw_storeys, ground_floor, holes_at, shell
 
 
 def villa(rng, half, height, walls, detail: bool) -> Mesh:

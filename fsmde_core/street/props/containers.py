@@ -6,8 +6,8 @@ import numpy as np
 
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.pictures import Canvas, lettering
-from fsmde_core.street.solids import (
+from fsmde_core.street.props.pictures import Canvas, lettering
+from fsmde_core.street.props.solids import (
     BLUE,
     FOOT_M,
     GREEN,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fsmde_core.street import roofs
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.facades import (
+from fsmde_core.street.buildings import roofs
+from fsmde_core.street.buildings.facades import (
     FOOTING_M,
     PLAN,
     Side,
@@ -21,8 +21,8 @@ from fsmde_core.street.facades import (
     sheet,
     sides_of,
 )
+from fsmde_core.street.buildings.storeys import Storeys, bays_of, draw_storeys, shell, window_row
 from fsmde_core.street.mesh import Mesh, MeshBuilder
-from fsmde_core.street.storeys import Storeys, bays_of, draw_storeys, shell, window_row
 
 
 def slab(rng, half, height, walls, detail: bool) -> Mesh:

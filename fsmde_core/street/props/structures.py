@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.fronts import FRONTS, glaze
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.pictures import Canvas, graffiti
-from fsmde_core.street.roadside import ROADSIDE
-from fsmde_core.street.solids import (
+from fsmde_core.street.props.fronts import FRONTS, glaze
+from fsmde_core.street.props.pictures import Canvas, graffiti
+from fsmde_core.street.props.roadside import ROADSIDE
+from fsmde_core.street.props.solids import (
     BLACK,
     FOOT_M,
     RED,

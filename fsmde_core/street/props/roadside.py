@@ -6,8 +6,9 @@ import numpy as np
 
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import Mesh, MeshBuilder
-from fsmde_core.street.pictures import Canvas, lettering, poster
-from fsmde_core.street.solids import (
+from fsmde_core.street.movers.cars import SHAPES, make_vehicle
+from fsmde_core.street.props.pictures import Canvas, lettering, poster
+from fsmde_core.street.props.solids import (
     BLACK,
     BLUE,
     FOOT_M,
@@ -25,7 +26,6 @@ from fsmde_core.street.solids import (
     steel,
     wood,
 )
-from fsmde_core.street.vehicles import SHAPES, make_vehicle
 
 
 def _car_park(mesh: MeshBuilder, rng) -> list[Mesh]:

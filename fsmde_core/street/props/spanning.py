@@ -10,9 +10,9 @@ import numpy as np
 
 from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.overhead import OVERHEAD
-from fsmde_core.street.pictures import Canvas, graffiti, lettering
-from fsmde_core.street.solids import (
+from fsmde_core.street.props.overhead import OVERHEAD
+from fsmde_core.street.props.pictures import Canvas, graffiti, lettering
+from fsmde_core.street.props.solids import (
     FOOT_M,
     WHITE,
     Prop,

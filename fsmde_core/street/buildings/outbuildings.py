@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fsmde_core.street import roofs
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.facades import (
+from fsmde_core.street.buildings import roofs
+from fsmde_core.street.buildings.facades import (
     FOOTING_M,
     PLAN,
     Dress,
@@ -23,8 +23,8 @@ from fsmde_core.street.facades import (
     sheet,
     sides_of,
 )
+from fsmde_core.street.buildings.shopfronts import shutter
 from fsmde_core.street.mesh import Mesh, MeshBuilder
-from fsmde_core.street.shopfronts import shutter
 
 METALS = np.array(
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fsmde_core.street import dwellings, outbuildings, towers, townhouses
+from fsmde_core.street.buildings import dwellings, outbuildings, towers, townhouses
 from fsmde_core.street.mesh import Mesh
 
 # Maker, and ranges of half_x, half_y and height in metres.

@@ -8,11 +8,19 @@ from __future__ import annotations
 import numpy as np
 
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.heavy_parts import WIDE, Rows, add_arches, add_hull, add_lamps, add_wheels
-from fsmde_core.street.lorries import LORRIES
 from fsmde_core.street.mesh import Mesh, MeshBuilder
-from fsmde_core.street.pictures import Canvas, poster
-from fsmde_core.street.solids import (
+from fsmde_core.street.movers.cars import make_vehicle
+from fsmde_core.street.movers.heavy_parts import (
+    WIDE,
+    Rows,
+    add_arches,
+    add_hull,
+    add_lamps,
+    add_wheels,
+)
+from fsmde_core.street.movers.lorries import LORRIES
+from fsmde_core.street.props.pictures import Canvas, poster
+from fsmde_core.street.props.solids import (
     GREEN,
     ORANGE,
     RED,
@@ -27,7 +35,6 @@ from fsmde_core.street.solids import (
     slab,
     steel,
 )
-from fsmde_core.street.vehicles import make_vehicle
 
 
 def make_heavy(rng: np.random.Generator, kind: str) -> tuple[Mesh, float]:

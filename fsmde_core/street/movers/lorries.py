@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.containers import add_container
-from fsmde_core.street.heavy_parts import (
+from fsmde_core.street.mesh import MeshBuilder
+from fsmde_core.street.movers.heavy_parts import (
     WIDE,
     Rows,
     add_arches,
@@ -14,9 +14,9 @@ from fsmde_core.street.heavy_parts import (
     add_lamps,
     add_wheels,
 )
-from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.pictures import Canvas, lettering
-from fsmde_core.street.solids import (
+from fsmde_core.street.props.containers import add_container
+from fsmde_core.street.props.pictures import Canvas, lettering
+from fsmde_core.street.props.solids import (
     ORANGE,
     WHITE,
     any_colour,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fsmde_core.street import surfaces as sf
-from fsmde_core.street.facades import (
+from fsmde_core.street.buildings.facades import (
     FOOTING_M,
     PLAN,
     UNDER_SHADE,
