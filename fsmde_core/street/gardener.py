@@ -10,7 +10,6 @@ from fsmde_core.street.placement import Layout
 from fsmde_core.street.plants.world import (
     HEDGE_M,
     SHRUBS,
-    SPECIES,
     TREES,
     VARIANTS,
     grass,
@@ -20,6 +19,7 @@ from fsmde_core.street.plants.world import (
 from fsmde_core.street.surfaces import ObjectClass
 
 VEGETATION = ObjectClass.VEGETATION
+HALF_WAY_M = 1.9  # nothing hangs nearer to the middle of the ego's way
 NEAR_M = 45.0  # tall grass and shrubs of the verge stand no farther from the drive
 
 
@@ -66,17 +66,11 @@ class Gardener:
         stretch = size * np.array([*rng.uniform(0.85, 1.15, 2), 1.0])
         tint = self.planting.tint * rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3)
         grown = plant(*kind)
-        if self.layout.ego.gap_m(t) < 1.9 + 1.15 * size * grown.radius_m and not self._over(
-            grown.height_m * size, kind
-        ):
+        if self.layout.ego.gap_m(t) < HALF_WAY_M + 1.15 * size * grown.low_radius_m:
             return
         self.layout.stand(
             grown.mesh, VEGETATION, s, t, yaw=rng.uniform(0, 6.28), z=z, size=stretch, tint=tint
         )
-
-    def _over(self, height: float, kind: tuple[str, int]) -> bool:
-        """Whether its crown hangs above the roof of any vehicle."""
-        return SPECIES[kind[0]].foot * height > 4.2
 
     def tree(self, s: float, t: float, **size) -> None:
         self.put(self.planting.mixed[self.rng.integers(len(self.planting.mixed))], s, t, **size)
@@ -140,7 +134,8 @@ class Gardener:
         s0, s1 = max(s0, -NEAR_M), min(s1, layout.last_m - layout.first_m - 200 + NEAR_M)
         for _ in range(int(max(0.0, s1 - s0) * rng.uniform(1.0, 5.0))):
             s, t = rng.uniform(s0, s1), side * (layout.edge_m + abs(rng.normal(0.3, 1.6)))
-            if layout.road.clear(s, 1.0 + 0.35 * abs(t), side):
+            free = layout.ego.gap_m(t) > HALF_WAY_M + 0.8
+            if free and layout.road.clear(s, 1.0 + 0.35 * abs(t), side):
                 tint = self.planting.tint * rng.uniform(0.7, 1.3)
                 size = rng.uniform(0.5, 1.3)
                 clump = grass(int(rng.integers(3)))

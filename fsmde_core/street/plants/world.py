@@ -17,6 +17,7 @@ from fsmde_core.street import surfaces as sf
 from fsmde_core.street.mesh import Mesh, MeshBuilder
 
 VARIANTS = 2
+LOW_M = 4.6  # what hangs lower may touch a vehicle, also where the plant is stretched lower
 FLAT = 0.85  # height of a lobe over its width
 COVER = 0.7  # of a lobe's surface that its tufts hide
 SEED = 0x9A7
@@ -108,6 +109,8 @@ class Plant:
     mesh: Mesh
     height_m: float
     radius_m: float
+    low_radius_m: float
+    """The largest of what hangs below LOW_M."""
 
 
 @cache
@@ -151,8 +154,10 @@ def grass(variant: int) -> Plant:
     height, blades = rng.uniform(0.3, 0.9), 90
     colour = np.array([(0.12, 0.13, 0.04), (0.07, 0.12, 0.03), (0.2, 0.16, 0.08)][variant % 3])
     leaf = _leaf(mesh, rng, colour)
-    foot = np.column_stack([rng.normal(0, 0.22, (blades, 2)), np.full(blades, -0.05)])
-    lean = rng.normal(0, 0.3, (blades, 2)) + foot[:, :2]
+    foot = np.column_stack(
+        [rng.normal(0, 0.22, (blades, 2)).clip(-0.5, 0.5), np.full(blades, -0.05)]
+    )
+    lean = np.clip(rng.normal(0, 0.3, (blades, 2)) + foot[:, :2], -0.6 * height, 0.6 * height)
     tip = foot + np.column_stack([lean, height * rng.uniform(0.5, 1.0, blades)])
     across = np.cross(tip - foot, rng.normal(size=(blades, 3)))
     across *= 0.012 / np.linalg.norm(across, axis=1, keepdims=True)
@@ -166,7 +171,9 @@ def grass(variant: int) -> Plant:
 
 def _finished(mesh: MeshBuilder, height: float) -> Plant:
     done = mesh.finish()
-    return Plant(done, height, float(np.abs(done.corners[..., :2]).max()))
+    reach = np.linalg.norm(done.corners[..., :2], axis=-1)
+    low = reach[done.corners[..., 2] < LOW_M]
+    return Plant(done, height, float(reach.max()), float(low.max()))
 
 
 def _leaf(mesh: MeshBuilder, rng, colour) -> int:
