@@ -1,6 +1,7 @@
 """Rendered depth against an independent ray cast, and what must hold for every street."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from fsmde_core.street.camera_view import RenderConfig, Stage, render_view
 from fsmde_core.street.mesh import merge
 from fsmde_core.street.rigs import make_rig
 from fsmde_core.street.scene import SceneConfig, build_scene
+from fsmde_core.street.styles import STYLES
 
 RIG = make_rig("nuscenes").resized(80, 45)
 DRAFT = RenderConfig(samples=1, reflections=False)
@@ -48,23 +50,36 @@ def away_from_edges(depth):
     return (depth > 0) & (np.ptp(shifts, axis=0) < 0.05 * np.maximum(depth, 1e-6))
 
 
+def nearest(scene, count):
+    """The scene with few of the bodies that share meshes: Embree gets each triangle of them."""
+    far = np.linalg.norm([body.T_world_mesh[:2, 3] for body in scene.placed], axis=1)
+    return replace(scene, placed=tuple(scene.placed[i] for i in np.argsort(far)[:count]))
+
+
+def test_depth_of_shared_meshes_agrees_with_embree():
+    scenes = [nearest(build_scene(s, SceneConfig(style="world")), 40) for s in range(30, 34)]
+    assert_as_embree(scenes)
+
+
 def test_depth_agrees_with_embree_on_ten_seeds():
+    assert_as_embree([build_scene(seed) for seed in range(10)])
+
+
+def assert_as_embree(scenes):
     errors, inner = [], []
-    for seed in range(10):
-        stage = Stage(build_scene(seed))
+    for seed, scene in enumerate(scenes):
+        stage = Stage(scene)
         world = stage.world(0.0)
         camera = RIG.cameras[seed % len(RIG.cameras)]
         depth = look(stage, world, camera).depth
-        scene = stage.scene
-        bodies = [scene.static, scene.ego, *(actor.mesh for actor in scene.actors)]
-        placed = merge([mesh.transformed(T) for mesh, T in zip(bodies, stage.poses(0.0))])
+        placed = merge([mesh.transformed(T) for mesh, T in zip(stage.meshes(), stage.poses(0.0))])
         expected = embree_depth(placed, stage.scene.ego_pose(0.0) @ camera.T_ego_cam, camera)
         both = (depth > 0) & (expected > 0)
         error = np.abs(depth - expected) / np.maximum(expected, 1e-6)
         errors.append(error[both])
         inner.append(error[both & away_from_edges(expected)])
     inner = np.concatenate(inner)
-    assert len(inner) > 5000
+    assert len(inner) > 200 * len(scenes)
     assert np.median(np.concatenate(errors)) < 1e-5
     assert (inner < 1e-3).mean() > 0.999
 
@@ -91,9 +106,10 @@ def test_same_seed_same_bytes():
     assert digest(11) != digest(12)
 
 
-def test_no_camera_starts_inside_or_against_something():
+@pytest.mark.parametrize("style", STYLES)
+def test_no_camera_starts_inside_or_against_something(style):
     for seed in range(20, 24):
-        stage = Stage(build_scene(seed))
+        stage = Stage(build_scene(seed, SceneConfig(style=style)))
         world = stage.world(0.0)
         for camera in RIG.resized(40, 22).cameras:
             view = look(stage, world, camera)
@@ -103,6 +119,8 @@ def test_no_camera_starts_inside_or_against_something():
             assert seen.min() >= 0.5, f"seed {seed}, {camera.name}"
 
 
-def test_negative_seed_is_refused():
+def test_what_is_no_street_is_refused():
     with pytest.raises(ValueError, match="seed -1 is negative"):
         build_scene(-1)
+    with pytest.raises(ValueError, match="unknown style 'mars'; known: town, stress, world"):
+        build_scene(0, SceneConfig(style="mars"))

@@ -5,11 +5,11 @@ import pytest
 
 from fsmde_core.street.bvh import build_bvh
 from fsmde_core.street.mesh import MeshBuilder, merge
-from fsmde_core.street.people import make_person
+from fsmde_core.street.movers.cars import VEHICLE_KINDS, make_vehicle
+from fsmde_core.street.movers.people import make_person
 from fsmde_core.street.road import make_road
 from fsmde_core.street.sensor import SensorConfig, expose
 from fsmde_core.street.surfaces import PLAIN
-from fsmde_core.street.vehicles import VEHICLE_KINDS, make_vehicle
 
 
 def test_a_box_is_where_it_was_put():

@@ -9,7 +9,7 @@ import torch
 from conftest import ROOT
 from foundation_files import as_version_3
 from test_depth_anything import TINY as TINY_FOUNDATION
-from tiny import CKD_VRKD, blocks_sample, run, weights
+from tiny import CKD_VRKD, blocks_sample, run, weights, write_sample
 
 from fsmde_core.card import ModelError, sha256_of
 from fsmde_core.data.augment import at_size
@@ -19,7 +19,6 @@ from fsmde_core.distill.cached_teacher import CachedTeacher
 from fsmde_core.distill.config import load_config
 from fsmde_core.distill.stream import by_camera_count
 from fsmde_core.distill.teacher_main import main as teacher_main
-from fsmde_core.files import write_arrays
 from fsmde_core.network.checkpoint import load_student
 from fsmde_core.network.depth_anything import SIZES, DepthAnythingV2
 from fsmde_core.network.student import StudentConfig
@@ -295,7 +294,8 @@ def test_a_teacher_is_asked_about_images_in_their_own_shape(fit, config_file, tm
     train = tmp_path / "tall"
     tall = StreetDatasetConfig(rigs=("varied",), size=(80, 80), poses=1, square=True)
     samples = cache.CachedStreet(StreetDataset("train", 1, tall), train)
-    write_arrays(samples.file(0), **cache._packed(blocks_sample(samples, 0)))
+    sample = blocks_sample(samples, 0)
+    write_sample(samples.file(0), sample, sample.depth_gt)
     changes = {"losses": CKD_VRKD, "teacher": str(fit()), "teacher_cache": str(tmp_path / "c")}
     file = config_file(**changes, data={"train": str(train), "workers": 0})
     assert teacher_main(["cache", "--config", str(file)]) == 0

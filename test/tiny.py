@@ -17,8 +17,8 @@ from fsmde_core.distill.state import CHECKPOINT
 from fsmde_core.files import write_arrays
 from fsmde_core.network.checkpoint import save_student
 from fsmde_core.network.student import StudentConfig, StudentDepthNet
-from fsmde_core.street import cache
-from fsmde_core.street.dataset import StreetDataset, StreetDatasetConfig
+from fsmde_core.street import cache, sample_file
+from fsmde_core.street.dataset import Recorded, StreetDataset, StreetDatasetConfig
 
 TINY = {
     "student": {"input_width": 64, "input_height": 32, "decoder_channels": 16, "n_bins": 8},
@@ -38,9 +38,13 @@ def write_streets(root):
         for index in range(len(samples)):
             sample = blocks_sample(samples, index)
             returns = np.where(np.arange(80) % 7 == 0, sample.depth_gt, 0)
-            packed = {**cache._packed(sample), **cache._packed_returns(returns)}
-            write_arrays(samples.file(index), **packed)
+            write_sample(samples.file(index), sample, returns)
     return root
+
+
+def write_sample(file, sample, returns):
+    """The file of a rendered sample."""
+    write_arrays(file, **sample_file.packed(Recorded(sample, returns, ()), image_quality=95))
 
 
 def blocks_sample(samples, index):

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--split",
         default="val",
-        help="train, val, test; nuScenes: mini_train, mini_val, all too; street: stress too",
+        help="train, val, test; nuScenes: mini_train, mini_val, all too; street: stress, deployed",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", type=Path, metavar="CARD", help="models/NAME.json")

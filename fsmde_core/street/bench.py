@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 
 import numba
 import numpy as np
 
 from fsmde_core.street.camera_view import RenderConfig, Stage, render_view
 from fsmde_core.street.rigs import make_rig
-from fsmde_core.street.scene import build_scene
+from fsmde_core.street.scene import SceneConfig, build_scene
+from fsmde_core.street.styles import STYLES
 
 SIZE = (640, 352)
 POSES = 4
@@ -24,11 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=4, help="number of streets")
     parser.add_argument("--samples", type=int, default=1, help="colour samples a pixel")
+    parser.add_argument("--style", choices=STYLES, default="town", help="of the streets")
     arguments = parser.parse_args(argv)
     rig = make_rig("nuscenes").resized(*SIZE)
     config = RenderConfig(samples=arguments.samples, reflections=arguments.samples > 1)
-    _frame_times(0, rig, config)  # compiles, or loads the cache
-    times = np.array([_frame_times(seed, rig, config) for seed in range(arguments.seeds)])
+    frame_times = partial(_frame_times, rig=rig, config=config, style=arguments.style)
+    frame_times(0)  # compiles, or loads the cache; makes what streets share
+    times = np.array([frame_times(seed) for seed in range(arguments.seeds)])
     for seed, phases in enumerate(times[..., 0]):
         print(f"seed {seed}: " + ", ".join(f"{k} {v:.3f} s" for k, v in zip(PHASES, phases)))
     (wall, busy), threads = times.mean(axis=0).T, numba.get_num_threads()
@@ -45,10 +49,10 @@ def _per_frame(phases: np.ndarray) -> float:
     return phases[:2].sum() / POSES + phases[2:].sum()
 
 
-def _frame_times(seed: int, rig, config: RenderConfig) -> np.ndarray:
+def _frame_times(seed: int, rig, config: RenderConfig, style: str) -> np.ndarray:
     """Wall and CPU seconds [4, 2] of PHASES."""
     stamps = [_clocks()]
-    scene = build_scene(seed)
+    scene = build_scene(seed, SceneConfig(style=style))
     stamps.append(_clocks())
     stage = Stage(scene)
     stamps.append(_clocks())

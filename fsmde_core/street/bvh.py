@@ -173,6 +173,15 @@ def build_bvh(corners):
 
 
 @njit(cache=True)
+def build_tops(boxes):
+    """The hierarchy over boxes [B, 6] float32: nodes [M, 8] and order [B], one box a leaf."""
+    order = np.arange(len(boxes)).astype(np.int32)
+    nodes = np.zeros((2 * len(boxes), 8), np.float32)
+    used = _grow_tree(boxes, order, 0, len(boxes), 1, nodes)
+    return nodes[:used], order
+
+
+@njit(cache=True)
 def gather(corners, normals, uv, order, triangles, attributes):
     """Fill triangles [T, 9] and attributes [T, 15] as World has them, in the order of leaves."""
     for i in range(len(order)):

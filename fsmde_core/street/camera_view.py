@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fsmde_core.rig import Camera
-from fsmde_core.street.bvh import build_bvh, gather
+from fsmde_core.street.bvh import build_bvh, build_tops, gather
 from fsmde_core.street.light import pack_light
 from fsmde_core.street.mesh import Mesh
 from fsmde_core.street.scene import Scene
@@ -16,9 +17,10 @@ from fsmde_core.street.trace import (
     BODY_COLUMNS,
     BODY_INSTANCE,
     LOWER,
+    NORMALS,
     POSITION,
     ROOT,
-    ROTATION,
+    TINT,
     UPPER,
     World,
 )
@@ -62,70 +64,103 @@ class Stage:
 
     def __init__(self, scene: Scene):
         self.scene = scene
-        meshes = [scene.static, scene.ego]
-        which = {}
-        for actor in scene.actors:
-            if id(actor.mesh) not in which:
-                which[id(actor.mesh)] = len(meshes)
-                meshes.append(actor.mesh)
-        self._mesh_of = [0, 1, *(which[id(actor.mesh)] for actor in scene.actors)]
-        self._bounds = np.array([_bounds(mesh) for mesh in meshes])
-        self._roots, self._arrays = _index(meshes)
-        self._instances = [-1, int(ObjectClass.EGO), *(actor.instance for actor in scene.actors)]
+        self._bodies = [scene.static, scene.ego]
+        self._bodies += [body.mesh for body in (*scene.placed, *scene.actors)]
+        parts = {mesh: _indexed(mesh) for mesh in self._bodies}
+        self._arrays, roots = _joined(list(parts.values()))
+        root_of = dict(zip(parts, roots))
+        self._root_of = np.array([root_of[mesh] for mesh in self._bodies], np.float32)
+        self._bounds = np.array([parts[mesh].bounds for mesh in self._bodies])
+        instances = [body.instance for body in (*scene.placed, *scene.actors)]
+        self._instances = np.array([-1, int(ObjectClass.EGO), *instances], np.float32)
+        self._tints = np.ones((len(self._bodies), 3), np.float32)
+        if scene.placed:
+            self._tints[2 : 2 + len(scene.placed)] = [body.tint for body in scene.placed]
+        self._placed = [body.T_world_mesh for body in scene.placed]
         self._light = pack_light(scene.light)
 
     def poses(self, time_s: float) -> np.ndarray:
-        """T_world_body [B, 4, 4] of what stands still, of the ego and of the actors at a time."""
+        """T_world_body [B, 4, 4] of what stands still, the ego and the actors at a time.
+
+        In the order of meshes().
+        """
         scene = self.scene
         moving = (actor.pose(scene.road, time_s) for actor in scene.actors)
-        return np.stack([np.eye(4), scene.ego_pose(time_s), *moving])
+        return np.stack([np.eye(4), scene.ego_pose(time_s), *self._placed, *moving])
+
+    def meshes(self) -> list[Mesh]:
+        """The mesh of every body: the street's, the ego's, those placed, the actors'."""
+        return self._bodies
 
     def world(self, time_s: float) -> World:
         """The scene's arrays at a time, the ego body and all actors in their places."""
         poses = self.poses(time_s)
-        lower, upper = np.moveaxis(self._bounds[self._mesh_of], 1, 0)
-        R, position = poses[:, :3, :3], poses[:, :3, 3]
-        middle = np.einsum("bij,bj->bi", R, (lower + upper) / 2) + position
+        lower, upper = np.moveaxis(self._bounds, 1, 0)
+        A, position = poses[:, :3, :3], poses[:, :3, 3]
+        middle = np.einsum("bij,bj->bi", A, (lower + upper) / 2) + position
         # The box around the turned box, a little larger for rounding.
-        half = np.einsum("bij,bj->bi", np.abs(R), (upper - lower) / 2) + 1e-3
+        half = np.einsum("bij,bj->bi", np.abs(A), (upper - lower) / 2) + 1e-3
         bodies = np.empty((len(poses), BODY_COLUMNS), np.float32)
         bodies[:, LOWER:UPPER] = middle - half
-        bodies[:, UPPER:ROTATION] = middle + half
-        bodies[:, ROTATION:POSITION] = R.reshape(-1, 9)
+        bodies[:, UPPER:NORMALS] = middle + half
+        bodies[:, NORMALS:POSITION] = np.linalg.inv(A).transpose(0, 2, 1).reshape(-1, 9)
         bodies[:, POSITION:ROOT] = position
-        bodies[:, ROOT] = self._roots[self._mesh_of]
+        bodies[:, ROOT] = self._root_of
         bodies[:, BODY_INSTANCE] = self._instances
+        bodies[:, TINT:BODY_COLUMNS] = self._tints
+        tops, order = build_tops(bodies[:, LOWER:NORMALS].copy())
         lamps = self.scene.lamps_near(poses[1])
-        return World(**self._arrays, bodies=bodies, lamps=lamps, light=self._light)
+        return World(
+            tops=tops, bodies=bodies[order], lamps=lamps, light=self._light, **self._arrays
+        )
 
 
-def _bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
-    corners = mesh.corners.reshape(-1, 3)
-    return corners.min(axis=0), corners.max(axis=0)
+@dataclass(frozen=True, eq=False)
+class Indexed:
+    """A mesh as World has it, alone: its triangles are in the order of the leaves."""
+
+    bounds: np.ndarray
+    """[2, 3]: lower and upper corner."""
+    nodes: np.ndarray
+    triangles: np.ndarray
+    attributes: np.ndarray
+    surface_of: np.ndarray
+    surfaces: np.ndarray
 
 
-def _index(meshes: list[Mesh]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Hierarchies over each mesh, their roots [len(meshes)], and World's arrays of geometry."""
-    triangles = np.empty((sum(len(mesh.corners) for mesh in meshes), 9), np.float32)
-    attributes = np.empty((len(triangles), 15), np.float32)
-    surface_of = np.empty(len(triangles), np.int32)
-    trees, roots, done, nodes, surfaces = [], [], 0, 0, 0
-    for mesh in meshes:
-        tree, order = build_bvh(mesh.corners)
-        tree[:, 6] += np.where(tree[:, 7] < 0, nodes, done)
-        mine = slice(done, done + len(order))
-        gather(mesh.corners, mesh.normals, mesh.uv, order, triangles[mine], attributes[mine])
-        surface_of[mine] = mesh.surface[order] + surfaces
-        trees.append(tree)
-        roots.append(nodes)
-        done, nodes, surfaces = mine.stop, nodes + len(tree), surfaces + len(mesh.surfaces)
-    return np.array(roots), {
-        "nodes": np.concatenate(trees),
-        "triangles": triangles,
-        "attributes": attributes,
-        "surface_of": surface_of,
-        "surfaces": np.concatenate([mesh.surfaces for mesh in meshes]),
-    }
+# What streets share is indexed once: it lives as long as its mesh does.
+_INDEX: WeakKeyDictionary[Mesh, Indexed] = WeakKeyDictionary()
+
+
+def _indexed(mesh: Mesh) -> Indexed:
+    if mesh not in _INDEX:
+        nodes, order = build_bvh(mesh.corners)
+        triangles = np.empty((len(order), 9), np.float32)
+        attributes = np.empty((len(order), 15), np.float32)
+        gather(mesh.corners, mesh.normals, mesh.uv, order, triangles, attributes)
+        corners = mesh.corners.reshape(-1, 3)
+        bounds = np.stack([corners.min(axis=0), corners.max(axis=0)])
+        surfaces = (mesh.surface[order], mesh.surfaces)
+        _INDEX[mesh] = Indexed(bounds, nodes, triangles, attributes, *surfaces)
+    return _INDEX[mesh]
+
+
+def _joined(parts: list[Indexed]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """World's arrays of geometry, and the root [len(parts)] of each part."""
+    nodes, triangles, surfaces = (
+        np.cumsum([0, *(len(getattr(part, key)) for part in parts[:-1])])
+        for key in ("nodes", "triangles", "surfaces")
+    )
+    trees = np.concatenate([part.nodes for part in parts])
+    shifts = np.repeat(np.stack([nodes, triangles]), [len(part.nodes) for part in parts], axis=1)
+    trees[:, 6] += np.where(trees[:, 7] < 0, *shifts)
+    return {
+        "nodes": trees,
+        "triangles": np.concatenate([part.triangles for part in parts]),
+        "attributes": np.concatenate([part.attributes for part in parts]),
+        "surface_of": np.concatenate([part.surface_of + k for part, k in zip(parts, surfaces)]),
+        "surfaces": np.concatenate([part.surfaces for part in parts]),
+    }, nodes
 
 
 def render_view(

@@ -29,7 +29,9 @@ SPLIT_SEEDS = {
     "val": range(1_000_000, 1_010_000),
     "test": range(1_010_000, 1_020_000),
     "stress": range(1_020_000, 1_030_000),
+    "deployed": range(1_030_000, 1_040_000),
 }
+SPLIT_STYLES = {"stress": "stress", "deployed": "world"}  # the others have the style asked for
 
 
 @dataclass(frozen=True)
@@ -45,27 +47,53 @@ class StreetDatasetConfig:
     square: bool = False
     """Whether pixels are square, whatever the rig's own images are: the view keeps its width, and
     its height follows from the size. False: images are stretched to the size."""
+    keep_aspect: bool = False
+    """Whether images keep the shape that the rig's own have, with square pixels, about as many as
+    size has. Not with square."""
     poses: int = 4
     """Samples of each street, half a second apart; they share its scene and hierarchy."""
+    style: str = "town"
+    """Of the streets, one of styles.STYLES; the stress and the deployed split have their own."""
     render: RenderConfig = field(default_factory=lambda: RenderConfig(samples=1, reflections=False))
+
+    def __post_init__(self):
+        if self.square and self.keep_aspect:
+            raise ValueError("square and keep_aspect exclude each other")
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A sample with what its sensors sent."""
+
+    sample: RigBatch
+    returns: np.ndarray
+    """[N, H, W] float32: depths of what the simulated LiDAR returned. Metres along the optical axis
+    at each camera's own stamp, with the sensor's noise and from where it stands; 0 where no return
+    falls on a pixel or the own vehicle is. The nearest of a pixel wins."""
+    jpegs: tuple[bytes, ...]
+    """The images of the sample as the cameras sent them."""
 
 
 class StreetDataset:
-    """Samples of a split: index i is pose i % poses of street number i // poses, as a RigBatch.
+    """Samples of a split: index i is pose i % poses of street i // poses from `first`, a RigBatch.
 
-    depth_gt is dense: 0 for the sky and for the ego's own body (mask), exact elsewhere. ValueError
-    for an unknown split or rig, or more streets than the split has. Ask for consecutive indices in
-    one worker: the last street is kept.
+    depth_gt is dense: 0 for the sky and for the ego's own body (mask), exact elsewhere. A sample is
+    the same whatever the first street. ValueError for an unknown split or rig, or streets that the
+    split does not have. Ask for consecutive indices in one worker: the last street is kept.
     """
 
-    def __init__(self, split: str, streets: int, config: StreetDatasetConfig | None = None):
+    def __init__(
+        self, split: str, streets: int, config: StreetDatasetConfig | None = None, *, first: int = 0
+    ):
         if split not in SPLIT_SEEDS:
             raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLIT_SEEDS)}")
-        if not 1 <= streets <= len(SPLIT_SEEDS[split]):
-            limit = len(SPLIT_SEEDS[split])
-            raise ValueError(f"split {split} has 1 to {limit} streets, not {streets}")
+        limit = len(SPLIT_SEEDS[split])
+        if first < 0 or streets < 1 or first + streets > limit:
+            raise ValueError(
+                f"split {split} has the streets 0 to {limit - 1}, not {streets} from {first} on"
+            )
         self.split, self.config = split, config or StreetDatasetConfig()
-        self.seeds = SPLIT_SEEDS[split][:streets]
+        self.seeds = SPLIT_SEEDS[split][first : first + streets]
         self.tokens = tuple(
             f"street-{seed:07d}-{pose}" for seed in self.seeds for pose in range(self.config.poses)
         )
@@ -74,7 +102,7 @@ class StreetDataset:
             rate_hz=2.0,
             render=self.config.render,
             lidar=LidarConfig(),
-            stress=split == "stress",
+            style=SPLIT_STYLES.get(split, self.config.style),
         )
         self._kept: tuple[int, Rig, Stage] | None = None
 
@@ -82,15 +110,10 @@ class StreetDataset:
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> RigBatch:
-        return self.recorded(index)[0]
+        return self.recorded(index).sample
 
-    def recorded(self, index: int) -> tuple[RigBatch, np.ndarray]:
-        """A sample, and the depths [N, H, W] float32 of what the simulated LiDAR returned.
-
-        Metres along the optical axis at each camera's own stamp, with the sensor's noise and from
-        where it stands; 0 where no return falls on a pixel or the own vehicle is. The nearest of a
-        pixel wins.
-        """
+    def recorded(self, index: int) -> Recorded:
+        """A sample with what the sensors sent."""
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         street, pose = divmod(index, self.config.poses)
@@ -102,16 +125,19 @@ class StreetDataset:
         _, rig, stage = self._kept
         frames = render_frame_set(stage, rig, self._drive, seed=seed, index=pose)
         sample = _stacked(frames.cameras, rig, self.tokens[index])
-        return sample, np.where(sample.mask, np.float32(0), lidar_depths(frames))
+        returns = np.where(sample.mask, np.float32(0), lidar_depths(frames))
+        return Recorded(sample, returns, tuple(frame.jpeg for frame in frames.cameras))
 
     def rig(self, index: int) -> Rig:
         """The rig of a sample, without rendering it."""
-        street = index // self.config.poses
-        name = self.config.rigs[street % len(self.config.rigs)]
-        rig = make_rig(name, seed=self.seeds[street], jitter=self.config.jitter)
-        if not self.config.square:
-            return rig.resized(*self.config.size)
-        return replace(rig, cameras=tuple(_reframed(c, *self.config.size) for c in rig.cameras))
+        seed = self.seeds[index // self.config.poses]
+        number = seed - SPLIT_SEEDS[self.split].start
+        name = self.config.rigs[number % len(self.config.rigs)]
+        rig = make_rig(name, seed=seed, jitter=self.config.jitter)
+        size = self.config.size
+        if self.config.square:
+            return replace(rig, cameras=tuple(_reframed(c, *size) for c in rig.cameras))
+        return rig.resized(*(_like(rig.cameras[0], size) if self.config.keep_aspect else size))
 
     def poses(self, index: int) -> tuple[tuple[int, ...], np.ndarray]:
         """Each camera's stamp [N] and T_world_ego [N, 4, 4] then, without rendering the sample."""
@@ -120,6 +146,13 @@ class StreetDataset:
         scene = drive_scene(self.seeds[street], rig, self._drive)
         times_s = [float(time_s) for time_s in trigger_times(rig, self._drive, pose)]
         return tuple(map(stamp_ns, times_s)), np.stack([scene.ego_pose(t) for t in times_s])
+
+
+def _like(camera: Camera, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height, even, of about as many pixels as size in the shape of a camera's images."""
+    zoom = np.sqrt(size[0] * size[1] / (camera.width * camera.height))
+    width, height = (2 * max(1, round(side * zoom / 2)) for side in (camera.width, camera.height))
+    return width, height
 
 
 def _reframed(camera: Camera, width: int, height: int) -> Camera:

@@ -26,6 +26,7 @@ from fsmde_core.street.dataset import lidar_depths
 from fsmde_core.street.drive import DriveConfig, render_drive
 from fsmde_core.street.rigs import make_rig
 from fsmde_core.street.sensor import LidarConfig
+from fsmde_core.street.styles import STYLES
 
 SIZE = (160, 90)
 FAR_M = 40.0
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--seeds", type=int, default=1000, help="number of seeds")
+    parser.add_argument("--style", choices=STYLES, default="town", help="of the streets")
     parser.add_argument("--nuscenes", type=Path, help="a v1.0-mini root of real keyframes")
     parser.add_argument("--ddad", type=Path, help="scene json of a real DDAD scene")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
@@ -64,17 +66,18 @@ def main(argv: list[str] | None = None) -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     # Fresh processes: numba's threads do not survive a fork.
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
-        rows = list(tqdm(pool.map(street_row, seeds), total=len(seeds), unit="seed"))
+        row = partial(street_row, style=arguments.style)
+        rows = list(tqdm(pool.map(row, seeds), total=len(seeds), unit="seed"))
     print(_report(np.array([row for row, _ in rows]), real, np.array([d for _, d in rows]), seeds))
     return 0
 
 
-def street_row(seed: int) -> tuple[list[float], float]:
+def street_row(seed: int, *, style: str = "town") -> tuple[list[float], float]:
     """Values of COLUMNS for the first frame set of a seed, and the least depth of its cameras."""
     numba.set_num_threads(1)
     rig = make_rig("nuscenes").resized(*SIZE)
     render = RenderConfig(samples=1, reflections=False)
-    config = DriveConfig(frames=1, render=render, lidar=LidarConfig())
+    config = DriveConfig(frames=1, render=render, lidar=LidarConfig(), style=style)
     (frames,) = render_drive(seed, rig, config)
     hit = [_seen(image) for image in lidar_depths(frames)]
     depth = np.stack([f.depth for f in frames.cameras])

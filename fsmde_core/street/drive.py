@@ -11,6 +11,7 @@ import numpy as np
 from fsmde_core.geometry import invert_transform, make_transform, transform_points
 from fsmde_core.rig import Camera, Rig
 from fsmde_core.street.camera_view import RenderConfig, Stage, render_view
+from fsmde_core.street.look import TOWN_LOOK, Look, draw_look
 from fsmde_core.street.scene import Scene, SceneConfig, build_scene
 from fsmde_core.street.sensor import (
     SHUTTER_S,
@@ -19,9 +20,9 @@ from fsmde_core.street.sensor import (
     encode_jpeg,
     expose,
     lidar_directions,
-    meter,
     scan,
 )
+from fsmde_core.street.styles import STYLES
 
 SWEEP_S = 0.05  # nuScenes: the LiDAR turns at 20 Hz and triggers a camera as it sweeps past it
 FIRST_STAMP_NS = 1_600_000_000_000_000_000
@@ -41,8 +42,8 @@ class DriveConfig:
     sensor: SensorConfig = field(default_factory=SensorConfig)
     lidar: LidarConfig | None = None
     """None records no LiDAR."""
-    stress: bool = False
-    """Styles and weather that training never shows."""
+    style: str = "town"
+    """Of the street, one of styles.STYLES."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +114,15 @@ def drive_scene(seed: int, rig: Rig, config: DriveConfig) -> Scene:
     roof = float(np.clip(lowest - 0.16, 0.5, 1.42))
     length = 15.0 * config.frames / config.rate_hz
     return build_scene(
-        seed, SceneConfig(drive_m=max(30.0, length), stress=config.stress, ego_roof_m=roof)
+        seed, SceneConfig(drive_m=max(30.0, length), style=config.style, ego_roof_m=roof)
     )
+
+
+def drive_look(seed: int, config: DriveConfig) -> Look:
+    """The make of the cameras of a drive: the town's, or in the world any."""
+    if not STYLES[config.style].world:
+        return TOWN_LOOK
+    return draw_look(np.random.default_rng([seed, 0x100C]))
 
 
 def render_drive(
@@ -135,7 +143,7 @@ def render_frame_set(
     stage: Stage, rig: Rig, config: DriveConfig, *, seed: int, index: int
 ) -> FrameSet:
     """Render frame set number index of a drive."""
-    scene = stage.scene
+    scene, look = stage.scene, drive_look(seed, config)
     triggers_s = trigger_times(rig, config, index)
     sectors = _Sectors(rig, config.lidar) if config.lidar else None
     views, poses, times = {}, {}, {}
@@ -145,21 +153,22 @@ def render_frame_set(
         if time_s not in worlds:
             worlds = {time_s: stage.world(time_s)}  # one at a time: they are large
         pose = scene.ego_pose(time_s)
-        shutter = SHUTTER_S[scene.weather.hour] * config.sensor.motion_blur
+        shutter = SHUTTER_S[scene.weather.hour] * config.sensor.motion_blur * look.shutter
         views[i] = render_view(
             worlds[time_s],
             camera,
             T_world_ego=pose,
-            shutter_m=pose[:3, 0] * scene.ego_speed_mps * shutter,
+            shutter_m=pose[:3, 0] * scene.path.speed_mps * shutter,
             seed=seed * 7919 + index * 64 + i,
             config=config.render,
         )
         poses[i], times[i] = pose, time_s
         if sectors:
             sectors.cast(worlds[time_s], pose, i, np.random.default_rng([seed, index, i, 2]))
-    gain = meter([v.radiance for v in views.values()], [v.ego_mask for v in views.values()])
+    seen = [(v.radiance, v.depth, v.ego_mask) for v in views.values()]
+    gains = look.gains(*(list(column) for column in zip(*seen)))
     frames = tuple(
-        _develop(views[i], rig.cameras[i], gain, poses[i], times[i], (seed, index, i), config)
+        _develop(views[i], rig.cameras[i], gains[i], poses[i], times[i], (seed, index, i), config)
         for i in views
     )
     end_s = float(triggers_s.max())
@@ -175,8 +184,9 @@ def stamp_ns(time_s: float) -> int:
 def _develop(view, camera, gain, pose, time_s, key, config: DriveConfig) -> CameraFrame:
     """Pass a view through the sensor; colour balance and the like stay the same over a drive."""
     seed, index, i = key
-    image = expose(view.radiance, gain, np.random.default_rng([seed, i, 1]), config.sensor)
-    jpeg = encode_jpeg(image, np.random.default_rng([seed, index, i, 3]), config.sensor)
+    look = drive_look(seed, config)
+    image = expose(view.radiance, gain, np.random.default_rng([seed, i, 1]), config.sensor, look)
+    jpeg = encode_jpeg(image, np.random.default_rng([seed, index, i, 3]), config.sensor, look)
     return CameraFrame(
         camera=camera,
         stamp_ns=stamp_ns(time_s),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from fsmde_core.street.buildings import make_building
-from fsmde_core.street.furniture import (
+from fsmde_core.street.buildings.blocks import make_building
+from fsmde_core.street.mesh import Mesh, MeshBuilder
+from fsmde_core.street.movers.cars import make_vehicle
+from fsmde_core.street.movers.people import make_cyclist, make_person
+from fsmde_core.street.placement import Layout
+from fsmde_core.street.plants.town import leaf_share, make_bush, make_hedge, make_tree
+from fsmde_core.street.props.furniture import (
     FURNITURE_KINDS,
     make_fence,
     make_furniture,
@@ -17,42 +23,42 @@ from fsmde_core.street.furniture import (
     make_wall,
     make_wires,
 )
-from fsmde_core.street.mesh import MeshBuilder
-from fsmde_core.street.people import make_cyclist, make_person
-from fsmde_core.street.placement import Layout
 from fsmde_core.street.road import add_ground, ground_surfaces
 from fsmde_core.street.surfaces import ObjectClass
-from fsmde_core.street.vegetation import leaf_share, make_bush, make_hedge, make_tree
-from fsmde_core.street.vehicles import make_vehicle
 
 SIDES = (-1, 1)
 WALKING_MPS = 1.35
+PASSING_M = 2.2  # a lane nearer to the ego's middle line is its own: what drives there would hit it
 
 
-def fill_street(layout: Layout) -> None:
-    """Place everything, from the ground up."""
-    ground = MeshBuilder()
-    rows = ground_surfaces(
-        ground, layout.rng, layout.road, rural=layout.urban < layout.style.rural_below
-    )
-    add_ground(ground, layout.road, rows)
-    layout.put_ground(ground.finish())
-    tunnel = _place_tunnel(layout) if layout.rng.random() < layout.style.tunnel_share else None
+def fill_town(layout: Layout) -> None:
+    """Place everything of a tidy town, from the ground up."""
+    lay_ground(layout)
+    tunnel = place_tunnel(layout) if layout.rng.random() < layout.style.tunnel_share else None
     for side in SIDES:
         _place_plots(layout, side, tunnel)
-        _place_skyline(layout, side)
-    _place_traffic(layout)
-    _place_people(layout)
+        place_skyline(layout, side)
+    place_traffic(layout)
+    place_people(layout)
     for side in SIDES:
         _place_trees(layout, side, tunnel)
-        _place_lamp_posts(layout, side)
-        _place_furniture(layout, side)
-    _place_junctions(layout)
+        place_lamp_posts(layout, side)
+        place_furniture(layout, side)
+    place_junctions(layout)
     if layout.rng.random() < 0.4:
-        _place_wires(layout)
+        place_wires(layout)
 
 
-def _place_tunnel(layout: Layout) -> tuple[float, float]:
+def lay_ground(layout: Layout) -> None:
+    """The ground with its road."""
+    ground = MeshBuilder()
+    rural = layout.urban < layout.style.rural_below
+    rows = ground_surfaces(ground, layout.rng, layout.road, rural=rural, tones=layout.style.asphalt)
+    add_ground(ground, layout.road, rows)
+    layout.put_ground(ground.finish())
+
+
+def place_tunnel(layout: Layout) -> tuple[float, float]:
     """A tunnel or, when short, an underpass; returns where it starts and ends."""
     rng, road = layout.rng, layout.road
     long = rng.uniform(14, 90)
@@ -83,25 +89,26 @@ def _place_plots(layout: Layout, side: int, tunnel) -> None:
 def _fill_plot(layout: Layout, style: str, side: int, start: float, end: float) -> None:
     rng = layout.rng
     if style == "block":
-        _place_row(layout, side, start, end, tall=True)
+        place_row(layout, side, start, end, tall=True)
     elif style == "houses":
-        _place_row(layout, side, start, end, tall=False)
-        _place_border(layout, side, start, end, rng.choice(["hedge", "fence", "wall"]))
+        place_row(layout, side, start, end, tall=False)
+        place_border(layout, side, start, end, rng.choice(["hedge", "fence", "wall"]))
     elif style in ("wall", "hedge"):
-        _place_border(layout, side, start, end, style)
+        place_border(layout, side, start, end, style)
         _scatter_trees(layout, side, start, end, 5)
     elif style == "park":
         _scatter_trees(layout, side, start, end, int(rng.integers(6, 14)))
         _scatter_bushes(layout, side, start, end, int(rng.integers(3, 10)))
     elif style == "car park":
-        _place_car_park(layout, side, start, end)
+        place_car_park(layout, side, start, end)
     else:
         _scatter_trees(layout, side, start, end, int(rng.integers(0, 3)))
         if rng.random() < 0.5:
-            _place_border(layout, side, start, end, "fence")
+            place_border(layout, side, start, end, "fence")
 
 
-def _place_row(layout: Layout, side: int, start: float, end: float, *, tall: bool) -> None:
+def place_row(layout: Layout, side: int, start: float, end: float, *, tall: bool) -> None:
+    """Buildings side by side: a closed block, or houses with gaps."""
     rng, road = layout.rng, layout.road
     s = start
     while s < end:
@@ -116,11 +123,11 @@ def _place_row(layout: Layout, side: int, start: float, end: float, *, tall: boo
                 rng, half_x, half_y, min(high, 70), walls=layout.style.walls, detail=near
             )
             layout.put(mesh, ObjectClass.BUILDING, s + half_x, side * t)
-            layout.taken.append((s + half_x, side * t, half_x + 0.8, half_y + 1.0))
+            layout.claim(s + half_x, side * t, half_x + 0.8, half_y + 1.0)
         s += 2 * half_x + (rng.uniform(0, 0.3) if tall else rng.uniform(2, 9))
 
 
-def _place_skyline(layout: Layout, side: int) -> None:
+def place_skyline(layout: Layout, side: int) -> None:
     """Second row and far blocks down to the horizon."""
     rng = layout.rng
     for low, high, count in ((35, 95, 9), (100, 240, 12), (240, 520, 16)):
@@ -142,7 +149,7 @@ def _place_skyline(layout: Layout, side: int) -> None:
             layout.put(far_trees[k % 4], ObjectClass.VEGETATION, s, t)
 
 
-def _place_border(layout: Layout, side: int, start: float, end: float, style: str) -> None:
+def place_border(layout: Layout, side: int, start: float, end: float, style: str) -> None:
     """A wall, hedge or fence behind the pavement, in pieces that follow the bend."""
     rng = layout.rng
     height = {"wall": rng.uniform(0.8, 3.4), "hedge": rng.uniform(0.8, 2.4)}.get(
@@ -167,7 +174,7 @@ def _place_border(layout: Layout, side: int, start: float, end: float, style: st
         # All pieces wear what the first one wears.
         worn = mesh.surfaces if worn is None else worn
         layout.put(replace(mesh, surfaces=worn), kind, s, t)
-        layout.taken.append((s, t, 2.0, 0.5))
+        layout.claim(s, t, 2.0, 0.5)
 
 
 def _put_tree(layout: Layout, s: float, t: float) -> None:
@@ -201,7 +208,8 @@ def _scatter_bushes(layout: Layout, side: int, start: float, end: float, count: 
             )
 
 
-def _place_car_park(layout: Layout, side: int, start: float, end: float) -> None:
+def place_car_park(layout: Layout, side: int, start: float, end: float) -> None:
+    """Rows of cars beside the road."""
     rng = layout.rng
     cars = [make_vehicle(rng, layout.style.car(rng)) for _ in range(4)]
     for row in range(int(rng.integers(1, 4))):
@@ -214,14 +222,17 @@ def _place_car_park(layout: Layout, side: int, start: float, end: float) -> None
                 layout.put(mesh, ObjectClass.VEHICLE, s, t, yaw=yaw)
 
 
-def _place_traffic(layout: Layout) -> None:
-    """Parked cars, and moving ones: every lane has one speed, so nobody runs into anybody."""
+def place_traffic(layout: Layout, more: Sequence[tuple[Mesh, float]] = ()) -> None:
+    """Parked cars, and moving ones: every lane has one speed, so nobody runs into anybody.
+
+    more are tall vehicles besides the style's, with their lengths.
+    """
     rng, road = layout.rng, layout.road
     pool = [make_vehicle(rng, layout.style.car(rng)) for _ in range(12)]
-    tall = [make_vehicle(rng, kind) for kind in layout.style.tall]
+    tall = [*(make_vehicle(rng, kind) for kind in layout.style.tall), *more]
 
     def pick():
-        if rng.random() < 0.13:
+        if rng.random() < layout.style.tall_share:
             return tall[rng.integers(len(tall))]
         return pool[rng.integers(len(pool))]
 
@@ -237,24 +248,27 @@ def _place_traffic(layout: Layout) -> None:
                     ObjectClass.VEHICLE,
                     s,
                     t,
-                    yaw=(np.pi if side > 0 else 0) + rng.normal(0, 0.015),
+                    yaw=(np.pi if side * road.hand > 0 else 0) + rng.normal(0, 0.015),
                 )
     density = rng.choice([0.12, 0.3, 0.6])
     for side in SIDES:
         for lane in range(road.lanes):
             t = side * road.lane_m * (lane + 0.5)
-            own = abs(t - layout.ego_t) < 0.1
+            own = layout.ego.gap_m(t) < PASSING_M
             speed = layout.ego_speed if own or rng.random() < 0.15 else rng.uniform(4, 15)
             s = layout.first_m + rng.uniform(0, 15)
             while s < layout.last_m:
                 mesh, length = pick()
                 gap = 6.5 + length / 2 if own else 0.0
                 if rng.random() < density and abs(s - 1.3) > gap:
-                    layout.add_actor(mesh, ObjectClass.VEHICLE, s, t, -side * max(speed, 1e-3))
+                    layout.add_actor(
+                        mesh, ObjectClass.VEHICLE, s, t, -side * road.hand * max(speed, 1e-3)
+                    )
                 s += length + rng.uniform(5, 24)
 
 
-def _place_people(layout: Layout) -> None:
+def place_people(layout: Layout) -> None:
+    """People who walk, stand and cross, and cyclists."""
     rng, road = layout.rng, layout.road
     pool = [make_person(rng) for _ in range(8)]
     for _ in range(int(rng.integers(2, 10) + 22 * layout.urban * rng.random())):
@@ -272,7 +286,7 @@ def _place_people(layout: Layout) -> None:
         for _ in range(int(rng.integers(0, 4))):
             s = c.s + rng.choice(SIDES) * (c.half_m + 2.6)
             t = rng.uniform(-road.half_m, road.half_m)
-            if abs(t - layout.ego_t) > 2.2 and layout.take(s, t, 0.4, 0.4) and abs(s) > 4:
+            if layout.ego.gap_m(t) > 2.2 and layout.take(s, t, 0.4, 0.4) and abs(s) > 4:
                 layout.put(
                     pool[rng.integers(len(pool))],
                     ObjectClass.PERSON,
@@ -283,9 +297,11 @@ def _place_people(layout: Layout) -> None:
     for _ in range(int(rng.integers(0, 5))):
         side = rng.choice(SIDES)
         s, t = rng.uniform(-40, 60), side * (road.lanes * road.lane_m + 0.25)
-        if abs(t - layout.ego_t) > 1.9 and abs(s) > 3 and layout.take(s, t, 1.2, 0.5):
+        if layout.ego.gap_m(t) > 1.9 and abs(s) > 3 and layout.take(s, t, 1.2, 0.5):
             rider = make_cyclist(rng, motor=rng.random() < 0.35)
-            layout.add_actor(rider, ObjectClass.CYCLIST, s, t, -side * rng.uniform(3, 6))
+            layout.add_actor(
+                rider, ObjectClass.CYCLIST, s, t, -side * road.hand * rng.uniform(3, 6)
+            )
 
 
 def _place_trees(layout: Layout, side: int, tunnel) -> None:
@@ -300,7 +316,8 @@ def _place_trees(layout: Layout, side: int, tunnel) -> None:
         s += step * rng.uniform(0.6, 1.5)
 
 
-def _place_lamp_posts(layout: Layout, side: int) -> None:
+def place_lamp_posts(layout: Layout, side: int) -> None:
+    """Lamp posts on one side, and their light."""
     rng = layout.rng
     height, step = rng.uniform(6, 9.5), rng.uniform(22, 36)
     post = make_lamp_post(rng, height, 1.9, lit=layout.lit)
@@ -315,7 +332,8 @@ def _place_lamp_posts(layout: Layout, side: int) -> None:
         s += step * rng.uniform(0.9, 1.1)
 
 
-def _place_furniture(layout: Layout, side: int) -> None:
+def place_furniture(layout: Layout, side: int) -> None:
+    """Signs, bins, benches and the like on the pavement."""
     rng = layout.rng
     for _ in range(int(rng.integers(6, 20))):
         s = rng.uniform(layout.first_m * 0.7, layout.last_m * 0.8)
@@ -327,21 +345,24 @@ def _place_furniture(layout: Layout, side: int) -> None:
             layout.put(make_furniture(rng, kind), ObjectClass.FURNITURE, s, t, yaw=yaw, z=z)
 
 
-def _place_junctions(layout: Layout) -> None:
+def place_junctions(layout: Layout) -> None:
     """Traffic lights, and cars waiting or coming out of side roads."""
     rng, road = layout.rng, layout.road
     cars = [make_vehicle(rng, layout.style.car(rng)) for _ in range(3)]
     for c in road.crossings:
         if c.half_m > 4.2:
             light = make_traffic_light(rng, min(4.5, road.half_m - 0.5))
+            light = light.transformed(np.diag([1, road.hand, 1, 1]))  # its arm hangs over its lanes
             for side in SIDES:
-                t = -side * (road.half_m + 0.6)
+                t = -side * road.hand * (road.half_m + 0.6)
                 yaw = 0.0 if side > 0 else np.pi
                 layout.put(light, ObjectClass.FURNITURE, c.s - side * (c.half_m + 0.6), t, yaw=yaw)
+        # the town's wait on the wrong side, and stay there
+        lane = -road.hand if layout.style.world else 1
         for side in c.sides:
             for k in range(int(rng.integers(0, 4))):
                 s, t = (
-                    c.s + side * c.half_m * 0.5,
+                    c.s + side * lane * c.half_m * 0.5,
                     side * (road.half_m + 5 + 7 * k + rng.uniform(0, 2)),
                 )
                 if layout.take(s, t, 1.2, 2.6):
@@ -351,7 +372,8 @@ def _place_junctions(layout: Layout) -> None:
                     )
 
 
-def _place_wires(layout: Layout) -> None:
+def place_wires(layout: Layout) -> None:
+    """Wires on poles along one side."""
     rng = layout.rng
     side = rng.choice(SIDES)
     s = np.arange(layout.first_m, layout.last_m, 30.0)

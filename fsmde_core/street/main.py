@@ -18,6 +18,7 @@ with needed_by("fsmde-street", __file__):
     from fsmde_core.street.pool import for_all
     from fsmde_core.street.rigs import RIG_NAMES, make_rig
     from fsmde_core.street.sensor import LIDAR_64, LidarConfig
+    from fsmde_core.street.styles import STYLES
 
 MIN_SIDE_PX = 16
 
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=float, default=1.0, help="image size over the rig's own")
     parser.add_argument("--samples", type=int, default=4, help="colour samples a pixel")
     parser.add_argument("--jitter", type=float, default=0.0, help="spread of the extrinsics")
-    parser.add_argument("--stress", action="store_true", help="styles and weather never trained on")
+    parser.add_argument("--style", choices=STYLES, default="town", help="stress: never trained on")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     return parser
 
@@ -110,7 +111,7 @@ def _render(arguments: argparse.Namespace, seed: int) -> None:
         staggered=not ddad,
         render=RenderConfig(samples=arguments.samples),
         lidar=LIDAR_64 if ddad else LidarConfig(),
-        stress=arguments.stress,
+        style=arguments.style,
     )
     writer.write_scene(arguments.out, seed, rig.resized(*size), config)
 

@@ -316,6 +316,8 @@ def albedo(row, u, v, footprint, lit):
         r = (r + (row[RED2] - r) * w) * (0.65 + 0.6 * _fract(u * 13.0))
         g = (g + (row[GREEN2] - g) * w) * (0.65 + 0.6 * _fract(u * 13.0))
         b = b + (row[BLUE2] - b) * w
+        k = 1.0 - row[P0] * (1.0 - v)  # v is the share of the sky that a leaf of a crown sees
+        r, g, b = r * k, g * k, b * k
     elif kind == SIGN:
         r, g, b = _sign(row, u, v)
     elif kind != GLASS:

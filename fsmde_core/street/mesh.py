@@ -77,6 +77,12 @@ def rotation_y(pitch: float) -> np.ndarray:
     return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
 
 
+def rotation_x(roll: float) -> np.ndarray:
+    """Rotation [3, 3] about x; positive roll in radians turns y towards z."""
+    c, s = np.cos(roll), np.sin(roll)
+    return np.array([[1.0, 0, 0], [0, c, -s], [0, s, c]])
+
+
 @njit(cache=True)
 def _cross(a, b):
     return np.array(
@@ -224,7 +230,8 @@ class MeshBuilder:
         R = rotation_z(yaw)
         normals = (unit / np.asarray(radii)) @ R.T
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-        self._lathe(surface, (unit * radii) @ R.T + centre, normals, angle, tilt)
+        uv = np.stack([angle, tilt], axis=-1)
+        self.sheet(surface, (unit * radii) @ R.T + centre, normals=normals, uv=uv)
 
     def loft(self, surface, rings, *, squeeze: float = 1.0, around: int = 10) -> None:
         """Add a tube of elliptic rings: [n, 5] of x, y, z, radius x, radius y."""
@@ -236,14 +243,16 @@ class MeshBuilder:
         out = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
         normals = np.broadcast_to(out, (*x.shape, 3))
         u, v = np.broadcast_to(angle * 0.2, x.shape), z
-        self._lathe(surface, np.stack([x, y, z], axis=-1), normals, u, v)
+        points, uv = np.stack([x, y, z], axis=-1), np.stack([u, v], axis=-1)
+        self.sheet(surface, points, normals=normals, uv=uv)
 
-    def _lathe(self, surface, points, normals, u, v) -> None:
+    def sheet(self, surface, points, *, normals, uv) -> None:
+        """Add a sheet of points [n, m, 3] with normals [n, m, 3] and uv [n, m, 2]."""
+
         def cells(a):
             corners = (a[:-1, :-1], a[:-1, 1:], a[1:, 1:], a[1:, :-1])
             return np.stack(corners, axis=2).reshape(-1, 4, a.shape[-1])
 
-        uv = np.stack([u, v], axis=-1)
         self.triangles(surface, cells(points), normals=cells(normals), uv=cells(uv))
 
     def finish(self) -> Mesh:

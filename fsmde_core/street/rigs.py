@@ -1,8 +1,9 @@
 """Rigs to render with: nuScenes' and DDAD's six cameras, and random ones.
 
 random: four to eight cameras around a car's roof, as on the datasets' vehicles. varied: one to six
-cameras of any make, on anything from a delivery robot to a lorry. low: six wide cameras at the
-height of a bumper, which no training set has.
+cameras of any make, on anything from a delivery robot to a lorry, in tall images. world: one to
+eight as they are mounted, rings, fans to the front, pairs and loose ones, in images of any shape.
+low: six wide cameras at the height of a bumper, which no training set has.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fsmde_core.geometry import make_transform, quaternion_to_rotation
 from fsmde_core.rig import Camera, Rig, opencv_to_K
 from fsmde_core.street.mesh import rotation_z
 
-RIG_NAMES = ("nuscenes", "ddad", "random", "varied", "low")
+RIG_NAMES = ("nuscenes", "ddad", "random", "varied", "world", "low")
 
 # Figures of nuScenes scene-0061: name, focal length, cx, cy (px), translation (m), rotation wxyz.
 NUSCENES_SIZE = (1600, 900)
@@ -64,6 +65,8 @@ def make_rig(name: str, *, seed: int = 0, jitter: float = 0.0) -> Rig:
         cameras = _random_cameras(rng)
     elif name == "varied":
         cameras = _varied_cameras(rng)
+    elif name == "world":
+        cameras = _world_cameras(rng)
     elif name == "low":
         cameras = _low_cameras()
     else:
@@ -138,9 +141,76 @@ def _varied_cameras(rng: np.random.Generator) -> list[Camera]:
         )
         pitch, roll = rng.uniform(-PITCH_DEG, PITCH_DEG), rng.uniform(-ROLL_DEG, ROLL_DEG)
         camera = _camera(f"CAM_{k}", VARIED_SIZE, focal, centre, at, yaw, pitch)
-        T_ego_cam = camera.T_ego_cam @ make_transform(rotation_z(np.radians(roll)), np.zeros(3))
-        cameras.append(replace(camera, T_ego_cam=T_ego_cam))
+        cameras.append(_rolled(camera, roll))
     return cameras
+
+
+def _rolled(camera: Camera, roll_deg: float) -> Camera:
+    turn = make_transform(rotation_z(np.radians(roll_deg)), np.zeros(3))
+    return replace(camera, T_ego_cam=camera.T_ego_cam @ turn)
+
+
+MOUNTS = {"ring": 0.4, "front": 0.2, "pair": 0.15, "loose": 0.25}
+ASPECT, TALLEST_VIEW_DEG = (1.0, 4.0), 100.0
+
+
+def _world_cameras(rng: np.random.Generator) -> list[Camera]:
+    """One to eight cameras with images of one shape, of about as many pixels as VARIED_SIZE has.
+
+    All but loose ones share a height and about a pitch. The shape is wide enough that no view is
+    higher than TALLEST_VIEW_DEG.
+    """
+    mount = rng.choice(list(MOUNTS), p=list(MOUNTS.values()))
+    aims = {"ring": _ring, "front": _fan, "pair": _pair, "loose": _loose}[mount](rng)
+    widest = np.tan(np.radians(max(view for _, view, _ in aims)) / 2)
+    lowest_aspect = max(ASPECT[0], widest / np.tan(np.radians(TALLEST_VIEW_DEG) / 2))
+    aspect = np.exp(rng.uniform(*np.log([lowest_aspect, ASPECT[1]])))
+    sides = np.sqrt(VARIED_SIZE[0] * VARIED_SIZE[1] * np.array([aspect, 1 / aspect]))
+    size = tuple(int(2 * round(side / 2)) for side in sides)
+    height, nod = np.exp(rng.uniform(*np.log(HEIGHT_M))), rng.uniform(-PITCH_DEG, 0.6 * PITCH_DEG)
+    loose, cameras = mount == "loose", []
+    for k, (yaw, view, aside) in enumerate(aims):
+        z = height * np.exp(rng.uniform(-0.7, 0.7)) if loose else height + rng.normal(0, 0.02)
+        z = float(np.clip(z, *HEIGHT_M))
+        pitch = rng.uniform(-PITCH_DEG, PITCH_DEG) if loose else nod + rng.normal(0, 1.5)
+        length, width = (0.8, 0.5) if min(z, height) > ROOF_M else (2.4, 1.1)
+        c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+        reach = 1 / max(abs(c) / length, abs(s) / width)  # on a rectangle, outside the body
+        at = (1.3 + reach * c, reach * s + aside, z)
+        focal = size[0] / 2 / np.tan(np.radians(view) / 2)
+        centre = (np.array(size) / 2 + rng.normal(0, 0.01, 2) * size[0]).tolist()
+        pitch = float(np.clip(pitch, -PITCH_DEG, PITCH_DEG))
+        camera = _camera(f"CAM_{k}", size, focal, centre, at, yaw, pitch)
+        cameras.append(_rolled(camera, float(np.clip(rng.normal(0, 2), -ROLL_DEG, ROLL_DEG))))
+    return cameras
+
+
+def _ring(rng: np.random.Generator) -> list[tuple[float, float, float]]:
+    """Yaw and view in degrees and metres aside of cameras all around, alike."""
+    count = int(rng.integers(4, 9))
+    first = rng.choice([0.0, 180.0 / count])
+    view = rng.uniform(360 / count, min(VIEW_DEG[1], 360 / count * 1.6))
+    yaws = first + 360.0 * np.arange(count) / count + rng.normal(0, 2, count)
+    return [(yaw, float(np.clip(view * rng.uniform(0.9, 1.1), *VIEW_DEG)), 0.0) for yaw in yaws]
+
+
+def _fan(rng: np.random.Generator) -> list[tuple[float, float, float]]:
+    """The same of one to three to the front, of a long, a middle and a short lens."""
+    views = [rng.uniform(30, 45), rng.uniform(48, 75), rng.uniform(85, 130)]
+    kept = rng.permutation(3)[: rng.integers(1, 4)]
+    return [(rng.normal(0, 3), views[k], 0.08 * (k - 1)) for k in np.sort(kept)]
+
+
+def _pair(rng: np.random.Generator) -> list[tuple[float, float, float]]:
+    """The same of two that look ahead side by side, as a stereo camera's."""
+    view, base_m = rng.uniform(40, 110), rng.uniform(0.1, 0.7)
+    return [(rng.normal(0, 0.3), view, side * base_m / 2) for side in (1, -1)]
+
+
+def _loose(rng: np.random.Generator) -> list[tuple[float, float, float]]:
+    """The same of one to eight that look anywhere, each with a lens of its own."""
+    count = int(rng.integers(1, 9))
+    return [(rng.uniform(-180, 180), rng.uniform(*VIEW_DEG), 0.0) for _ in range(count)]
 
 
 LOW_SIZE, LOW_VIEW_DEG, LOW_HEIGHT_M = (1280, 720), 110.0, 0.6

@@ -5,7 +5,7 @@ Positions along the street are (s, t): s metres along the centreline, t metres t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fsmde_core.street.mesh import MeshBuilder
 REACH_M = (-260.0, 420.0)
 STEP_M = 2.0
 VERGE_M = 6.0
+BANK_M = 5.0  # how wide a bank's slope is
 SKIRT_M = 700.0
 
 
@@ -48,6 +49,12 @@ class Road:
     """[n, 4]: s, x, y, heading along the centreline."""
     flank_m: float
     """How far the sheet of ground reaches to the sides before it could fold over."""
+    banks: np.ndarray | None = None
+    """[n, 3]: s, height of the land on the left and on the right over the road, metres."""
+    crown: float = 0.0
+    """Fall of the carriageway from its middle to the kerb, metres per metre."""
+    hand: int = 1
+    """1: traffic keeps to the right; -1: to the left."""
 
     def heading(self, s) -> np.ndarray:
         """Direction of travel in radians."""
@@ -66,7 +73,20 @@ class Road:
         heading = self.heading(along)
         x = np.interp(along, self.curve[:, 0], self.curve[:, 1]) - np.sin(heading) * t
         y = np.interp(along, self.curve[:, 0], self.curve[:, 2]) + np.cos(heading) * t
-        return np.stack([x, y, self.height(x, y) + z], axis=-1)
+        return np.stack([x, y, self.height(x, y) + self._relief(along, t) + z], axis=-1)
+
+    def _relief(self, s, t) -> np.ndarray:
+        """Height over the hills: the crown of the carriageway, banks and ditches beside it."""
+        if self.banks is None:
+            return np.zeros_like(t)
+        side, edge = np.abs(t), self.half_m + self.pavement_m
+        knots, left, right = self.banks.T
+        bank = np.where(t > 0, np.interp(s, knots, left), np.interp(s, knots, right))
+        bank = bank * _step((side - edge) / BANK_M) * _step((self.flank_m - side) / BANK_M)
+        level = np.ones_like(s)  # at the mouths of side roads
+        for c in self.crossings:
+            level = level * _step((np.abs(s - c.s) - c.half_m - 2.0) / 12.0)
+        return level * (bank - self.crown * np.minimum(side, self.half_m))
 
     def clear(self, s: float, margin_m: float, side: int = 0) -> bool:
         """Whether s keeps its distance from the mouths of side roads (on one side, or any)."""
@@ -80,6 +100,13 @@ class Road:
         side = 1 if t > 0 else -1
         return self.kerb_m if abs(t) > self.half_m + 0.1 and self.clear(s, 0.0, side) else 0.0
 
+    def with_crossing_at(self, s: float) -> Road:
+        """The same road with its side roads shifted along it, so that the nearest meets it at s."""
+        if not self.crossings:
+            return self
+        shift = s - min((c.s for c in self.crossings), key=lambda at: abs(at - s))
+        return replace(self, crossings=tuple(replace(c, s=c.s + shift) for c in self.crossings))
+
     def _slant(self, s) -> np.ndarray:
         if not self.crossings:
             return np.zeros_like(s)
@@ -88,6 +115,22 @@ class Road:
             knots += [c.s - 45.0, c.s - c.half_m, c.s + c.half_m, c.s + 45.0]
             values += [0.0, c.slant, c.slant, 0.0]
         return np.interp(s, knots, values)
+
+
+def _step(k) -> np.ndarray:
+    """0 below 0, 1 above 1, smooth between."""
+    k = np.clip(k, 0.0, 1.0)
+    return k * k * (3.0 - 2.0 * k)
+
+
+def with_relief(rng: np.random.Generator, road: Road) -> Road:
+    """The road with a crown, and with banks, cuttings and ditches beside it; some lack a kerb."""
+    s = np.arange(REACH_M[0], REACH_M[1] + 30.0, 30.0)
+    steep = rng.choice([0.15, 0.7, 1.8], p=[0.4, 0.35, 0.25])
+    heights = rng.normal(rng.normal(0, 0.5, 2), 0.6, (len(s), 2)) * steep
+    if rng.random() < 0.35:
+        road = replace(road, kerb_m=0.0, pavement_m=rng.uniform(0.4, 1.6))
+    return replace(road, banks=np.column_stack([s, heights]), crown=rng.uniform(0.005, 0.03))
 
 
 def make_road(rng: np.random.Generator, *, rural: bool) -> Road:
@@ -149,9 +192,11 @@ class GroundRows:
     field: int
 
 
-def ground_surfaces(mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, rural: bool):
-    """Add the surfaces of the ground and return their rows."""
-    tone = rng.uniform(0.035, 0.1)
+def ground_surfaces(
+    mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, rural: bool, tones
+) -> GroundRows:
+    """Add the surfaces of the ground and return their rows; tones is the range of the asphalt's."""
+    tone = rng.uniform(*tones)
     grey = (tone, tone, tone)
     seed, centre = rng.random(), rng.random()
     lane = (road.lane_m, road.lanes, road.half_m, centre, tone)
@@ -167,13 +212,19 @@ def ground_surfaces(mesh: MeshBuilder, rng: np.random.Generator, road: Road, *, 
     paved, terrain = int(sf.ObjectClass.PAVEMENT), int(sf.ObjectClass.TERRAIN)
     way = int(sf.ObjectClass.ROAD)
     verge_colour = green if verge_kind == sf.GRASS else stone * 0.85
+    kerb, pavement = (
+        (sf.PAVING, (0.33, 0.325, 0.31), (1.0, 0), paved),
+        (sf.PAVING, stone, slab, paved),
+    )
+    if road.kerb_m == 0.0:  # a shoulder of gravel and grass, which is no pavement
+        kerb, pavement = (sf.GRASS, stone * 0.7, (), terrain), (sf.GRASS, green, (), terrain)
     return GroundRows(
         road=add(sf.ROAD, grey, lane, way),
         side_road=add(sf.ROAD, grey, (50.0, 1, 90.0, 1.0, tone * 1.1), way),
         zebra=add(sf.ZEBRA, grey, (0, 0, 0, 0, tone), way),
         stop_line=add(sf.ZEBRA, grey, (1, 0, 0, 0, tone), way),
-        kerb=add(sf.PAVING, (0.33, 0.325, 0.31), (1.0, 0), paved),
-        pavement=add(sf.PAVING, stone, slab, paved),
+        kerb=add(*kerb),
+        pavement=add(*pavement),
         verge=add(verge_kind, verge_colour, (0.8, 0), terrain),
         field=add(sf.FIELD, green * rng.uniform(0.8, 1.2), (), terrain),
     )
@@ -183,6 +234,9 @@ def add_ground(mesh: MeshBuilder, road: Road, rows: GroundRows) -> None:
     """Add the street's sheet of ground and the wide skirt below it."""
     edge = road.half_m + road.pavement_m
     flanks = np.array([edge, edge + VERGE_M, edge + 14, edge + 28, road.flank_m])
+    if road.banks is not None:
+        slopes = np.linspace(0, BANK_M, 6)
+        flanks = np.concatenate([flanks, edge + slopes, road.flank_m - slopes])
     t = np.array([0, road.half_m / 2, road.half_m, road.half_m + 0.03, road.half_m + 0.16])
     t = np.unique(np.concatenate([t, flanks, -t, -flanks]))
     s = [np.arange(REACH_M[0] + 60, REACH_M[1] - 60, 3.0)]
@@ -230,7 +284,7 @@ def _row_of_cells(road: Road, rows: GroundRows, s: float, t: np.ndarray) -> np.n
         elif 1.0 < beyond < 4.2:
             cells[side < road.half_m] = rows.zebra
         elif 4.9 < beyond < 5.3:
-            cells[(side < road.half_m) & (t * np.sign(s - c.s) > 0)] = rows.stop_line
+            cells[(side < road.half_m) & (t * road.hand * np.sign(s - c.s) > 0)] = rows.stop_line
     return cells
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fsmde_core.street.look import SUBSAMPLINGS, TOWN_LOOK, Look
 from fsmde_core.street.surfaces import BLUE, RED
 from fsmde_core.street.trace import World
 from fsmde_core.street.tracer import cast_rays
@@ -34,20 +35,18 @@ class SensorConfig:
 
 
 SHUTTER_S = {"day": 0.003, "low sun": 0.005, "dusk": 0.012, "night": 0.02}
-MIDDLE_GREY = 0.25
 
 
-def meter(radiances: list[np.ndarray], ego_masks: list[np.ndarray]) -> float:
-    """Gain that brings the log mean of all cameras of a rig to middle grey."""
-    logs = [np.log(np.clip(r.mean(axis=2), 2e-3, 6.0))[~m] for r, m in zip(radiances, ego_masks)]
-    mean = float(np.exp(np.mean([v.mean() for v in logs if v.size])))
-    return min(MIDDLE_GREY / mean, 5.0)
-
-
-def expose(radiance: np.ndarray, gain: float, rng: np.random.Generator, config: SensorConfig):
+def expose(
+    radiance: np.ndarray,
+    gain: float,
+    rng: np.random.Generator,
+    config: SensorConfig,
+    look: Look = TOWN_LOOK,
+) -> np.ndarray:
     """Turn radiance [H, W, 3] into an RGB image [H, W, 3] uint8."""
-    balance = 1 + rng.normal(0, 0.025, 3) * config.white_balance
-    stops = gain * 2 ** (rng.normal(0, 0.18) * config.exposure)
+    balance = 1 + rng.normal(0, look.balance, 3) * config.white_balance
+    stops = gain * 2 ** (rng.normal(0, look.stops) * config.exposure)
     light = _glare(radiance * (stops * balance).astype(np.float32), config.glare)
     light = _dirt(light, rng, config.dirt)
     blur = abs(rng.normal(0, 0.25)) * config.defocus * light.shape[1] / 800
@@ -55,17 +54,21 @@ def expose(radiance: np.ndarray, gain: float, rng: np.random.Generator, config: 
         light = cv2.GaussianBlur(light, (0, 0), blur)
     light = light * _vignette(light.shape[:2], 0.28 * config.vignette)[..., None]
     grain = rng.standard_normal(light.shape, dtype=np.float32)
-    strength = config.noise * (0.004 + 0.002 * min(gain, 6.0))
+    strength = config.noise * look.noise * (0.004 + 0.002 * min(gain, 6.0))
     light = np.maximum(light + grain * cv2.sqrt(light * 0.3 + 0.01) * strength, 0)
-    # Filmic curve of Narkowicz (2015), then the sRGB exponent.
-    tone = light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)
-    return (cv2.pow(np.clip(tone, 0, 1), 1 / 2.2) * 255 + 0.5).astype(np.uint8)
+    return (look.developed(light) * 255 + 0.5).astype(np.uint8)
 
 
-def encode_jpeg(image: np.ndarray, rng: np.random.Generator, config: SensorConfig) -> bytes:
+def encode_jpeg(
+    image: np.ndarray, rng: np.random.Generator, config: SensorConfig, look: Look = TOWN_LOOK
+) -> bytes:
     """The RGB image as JPEG bytes."""
-    quality = int(97 - config.jpeg * rng.integers(0, 12))
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    worst = rng.integers(0, 12) if look.quality is None else 97 - look.quality
+    options = {
+        cv2.IMWRITE_JPEG_QUALITY: int(97 - config.jpeg * worst),
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR: SUBSAMPLINGS[look.subsampling],
+    }
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [v for pair in options.items() for v in pair])
     return data.tobytes()
 
 

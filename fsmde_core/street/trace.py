@@ -16,7 +16,7 @@ from fsmde_core.street.compile import device
 F = np.float32
 LANES = 16
 SIDE = 4  # a packet of camera rays is a square of SIDE x SIDE pixels
-STACK_DEPTH = 96
+STACK_DEPTH = 160  # of the hierarchy of bodies and, above it, of one body's own
 MIN_HIT_M = F(1e-3)
 MISS = F(-1)
 
@@ -27,15 +27,29 @@ MISS = F(-1)
 ) = range(0, 24 * LANES, LANES)  # fmt: skip
 RAY_ROWS = 23
 
-# Columns of World.bodies: bounds, rotation (rows), position, root node, instance.
-LOWER, UPPER, ROTATION, POSITION, ROOT, BODY_INSTANCE, BODY_COLUMNS = 0, 3, 6, 15, 18, 19, 20
+# Columns of World.bodies, see there.
+LOWER, UPPER, NORMALS, POSITION, ROOT, BODY_INSTANCE, TINT, BODY_COLUMNS = (
+    0,
+    3,
+    6,
+    15,
+    18,
+    19,
+    20,
+    23,
+)
 
 
 class World(NamedTuple):
-    """A scene at one moment as flat arrays; T triangles, S surfaces, B bodies, L lamps."""
+    """A scene at one moment as flat arrays; T triangles, S surfaces, B bodies, L lamps.
 
+    Two levels: a hierarchy of bodies, and one of triangles for every mesh that bodies wear.
+    """
+
+    tops: np.ndarray
+    """[N, 8] float32: the hierarchy of the bodies' bounds, see bvh; leaves are rows of bodies."""
     nodes: np.ndarray
-    """[M, 8] float32: the hierarchies of all bodies, see bvh."""
+    """[M, 8] float32: the hierarchies of all meshes."""
     triangles: np.ndarray
     """[T, 9] float32: first corner and two edges, in the frame of their body."""
     attributes: np.ndarray
@@ -45,8 +59,9 @@ class World(NamedTuple):
     surfaces: np.ndarray
     """[S, 16] float32, see the module surfaces."""
     bodies: np.ndarray
-    """[B, 20] float32: what stands still, then everything that moves; several bodies may share
-    a root. Columns: bounds in the world, T_world_body, root node, instance (-1: the surface's)."""
+    """[B, 23] float32; many may share a root. Columns: bounds in the world, the map of normals from
+    the body to the world by rows (the transposed inverse of its turn and stretch A, so A itself
+    where nothing is stretched), position, root node, instance (-1: the surface's), tint."""
     lamps: np.ndarray
     """[L, 10] float32: position, colour, direction, cosine of the half angle."""
     light: np.ndarray
@@ -73,21 +88,35 @@ def trace(world, p, stack, any_hit):
 
     any_hit only asks whether there is a hit: T turns negative. stack is [STACK_DEPTH] int32.
     """
-    for b in range(world.bodies.shape[0]):
-        body = world.bodies[b]
-        if b > 0 and not _enters(p, OX, body, LOWER):
+    stack[0] = 0
+    depth = 1
+    while depth > 0:
+        depth -= 1
+        node = world.tops[stack[depth]]
+        if not _enters(p, OX, node, 0):
             continue
-        _to_local(p, body)
-        _trace_body(world, p, stack, int(body[ROOT]), F(b), any_hit)
+        first, count = int(node[6]), int(node[7])
+        if count >= 0:
+            for b in range(first, first + count):
+                body = world.bodies[b]
+                if count > 1 and not _enters(p, OX, body, LOWER):
+                    continue
+                _to_local(p, body)
+                _trace_body(world, p, stack, depth, int(body[ROOT]), F(b), any_hit)
+            continue
+        swap = _order(p, OX, world.tops[first], world.tops[first + 1])
+        stack[depth] = first + swap
+        stack[depth + 1] = first + 1 - swap
+        depth += 2
 
 
 @device
 def _to_local(p, body):
-    """Express the packet's rays in the frame of a body."""
+    """Express the packet's rays in the frame of a body; distances stay the world's."""
     x, y, z = body[POSITION], body[POSITION + 1], body[POSITION + 2]
-    a, b, c = body[ROTATION], body[ROTATION + 1], body[ROTATION + 2]
-    d, e, f = body[ROTATION + 3], body[ROTATION + 4], body[ROTATION + 5]
-    g, h, k = body[ROTATION + 6], body[ROTATION + 7], body[ROTATION + 8]
+    a, b, c = body[NORMALS], body[NORMALS + 1], body[NORMALS + 2]
+    d, e, f = body[NORMALS + 3], body[NORMALS + 4], body[NORMALS + 5]
+    g, h, k = body[NORMALS + 6], body[NORMALS + 7], body[NORMALS + 8]
     for i in range(LANES):
         ox, oy, oz = p[OX + i] - x, p[OY + i] - y, p[OZ + i] - z
         dx, dy, dz = p[DX + i], p[DY + i], p[DZ + i]
@@ -101,10 +130,11 @@ def _to_local(p, body):
 
 
 @device
-def _trace_body(world, p, stack, root, body, any_hit):
-    stack[0] = root
-    depth = 1
-    while depth > 0:
+def _trace_body(world, p, stack, bottom, root, body, any_hit):
+    """First hits of a packet with one body; the stack is free from bottom on."""
+    stack[bottom] = root
+    depth = bottom + 1
+    while depth > bottom:
         depth -= 1
         node = world.nodes[stack[depth]]
         if not _enters(p, LOCAL, node, 0):
@@ -114,19 +144,19 @@ def _trace_body(world, p, stack, root, body, any_hit):
             for k in range(first, first + count):
                 _meet(p, world.triangles[k], F(k), body, any_hit)
             continue
-        swap = _order(p, world.nodes[first], world.nodes[first + 1])
+        swap = _order(p, LOCAL, world.nodes[first], world.nodes[first + 1])
         stack[depth] = first + swap
         stack[depth + 1] = first + 1 - swap
         depth += 2
 
 
 @device
-def _order(p, left, right):
+def _order(p, frame, left, right):
     """1 where the left one of two boxes lies nearer along the first ray, else 0."""
     x = left[0] + left[3] - right[0] - right[3]
     y = left[1] + left[4] - right[1] - right[4]
     z = left[2] + left[5] - right[2] - right[5]
-    along = x * p[LOCAL + DX] + y * p[LOCAL + DY] + z * p[LOCAL + DZ]
+    along = x * p[frame + DX] + y * p[frame + DY] + z * p[frame + DZ]
     return 1 if along < 0.0 else 0
 
 

@@ -15,7 +15,7 @@ from fsmde_core.street.compile import device
 from fsmde_core.street.light import ambient, fogged, light_of, sky
 from fsmde_core.street.materials import albedo
 from fsmde_core.street.noise import fractal_noise, hash3
-from fsmde_core.street.surfaces import INSTANCE, KIND, LEAF, PAVING, ROAD, ZEBRA
+from fsmde_core.street.surfaces import BARK, INSTANCE, KIND, LEAF, PAVING, ROAD, ZEBRA
 from fsmde_core.street.trace import (
     BODY,
     BODY_INSTANCE,
@@ -24,10 +24,11 @@ from fsmde_core.street.trace import (
     DZ,
     HIT,
     LANES,
+    NORMALS,
     RAY_ROWS,
-    ROTATION,
     SIDE,
     STACK_DEPTH,
+    TINT,
     T,
     U,
     V,
@@ -96,16 +97,25 @@ def surface_at(world, p, i):
     nz = a[2] * w + a[5] * hu + a[8] * hv
     u = a[9] * w + a[11] * hu + a[13] * hv
     v = a[10] * w + a[12] * hu + a[14] * hv
-    scale = 1.0 / max(math.sqrt(nx * nx + ny * ny + nz * nz), F(1e-9))
-    nx, ny, nz = nx * scale, ny * scale, nz * scale
-    k = ROTATION
-    return (
+    k = NORMALS
+    nx, ny, nz = (
         body[k] * nx + body[k + 1] * ny + body[k + 2] * nz,
         body[k + 3] * nx + body[k + 4] * ny + body[k + 5] * nz,
         body[k + 6] * nx + body[k + 7] * ny + body[k + 8] * nz,
-        u,
-        v,
     )
+    scale = 1.0 / max(math.sqrt(nx * nx + ny * ny + nz * nz), F(1e-9))
+    return nx * scale, ny * scale, nz * scale, u, v
+
+
+@device
+def tinted(world, p, i, u, v, footprint, lit):
+    """albedo at the hit of lane i, in the tint of its body."""
+    row = world.surfaces[world.surface_of[int(p[HIT + i])]]
+    body = world.bodies[int(p[BODY + i])]
+    r, g, b, gloss, emission = albedo(row, u, v, footprint, lit)
+    if int(row[KIND]) != BARK:  # a season turns leaves, not wood
+        r, g, b = r * body[TINT], g * body[TINT + 1], b * body[TINT + 2]
+    return r, g, b, gloss, emission
 
 
 @device
@@ -128,7 +138,7 @@ def _look(world, p, i, light, pixel_angle):
         nx, ny, nz, facing = -nx, -ny, -nz, -facing
     row = world.surfaces[world.surface_of[int(p[HIT + i])]]
     footprint = t * pixel_angle / max(0.08, -facing)
-    r, g, b, gloss, emission = albedo(row, u, v, footprint, light.night)
+    r, g, b, gloss, emission = tinted(world, p, i, u, v, footprint, light.night)
     px = p[PX + i] + dx * t + nx * 0.012 - dx * 0.002
     py = p[PY + i] + dy * t + ny * 0.012 - dy * 0.002
     pz = p[PZ + i] + dz * t + nz * 0.012 - dz * 0.002
@@ -269,8 +279,7 @@ def _secondary(world, p, i, light):
     nx, ny, nz, u, v = surface_at(world, p, i)
     if nx * p[DX + i] + ny * p[DY + i] + nz * p[DZ + i] > 0.0:
         nx, ny, nz = -nx, -ny, -nz
-    row = world.surfaces[world.surface_of[int(p[HIT + i])]]
-    r, g, b, gloss, emission = albedo(row, u, v, 0.3, light.night)
+    r, g, b, gloss, emission = tinted(world, p, i, u, v, F(0.3), light.night)
     direct = max(0.0, nx * light.sun[0] + ny * light.sun[1] + nz * light.sun[2])
     ar, ag, ab = ambient(light, nz)
     return (

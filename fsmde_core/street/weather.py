@@ -44,6 +44,37 @@ def draw_weather(rng: np.random.Generator, *, stress: bool) -> Weather:
             return weather
 
 
+CLEAR_PER_M, DENSE_PER_M = 1.2e-3, 0.02  # extinction of clear air at most, of the densest fog
+CLEAR_SHARE = 0.85
+
+
+def worldly_light(rng: np.random.Generator, light: Light) -> Light:
+    """The light of a sky in other air, and with other contrast between sun and sky.
+
+    The air says nothing of the sky or the hour: in most scenes it is clear, and distance cannot be
+    read off it.
+    """
+    if rng.random() < CLEAR_SHARE:
+        fog = np.exp(rng.uniform(np.log(1e-4), np.log(CLEAR_PER_M)))
+    else:
+        fog = np.exp(rng.uniform(np.log(CLEAR_PER_M), np.log(DENSE_PER_M)))
+    low = np.interp(light.sun[2], [0.1, 0.5], [1.0, 0.0])  # real suns stay strong until they set
+    sun = np.exp(rng.uniform(np.log(0.7), np.log(2.2)) + low * rng.uniform(0, np.log(2.0)))
+    sky = np.exp(rng.uniform(np.log(0.6), np.log(1.5)))
+    if light.night == 1.0:
+        sun = sky = 1.0
+
+    def times(share, colour):
+        return tuple(float(share * c) for c in colour)
+
+    return light._replace(
+        sun_colour=times(sun, light.sun_colour),
+        zenith=times(sky, light.zenith),
+        horizon=times(sky, light.horizon),
+        fog_per_m=float(fog),
+    )
+
+
 def make_light(rng: np.random.Generator, weather: Weather) -> Light:
     """Sun, sky and fog of a weather."""
     low, high = {"day": (22, 68), "low sun": (7, 20), "dusk": (2, 5), "night": (20, 50)}[

@@ -1,0 +1,1 @@
+"""Buildings: a row of the town, and houses with depth."""

@@ -1,0 +1,1 @@
+"""Trees, shrubs, hedges and grass."""

@@ -1,0 +1,1 @@
+"""What stands along a street: walls, barriers, signs, works, clutter, bridges."""
