@@ -23,7 +23,7 @@ from fsmde_ros.bags.source import open_source
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
 from fsmde_ros.decode import decode_image
-from fsmde_ros.share import use_transport_profile
+from fsmde_ros.interrupts import start_ros
 
 START_UP_S = 90.0  # until the node has loaded its model and subscribed
 QUIET_S = 5.0  # without output for so long after the player ended: the node is done
@@ -62,8 +62,7 @@ def replay(
 
     node are ROS arguments, player the player's. DemoError if a part fails.
     """
-    use_transport_profile()
-    rclpy.init()
+    start_ros(None)
     recorder = BagRecorder(output, topics)
     node_command = ["fsmde_ros.depth_node", "--ros-args", *node]
     player_command = ["fsmde_ros.bags.player", *player, "--wait", str(START_UP_S)]
