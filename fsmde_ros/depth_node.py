@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from nav_msgs.msg import Odometry
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fsmde_core.rig import Rig
@@ -154,7 +155,8 @@ class SurroundDepthNode(ManagedNode):
             self._statistics,
             self._sync if p.sync_policy == "rig" else None,
             inputs=lambda: self._inputs.subscriptions,
-            never_came=lambda: self._inputs.infos_of(self._calibration.without_info()),
+            images=lambda: self._inputs.images,
+            never_came=self._never_came,
             more=self._choices,
             outputs=self._outputs.publishers,
             hardware_id=self._predictor.provider,
@@ -166,6 +168,11 @@ class SurroundDepthNode(ManagedNode):
             warn=self.warn,
             sync_clock=self._sync_clock,
         )
+
+    def _never_came(self) -> list[Subscription]:
+        """Where something should have come by now; odometry says nothing where it is heard."""
+        infos = self._inputs.infos_of(self._calibration.without_info())
+        return infos + self._inputs.odometry
 
     # Set-up
 
