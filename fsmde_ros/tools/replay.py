@@ -35,8 +35,13 @@ class DemoError(RuntimeError):
 
 @dataclass(frozen=True)
 class RecordedSet:
-    """The node's output for one complete set, read back from the output bag, in the rig's order."""
+    """The node's output for one set, read back from the output bag, in the rig's order.
 
+    Complete but for the cameras that the node left out of most sets.
+    """
+
+    cameras: tuple[int, ...]
+    """Numbers in the rig of those that are there, of which the rest is."""
     depths: tuple[np.ndarray, ...]
     images: tuple[np.ndarray, ...]
     """What the network saw, [H, W, 3] uint8 RGB; empty where it was not published."""
@@ -66,6 +71,8 @@ def replay(
     recorder = BagRecorder(output, topics)
     node_command = ["fsmde_ros.depth_node", "--ros-args", *node]
     player_command = ["fsmde_ros.bags.player", *player, "--wait", str(START_UP_S)]
+    # its warnings are of topics that the node has no use for, as the layout stands
+    player_command += ["--ros-args", "--log-level", "bag_player:=error"]
     try:
         with _process(*node_command) as node_process:
             _wait_for_node(recorder, node_process)
@@ -125,12 +132,17 @@ def _process(module: str, *arguments: str):
 
 
 def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
-    """The complete sets in a bag that the node's output was recorded into, in order."""
+    """The sets in a bag that the node's output was recorded into, in order.
+
+    Those that have every camera which came out at least half as often as any other.
+    """
     seen: dict[str, list] = defaultdict(list)
     with open_source(bag) as source:
         for topic, _, data in source.messages(source.topics):
             seen[topic.name].append(deserialize_message(data, message_class(topic.kind)))
-    sets = []
+    counts = [len(seen[f"/{name}/{DEPTH}"]) for name in names]
+    cameras = tuple(i for i, n in enumerate(counts) if n and 2 * n >= max(counts))
+    names, sets = [names[i] for i in cameras], []
     for cloud in seen[f"/{POINTS}"]:
         newest_ns = stamp_to_ns(cloud.header.stamp)
         views = [_newest(seen[f"/{name}/{DEPTH}"], newest_ns) for name in names]
@@ -140,6 +152,7 @@ def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
         stamps_ns = tuple(stamp_to_ns(view.header.stamp) for view in views)
         sets.append(
             RecordedSet(
+                cameras=cameras,
                 depths=tuple(depth_from_msg(msg) for msg in views),
                 images=_images(seen, names, stamps_ns),
                 stamps_ns=stamps_ns,
