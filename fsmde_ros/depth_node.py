@@ -30,6 +30,7 @@ from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.declaring import declare_params, set_result, with_changes
+from fsmde_ros.diagnostics.losses import Losses
 from fsmde_ros.diagnostics.reporter import Reporter
 from fsmde_ros.diagnostics.statistics import NodeStatistics
 from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
@@ -101,7 +102,7 @@ class SurroundDepthNode(ManagedNode):
     def start(self) -> None:
         """Subscribe and start the threads."""
         p = self.params
-        self._statistics = NodeStatistics(time.monotonic())
+        self._statistics, self._losses = NodeStatistics(time.monotonic()), Losses()
         self._sync: RigSync = RigSync(
             self._names,
             slop_ns=round(p.slop_s * 1e9),
@@ -157,6 +158,7 @@ class SurroundDepthNode(ManagedNode):
             inputs=lambda: self._inputs.subscriptions,
             images=lambda: self._inputs.images,
             never_came=self._never_came,
+            losses=self._losses,
             more=self._choices,
             outputs=self._outputs.publishers,
             hardware_id=self._predictor.provider,
@@ -233,6 +235,7 @@ class SurroundDepthNode(ManagedNode):
             poll=self._on_poll,
             poll_s=POLL_S,
             on_error=lambda error: self.warn("intake", sentence(error)),
+            note=self._losses.note,
         )
         topics = (self._inputs.image_topics[i] for i in active)
         self.get_logger().info(f"ready: waiting for {', '.join(topics)}")

@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CompressedImage, Image
 
 from fsmde_ros.diagnostics.gpu import gpu_memory
+from fsmde_ros.diagnostics.losses import Losses
 from fsmde_ros.diagnostics.reporter import Reporter, status_msg
 from fsmde_ros.diagnostics.statistics import STAGES, NodeStatistics
 from fsmde_ros.sync import RigSync
@@ -163,8 +164,9 @@ def test_a_second_node_and_the_motion_stand_in_the_status():
     statistics = NodeStatistics(time.monotonic())
     outputs = dict.fromkeys(("points", "status", "diagnostics"), publisher)
     Reporter(
-        node, statistics, None, inputs=tuple, images=dict, never_came=tuple, more=dict,
-        outputs=outputs, hardware_id="CPUExecutionProvider", model={"model": "m"}, motion="/odom",
+        node, statistics, None, inputs=tuple, images=dict, never_came=tuple,
+        losses=Losses(), more=dict, outputs=outputs,
+        hardware_id="CPUExecutionProvider", model={"model": "m"}, motion="/odom",
         warn=lambda about, text: None, sync_clock=time.monotonic_ns,
     ).report()  # fmt: skip
     status, array = sent
@@ -187,7 +189,8 @@ def reported(ros):
     reporter = Reporter(
         node, statistics, RigSync(("front", "left"), slop_ns=0),
         inputs=lambda: front + left, images=lambda: {0: front, 1: left}, never_came=tuple,
-        more=dict, outputs=dict.fromkeys(("points", "status", "diagnostics"), publisher),
+        losses=Losses(), more=dict,
+        outputs=dict.fromkeys(("points", "status", "diagnostics"), publisher),
         hardware_id="CPUExecutionProvider", model={}, motion="",
         warn=lambda about, text: warned.append(text), sync_clock=time.monotonic_ns,
     )  # fmt: skip
@@ -226,3 +229,32 @@ def test_a_driver_that_sends_nothing_is_warned_of_after_a_moment(reported):
     while not any("no image yet from left" in text for text in reported()[2]):
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def taken(losses, topic, numbers, *, kind=Image):
+    subscription = SimpleNamespace(topic_name=topic, msg_type=kind)
+    subscription = type("Subscription", (), vars(subscription))()
+    for number in numbers:
+        losses.note(subscription, {"publication_sequence_number": number})
+
+
+def test_images_that_were_published_and_did_not_arrive_are_told():
+    losses = Losses(lambda: 1.0)
+    taken(losses, "/front/image_raw", [7, 8, 9, 10, 12, 13, 14])  # one is an accident
+    taken(losses, "/info", range(1, 30, 3), kind=Time)
+    taken(losses, "/left/image_raw", [None, None])  # an RMW that gives no numbers
+    assert losses.problems(lambda topic: 1) == []
+    taken(losses, "/back/image_raw", [3, 6, 7, 12, 1, 2, 90_000])  # its driver starts anew
+    (said,) = losses.problems(lambda topic: 1)
+    assert said.startswith("/back/image_raw has lost 6 of 13 images on the way: fsmde-doctor")
+    assert losses.summary() == {"images lost on the way": 7}
+    assert losses.problems(lambda topic: 2) == []  # whose numbers are mixed
+
+
+def test_lost_images_are_told_for_five_seconds():
+    now_s = [0.0]
+    losses = Losses(lambda: now_s[0])
+    taken(losses, "/front/image_raw", range(1, 30, 3))
+    assert losses.problems(lambda topic: 1)
+    now_s[0] = 6.0
+    assert losses.problems(lambda topic: 1) == []

@@ -13,6 +13,7 @@ from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 
 from fsmde_ros.diagnostics.gpu import gpu_memory
+from fsmde_ros.diagnostics.losses import Losses
 from fsmde_ros.diagnostics.qos import having, never_heard, unheard, without_publisher
 from fsmde_ros.diagnostics.statistics import NodeStatistics
 from fsmde_ros.sync import RigSync
@@ -58,6 +59,7 @@ class Reporter:
         inputs: Callable[[], Sequence[Subscription]],
         images: Callable[[], Mapping[int, Sequence[Subscription]]],
         never_came: Callable[[], Sequence[Subscription]],
+        losses: Losses,
         more: Callable[[], Mapping[str, str]],
         outputs: Mapping[str, Publisher],
         hardware_id: str,
@@ -69,7 +71,7 @@ class Reporter:
         self._node, self._statistics, self._sync = node, statistics, sync
         self._gpu_memory = gpu_memory(hardware_id)
         self._inputs, self._images, self._never_came = inputs, images, never_came
-        self._more = more
+        self._losses, self._more = losses, more
         self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
         self._expected_s = time.monotonic()  # since when images should be coming
@@ -80,6 +82,7 @@ class Reporter:
         now_s = time.monotonic()
         values = self._statistics.summary(now_s)
         values |= self._sync.summary(self._sync_clock()) if self._sync else {}
+        values |= self._losses.summary()
         values |= {"provider": self._hardware_id, **self._model}
         values |= {"ego motion": self._motion, **self._more(), **self._gpu_memory()}
         passed_over = values.get("sets passed over [Hz]", 0) > 0  # few sets may be asked for
@@ -98,7 +101,7 @@ class Reporter:
 
     def _problems(self, now_s: float, *, images: bool) -> list[str]:
         standing = self._rivals() + self._shared_inputs()
-        found, clock = [], self._sync_clock
+        found, clock = self._losses.problems(self._node.count_publishers), self._sync_clock
         image_s = self._statistics.last_image_s
         if isinstance(clock, SlowerClock):
             image_ns = None if image_s is None else round(image_s * 1e9)
