@@ -159,6 +159,7 @@ class SurroundDepthNode(ManagedNode):
             images=lambda: self._inputs.images,
             never_came=self._never_came,
             losses=self._losses,
+            with_info=self._calibration.with_info,
             more=self._choices,
             outputs=self._outputs.publishers,
             hardware_id=self._predictor.provider,

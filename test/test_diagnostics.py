@@ -165,7 +165,7 @@ def test_a_second_node_and_the_motion_stand_in_the_status():
     outputs = dict.fromkeys(("points", "status", "diagnostics"), publisher)
     Reporter(
         node, statistics, None, inputs=tuple, images=dict, never_came=tuple,
-        losses=Losses(), more=dict, outputs=outputs,
+        losses=Losses(), with_info=tuple, more=dict, outputs=outputs,
         hardware_id="CPUExecutionProvider", model={"model": "m"}, motion="/odom",
         warn=lambda about, text: None, sync_clock=time.monotonic_ns,
     ).report()  # fmt: skip
@@ -183,13 +183,13 @@ def reported(ros):
     topics = [("front/image_raw", Image), ("front/image_raw/compressed", CompressedImage)]
     front = [node.create_subscription(kind, topic, print, 1) for topic, kind in topics]
     left = [node.create_subscription(Image, "left/image_raw", print, 1)]
-    sent, warned = [], []
+    sent, warned, heard = [], [], []
     publisher = SimpleNamespace(topic_name="/reported/points", publish=sent.append)
     statistics = NodeStatistics(time.monotonic())
     reporter = Reporter(
         node, statistics, RigSync(("front", "left"), slop_ns=0),
         inputs=lambda: front + left, images=lambda: {0: front, 1: left}, never_came=tuple,
-        losses=Losses(), more=dict,
+        losses=Losses(), with_info=lambda: heard, more=dict,
         outputs=dict.fromkeys(("points", "status", "diagnostics"), publisher),
         hardware_id="CPUExecutionProvider", model={}, motion="",
         warn=lambda about, text: warned.append(text), sync_clock=time.monotonic_ns,
@@ -200,7 +200,7 @@ def reported(ros):
         status = sent[-2]
         return status.message, {value.key: value.value for value in status.values}, warned
 
-    report.node = node
+    report.node, report.heard = node, heard
     yield report
     node.destroy_node()
 
@@ -221,6 +221,8 @@ def test_a_topic_that_nobody_publishes_is_named(reported, capfd):
     front = "/reported/front/image_raw[/compressed] has no publisher"
     assert message == f"{front}; no image yet from left"
     assert values["missing cameras"] == "front, left"
+    reported.heard += [0, 1]  # small messages come through
+    assert "CameraInfo of left comes without images: see fsmde-doctor" in reported()[0]
 
 
 def test_a_driver_that_sends_nothing_is_warned_of_after_a_moment(reported):

@@ -45,9 +45,10 @@ class Reporter:
 
     sync is None where another policy forms the sets; sync_clock is what its now_ns are of. inputs()
     are the node's subscriptions, images() those to images by camera, never_came() those of them
-    that should have got something long ago, more() is what else the status has: keys and values.
-    outputs are its publishers by name, of which "status", "diagnostics" and "points" are used;
-    model is what the status says of it; warn(about, text) logs a throttled warning.
+    that should have got something long ago, with_info() the cameras whose CameraInfo came, more()
+    is what else the status has: keys and values. outputs are its publishers by name, of which
+    "status", "diagnostics" and "points" are used; model is what the status says of it; warn(about,
+    text) logs a throttled warning.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Reporter:
         images: Callable[[], Mapping[int, Sequence[Subscription]]],
         never_came: Callable[[], Sequence[Subscription]],
         losses: Losses,
+        with_info: Callable[[], Sequence[int]],
         more: Callable[[], Mapping[str, str]],
         outputs: Mapping[str, Publisher],
         hardware_id: str,
@@ -71,7 +73,7 @@ class Reporter:
         self._node, self._statistics, self._sync = node, statistics, sync
         self._gpu_memory = gpu_memory(hardware_id)
         self._inputs, self._images, self._never_came = inputs, images, never_came
-        self._losses, self._more = losses, more
+        self._losses, self._with_info, self._more = losses, with_info, more
         self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
         self._expected_s = time.monotonic()  # since when images should be coming
@@ -126,6 +128,9 @@ class Reporter:
         missing = sync.missing(now_ns)
         found = _unpublished([topic for i, topic in unsent.items() if i in missing])
         found += sync.problems(now_ns, explained=unsent)
+        never = {i for i in missing if not sync.attendance.came(i)}.difference(unsent)
+        if lost := [sync.names[i] for i in self._with_info() if i in never]:
+            found.append(f"CameraInfo of {', '.join(lost)} comes without images: see fsmde-doctor")
         if silence_s > SILENCE_S or missing:
             if not found:
                 none = idle and self._statistics.last_image_s is not None
