@@ -62,8 +62,9 @@ def load_card(path: Path | str) -> ModelCard:
         card = ModelCard(**document)
     except TypeError as error:
         raise ModelError(f"model card {path}: {error}") from error
-    if not isinstance(card.sha256, dict):
-        raise ModelError(f"model card {path}: sha256 is not an object")
+    for key in (f.name for f in fields(ModelCard) if f.type.startswith("dict")):
+        if not isinstance(getattr(card, key), dict):
+            raise ModelError(f"model card {path}: {key} is not an object")
     return card
 
 

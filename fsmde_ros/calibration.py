@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from fsmde_core.fit import BODY_SHARE, ROUNDING, Fit
 from fsmde_core.rectify import Rectifier
-from fsmde_core.rig import Camera, Rig
+from fsmde_core.rig import Camera, Rig, pose_doubts
 from fsmde_ros.camera_info import ImageGeometry, read_camera_info
 from fsmde_ros.conversions import MessageError, camera_info_msg
 from fsmde_ros.doubts import (
@@ -24,7 +24,6 @@ from fsmde_ros.doubts import (
     frame_note,
     image_doubts,
     image_notes,
-    pose_doubts,
 )
 from fsmde_ros.transforms import Transforms
 

@@ -79,7 +79,7 @@ class OdometryMotion:
                 self._poses.popleft()
 
     def _checked(self, msg: Odometry) -> np.ndarray:
-        if msg.child_frame_id != self._base_frame:
+        if msg.child_frame_id.lstrip("/") != self._base_frame.lstrip("/"):  # ROS 1's have one
             raise MessageError(
                 f"{self.source}: odometry of frame {msg.child_frame_id!r}, not {self._base_frame!r}"
             )

@@ -30,17 +30,24 @@ class Transforms:
         """T_parent_child [4, 4] at a stamp, by default the newest; MessageError if not known."""
         time = Time(nanoseconds=stamp_ns)
         try:
-            return transform_from_msg(self.buffer.lookup_transform(parent, child, time).transform)
+            found = self.buffer.lookup_transform(_name(parent), _name(child), time)
+            return transform_from_msg(found.transform)
         except (self._failure, ValueError) as error:
             raise MessageError(str(error).strip()) from error
 
     def newest_ns(self, parent: str, child: str) -> int:
         """The stamp up to which it is known, 0 if it never changes; MessageError if it is not."""
         try:
-            return self.buffer.get_latest_common_time(parent, child).nanoseconds
+            return self.buffer.get_latest_common_time(_name(parent), _name(child)).nanoseconds
         except self._failure as error:
             raise MessageError(str(error).strip()) from error
 
     def forget(self) -> None:
         """Forget all but /tf_static: tf2 takes nothing that is much older than what it has."""
         self.buffer.clear()
+
+
+def _name(frame: str) -> str:
+    """Without the slash that ROS 1 had in front, which tf2 takes off what it hears and refuses in
+    what it is asked."""
+    return frame.lstrip("/")

@@ -11,6 +11,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
     GroupAction,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
@@ -103,10 +104,11 @@ def start(context):
     folder = Path(launch.logging.launch_config.log_dir)
     inherited = dict(p for p in given.get("global_params", []) if isinstance(p, tuple))
     startup = prepare(given, folder, inherited=inherited)
+    actions = [LogInfo(msg=startup.layout.described())] if startup.layout is not None else []
     profile = {SWITCH: "false"}  # else our processes would take it by themselves
     if given["transport_profile"] == "true":
         profile = transport_profile(context.environment)
-    actions = [SetEnvironmentVariable(name, value) for name, value in profile.items()]
+    actions += [SetEnvironmentVariable(name, value) for name, value in profile.items()]
     play_inside = startup.layout is not None and given["one_process"] == "true"
     node = depth_node(given, startup, play_inside=play_inside)
     actions.append(node)

@@ -1,7 +1,9 @@
 """fsmde-adapt on bags of a rendered drive: what it looks for, what it learns, what it refuses."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,13 +13,13 @@ from rosbags.rosbag2 import StoragePlugin
 
 from fsmde_core.adapt import run
 from fsmde_core.adapt.agreement import Spoilt, write_spoilt
-from fsmde_core.adapt.doubts import Fit
+from fsmde_core.adapt.doubts import Fit, check_fit
 from fsmde_core.adapt.score import score
 from fsmde_core.adapt.source import choose, write_drive
-from fsmde_core.card import load_card, verified_file
-from fsmde_core.data.drive import load_drive
+from fsmde_core.card import load_card, save_card, sha256_of, verified_file
+from fsmde_core.data.drive import Drive, load_drive
 from fsmde_core.distill import train
-from fsmde_core.rig import save_rig
+from fsmde_core.rig import save_rig, write_body
 from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.bags.drive import open_bag_drive
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
@@ -88,13 +90,79 @@ def test_standing_still_is_refused(driven, tmp_path, capsys):
         (["--moments", "1"], 1, "1 moments are too few"),
         (["--step", "nan"], 1, "nan m, which is no distance"),
         (["--left-out", "1"], 1, "left out is 1"),
+        (["name=other"], 1, "name=other: name is what the command itself gives"),
+        (["data.train_split=0:"], 1, "data.train_split is what the command itself gives"),
+        (["teacher=models/student_s.json"], 1, "teacher is what the command itself gives"),
+        (["--rig", "README.md"], 2, "README.md"),
+        (["no.bag"], 1, "is given twice"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_drive_is_read(words, code, sentence, tmp_path, capsys):
     assert main(["no.bag", "--out", str(tmp_path / "mine"), *words]) == code
     said = capsys.readouterr().err
-    assert sentence in said and "no.bag" not in said and "Traceback" not in said
+    assert sentence in said and "exist" not in said and "Traceback" not in said
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["2026", "null", "a: b", "[x]", "#1", "left/.."])
+def test_a_folder_may_be_called_as_one_likes(name, tmp_path, capsys):
+    assert main(["no.bag", "--out", str(tmp_path / name)]) == 2
+    assert "bag no.bag does not exist" in capsys.readouterr().err
+
+
+def test_a_model_without_its_files_is_named_before_the_drive_is_read(model_card, tmp_path, capsys):
+    card, out = shutil.copy(model_card, tmp_path), str(tmp_path / "mine")
+    for suffix in (".safetensors", ".onnx"):
+        assert main(["no.bag", "--out", out, "--model", str(card)]) == 2
+        assert f"student_s{suffix} is missing" in capsys.readouterr().err
+        if suffix == ".safetensors":
+            assert main(["no.bag", "--out", out, "--teacher", str(card)]) == 2
+            assert f"student_s{suffix} is missing" in capsys.readouterr().err
+        shutil.copy(model_card.with_suffix(suffix), tmp_path)
+
+
+def test_nothing_is_written_over_what_it_is_made_of(drive, tmp_path, capsys):
+    out = tmp_path / "drive"
+    source = shutil.copytree(drive.path, out / "work" / "drive")  # from another machine
+    shutil.copytree(drive.path, out, dirs_exist_ok=True)
+    for path in (source, out):
+        assert main([str(path), "--out", str(out)]) == 1
+        assert f"{path} is in the way of --out {out}" in capsys.readouterr().err
+        assert len(load_drive(path)) == len(drive) and load_drive(path).image(0, 0).any()
+    assert main([str(source), "--out", str(tmp_path / "report")]) == 1
+    assert "a model cannot be called 'report'" in capsys.readouterr().err
+
+
+def test_options_of_other_sources_are_not_passed_over(drive, driven_bag, tmp_path, capsys):
+    for source, words in (
+        (drive.path, ["--odometry", "odom"]),
+        (drive.path, ["--scene", "scene-1"]),
+        (driven_bag, ["--scene", "scene-1"]),
+    ):
+        assert main([str(source), "--out", str(tmp_path / "mine"), *words]) == 1
+        assert f"{words[0]} is for " in capsys.readouterr().err
+
+
+def test_a_source_that_was_changed_is_not_taken_for_what_it_was(drive, tmp_path, capsys):
+    rig = drive.rig.cameras[0]
+    source, out = shutil.copytree(drive.path, tmp_path / "some"), tmp_path / "mine"
+    masked = replace(drive.rig, cameras=(replace(rig, body=np.zeros((135, 240), bool)),))
+    save_rig(masked, tmp_path / RIG_FILE)
+    words = [str(source), "--rig", str(tmp_path / RIG_FILE), "--out", str(out), "--dry-run"]
+    assert main(words) == 0 == main(words)
+    assert load_drive(out / "work" / "drive").rig.cameras[0].body is not None
+    mask = tmp_path / "CAM_FRONT_mask.png"
+    before = mask.read_bytes()
+    write_body(np.eye(135, 240, dtype=bool), mask)
+    assert main(words) == 1
+    mask.write_bytes(before)
+    (source / "drive.json").write_text((source / "drive.json").read_text() + " ")
+    assert main(words) == 1
+    (out / "work" / "sources.json").write_text('{"asked": 5}')
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "holds the drive of another command" in said and "is not as it was written" in said
+    assert f"{source} was changed since {out / 'work'} was made of it" in said
 
 
 def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
@@ -104,8 +172,25 @@ def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "odometry seems to be" in said and "in feet (times 0.3" in said
     assert "translations fit best times 0." in said and "--trust-odometry" in said
-    assert main([*arguments, "--trust-odometry"]) == 0
-    assert "in feet (times 0.3" in capsys.readouterr().out
+    assert main([*arguments, "--trust-odometry"]) == 1
+    said = capsys.readouterr()
+    assert "in feet (times 0.3" in said.out and "seems" not in said.err
+    assert "only 0 of 14 moments have another 0.3 to 2 m away" in said.err
+
+
+def test_few_images_a_second_are_refused_before_anything_is_learnt(drive, tmp_path, capsys):
+    document = json.loads((drive.path / "drive.json").read_text())
+    for moment in document["moments"]:
+        for pose in moment["T_world_ego"]:
+            pose[0][3] *= 1.67
+            pose[1][3] *= 1.67
+    folder = shutil.copytree(drive.path, tmp_path / "drive")
+    (folder / "drive.json").write_text(json.dumps(document))
+    out = tmp_path / "mine"
+    assert main([str(folder), "--out", str(out), "--trust-odometry"]) == 1
+    said = capsys.readouterr().err
+    assert "from one to the next it is 2.1 m: more images a second" in said
+    assert not (out / "work" / "train").exists()
 
 
 def test_swapped_cameras_are_named(driven, tmp_path, capsys):
@@ -136,6 +221,18 @@ def test_cameras_at_places_of_others_are_told_apart(order, sentences):
     assert all(found.startswith(wanted) for found, wanted in zip(fit.of_rig, sentences))
 
 
+def test_every_one_of_many_cameras_is_told():
+    around = np.linspace(0, 330, 12)
+    apart = np.abs((around[:, None] - around + 180) % 360 - 180)
+    order, names = np.roll(np.arange(12), 2), [f"camera{i}" for i in range(12)]
+    fit = Fit(1.0, 0.1, (apart + 3)[order], dict.fromkeys(FITS, 60.0), names)
+    assert fit.of_rig == [
+        f"the images of {names[i]} seem to be those of {names[order[i]]} (points move 63 degrees "
+        "off as it is, 3 there)"
+        for i in range(12)
+    ]
+
+
 def test_axes_frames_and_units_are_told_apart():
     all_wrong = RIGHT + 50 * np.eye(4)
     backwards = Fit(1.0, 0.1, all_wrong, {**FITS, 180: 4.0}, NAMES)
@@ -150,6 +247,42 @@ def test_axes_frames_and_units_are_told_apart():
     assert said[3][0].startswith(
         "odometry seems not to be in metres: translations fit best times 7"
     )
+    other_way = Fit(1.0, 0.1, all_wrong, FITS, NAMES, mirrored_deg=3.0)
+    assert "seems to turn the other way: y has to be left" in other_way.of_odometry[0]
+    assert len(other_way.of_odometry) == 1 and not other_way.of_rig
+    in_feet = Fit(0.3, 0.1, RIGHT + np.diag([50, 0, 0, 0]), FITS, NAMES)
+    assert "in feet" in in_feet.of_odometry[0] and in_feet.of_rig[0].startswith("front: points")
+
+
+def test_cameras_that_hang_or_see_nothing_are_named(drive, stub_model, tmp_path):
+    folder = shutil.copytree(drive.path, tmp_path / "drive")
+    for moment in range(len(drive)):
+        file = f"{moment:06d}.jpg"
+        cv2.imwrite(str(folder / "CAM_FRONT_LEFT" / file), np.zeros((135, 240), np.uint8))
+        if moment > 8:
+            shutil.copy(folder / "CAM_BACK" / "000008.jpg", folder / "CAM_BACK" / file)
+    fit = check_fit(load_drive(folder), Predictor(stub_model))
+    dark, hangs = fit.of_rig
+    assert dark.startswith("CAM_FRONT_LEFT: no points can be followed in its images")
+    assert re.match(r"CAM_BACK: in \d+ of \d+ pairs of images nothing moves", hangs)
+
+
+def test_odometry_that_turns_the_other_way_and_a_rig_in_millimetres(
+    drive, stub_model, tmp_path, capsys
+):
+    M = np.diag([1.0, -1.0, 1.0, 1.0])
+    moments = [replace(m, T_world_ego=M @ m.T_world_ego @ M) for m in drive.moments]
+    fit = check_fit(Drive(drive.path, drive.rig, moments), Predictor(stub_model))
+    assert "seems to turn the other way" in fit.of_odometry[0] and not fit.of_rig
+    document = json.loads((drive.path / "drive.json").read_text())
+    for camera in document["cameras"]:
+        for row in camera["T_ego_cam"][:3]:
+            row[3] *= 1000
+    folder = shutil.copytree(drive.path, tmp_path / "drive")
+    (folder / "drive.json").write_text(json.dumps(document))
+    assert main([str(folder), "--out", str(tmp_path / "mine"), "--dry-run"]) == 1
+    said = capsys.readouterr().err
+    assert "camera CAM_FRONT: it sits 1511.00 m above base_link" in said and "in metres" in said
 
 
 def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
@@ -182,6 +315,38 @@ def test_a_better_model_is_put_in_place_whole(
     assert report["after"]["ground"] < report["before"]["ground"] and report["change"] < 0
     assert "| ground" in (out / "report.md").read_text()
     assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
+
+
+@pytest.mark.parametrize("last", ["mine.json", "mine.onnx", "report.png"])
+def test_a_model_that_cannot_be_placed_whole_leaves_the_old_one(
+    last, model_card, far_off, tmp_path, monkeypatch
+):
+    request = run.Request(tmp_path / "mine", far_off, tmp_path)
+    new = request.work / "train" / "mine.json"
+    for card, of in ((request.out / "mine.json", model_card), (new, far_off)):
+        card.parent.mkdir(parents=True, exist_ok=True)
+        files = [shutil.copy(of.with_suffix(s), card.with_suffix(s)) for s in run.SUFFIXES[:2]]
+        hashes = {file.name: sha256_of(file) for file in files}
+        save_card(replace(load_card(of), name="mine", sha256=hashes), card)
+    for name in run.REPORTS:
+        (request.work / name).write_text("new")
+    stale = request.out / "mine.int8.onnx"
+    stale.touch()
+    before = {file: file.read_bytes() for file in request.out.glob("*.*")}
+
+    def full(source, target, copy=shutil.copyfile):
+        copy(source, target)
+        if source.name == last:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left") as refused:
+        patched.setattr(run.shutil, "copyfile", full)
+        run._put_in_place(new, request)
+    assert str(refused.value.filename) == str(request.out / last)
+    assert {file: file.read_bytes() for file in request.out.glob("*.*")} == before
+    card = run._put_in_place(new, request)
+    assert all(verified_file(card, suffix) for suffix in run.SUFFIXES[:2])
+    assert (request.out / "report.md").read_text() == "new" and not stale.exists()
 
 
 def test_a_stopped_run_goes_on_and_a_worse_model_is_kept_out(

@@ -20,7 +20,7 @@ from fsmde_core.geometry import invert_transform, transform_points
 from fsmde_core.rig import K_to_opencv, load_rig
 from fsmde_ros.bags import convert
 from fsmde_ros.bags.convert import main
-from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.messages import message_class
 from fsmde_ros.bags.recorder import BagRecorder
 from fsmde_ros.bags.source import BagError, open_source
 from fsmde_ros.bags.topics import BagTopics, load_topics

@@ -54,6 +54,8 @@ def test_missing_files_are_named(card_path, tmp_path):
     [
         ({"colour": 1}, "unknown key 'colour'"),
         ({"sha256": []}, "sha256 is not an object"),
+        ({"student": None}, "student is not an object"),
+        ({"made_from": "a bag"}, "made_from is not an object"),
     ],
 )
 def test_a_bad_card_is_refused(card_path, change, reason):

@@ -10,10 +10,10 @@ from std_msgs.msg import Header
 
 from fsmde_core.fit import fit_camera
 from fsmde_core.geometry import make_transform
-from fsmde_core.rig import Rig
+from fsmde_core.rig import Rig, pose_doubts
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig
 from fsmde_ros.conversions import camera_info_msg
-from fsmde_ros.doubts import Watch, pose_doubts
+from fsmde_ros.doubts import Watch
 
 BARREL = [-0.3, 0.08, 0.0, 0.0, 0.0]
 

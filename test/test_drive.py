@@ -1,6 +1,7 @@
 """Drive folders: what is written comes back, and what is wrong with one is said."""
 
 import json
+import resource
 import shutil
 from dataclasses import replace
 
@@ -56,6 +57,18 @@ def test_large_images_become_smaller_and_their_pixels_square(rig, tmp_path):
     drive = load_drive(tmp_path / "drive")
     assert drive.image(0, 0).shape == (180, 320, 3)
     assert np.allclose(drive.rig.K, rig.K)
+
+
+def test_a_full_disk_is_named_with_the_file(rig, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError) as refused:
+            write_drive(tmp_path / "drive", rig, moments=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(refused.value.filename).endswith("front/000000.jpg")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_own_vehicle_comes_back(rig, tmp_path):
@@ -116,6 +129,7 @@ def changed_copy(folder, tmp_path, change):
     [
         (lambda d: d.update(version=2), "version is 2, this program reads 1"),
         (lambda d: d.pop("moments"), "the key 'moments' is missing"),
+        (lambda d: d.update(moments=[]), "moments is empty"),
         (lambda d: d["cameras"][2].pop("K"), "cameras[2] lacks the key 'K'"),
         (lambda d: d["cameras"][2]["K"].pop(), "cameras[2]: camera back_right: K is not"),
         (lambda d: d["cameras"][2].update(width="wide"), "cameras[2]: invalid literal"),

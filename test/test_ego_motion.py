@@ -75,6 +75,17 @@ def test_images_newer_than_the_odometry_are_met_at_constant_velocity():
     assert np.allclose(found, exact, atol=1e-6)
 
 
+def test_frames_of_ros1_begin_with_a_slash(tf_tree):
+    motion = OdometryMotion("/odom", base_frame="base_link")
+    tf_on_a_circle(tf_tree, 20)
+    for ms in (0, 20):
+        motion.update(odometry(START_NS + ms * MS, pose_at(ms / 1e3), child="/base_link"))
+    from_tf = TfMotion(tf_tree.transforms, "/odom", base_frame="/base_link")
+    for source in (motion, from_tf):
+        (found,) = source.between([START_NS], START_NS + 20 * MS)
+        assert np.allclose(found, invert_transform(pose_at(0.02)) @ pose_at(0), atol=1e-3)
+
+
 def test_what_odometry_does_not_cover_is_said():
     motion = on_a_circle(400)
     with pytest.raises(MessageError, match="/odom: poses 200 to 600 ms before the newest image"):

@@ -145,6 +145,7 @@ def test_a_bag_gives_what_is_not_given(launched, drive, player):
     arguments = (f"bag:={drive}", f"bag_player:={player}", "namespace:=car")
     code, text, started = launched("surround_depth.launch.py", *arguments, STAYS="3")
     assert code == 0, text
+    assert "base frame: base_link" in text  # what was found, as fsmde-doctor prints it
     values = parameters(started["surround_depth"])
     assert (
         values["compressed"] in (True, "true", "auto")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import product
 
 import numpy as np
 from tqdm import tqdm
@@ -35,7 +35,11 @@ FARTHEST_M = 40.0  # points beyond hardly move
 LEAST_PX = 1.5  # by which a point moves that says in which direction
 FEWEST_POINTS = 200
 WRONG_DEG, CLEARLY = 25.0, 0.5  # an angle that is wrong; another place fits if its is so much less
-MOST_PLACES = 7  # cameras of which every order is tried
+TURNED = {90: [[0, -1, 0], [1, 0, 0]], 180: [[-1, 0, 0], [0, -1, 0]], 270: [[0, 1, 0], [-1, 0, 0]]}
+"""Degrees that odometry's axes may be turned by -> what they are then, but for z."""
+MIRRORED = np.diag([1.0, -1.0, 1.0])
+STILL_PX, STILL_M = 0.1, 0.5  # by which a picture hardly moves, while the vehicle goes so far
+STILL_SHARE = 0.25  # of the times that are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +56,35 @@ class Fit:
     turned_deg: dict[int, float]
     """The same of the worst camera at its place, with odometry's axes turned: degrees -> angle."""
     names: tuple[str, ...]
+    mirrored_deg: float = np.nan
+    """As turned_deg, with odometry's y to the other side."""
+    unmoved: tuple[str, ...] = ()
+    """What of cameras whose pictures do not move with the vehicle, a sentence each."""
 
     @property
     def of_odometry(self) -> list[str]:
         """What is wrong with the odometry, a sentence each."""
-        if self._wrong <= WRONG_DEG:
-            return _unit(self.scale)
-        return _turned(self._wrong, self.turned_deg)
+        if self._of_axes or self._wrong > WRONG_DEG:
+            return self._of_axes
+        return _unit(self.scale)
 
     @property
     def of_rig(self) -> list[str]:
-        """Which cameras are not where the rig has them, a sentence each."""
-        return [] if self.of_odometry else _swaps(self.angles_deg, self.names)
+        """Which cameras are not where the rig has them, or see nothing, a sentence each."""
+        if self._of_axes:
+            return list(self.unmoved)
+        return [*self.unmoved, *_swaps(self.angles_deg, self.names)]
+
+    @property
+    def _of_axes(self) -> list[str]:
+        worst = float(np.nanmax([*np.diag(self.angles_deg), -1.0]))
+        if worst > WRONG_DEG and self.mirrored_deg < min(WRONG_DEG, CLEARLY * worst):
+            return [
+                "odometry seems to turn the other way: y has to be left and z up in the vehicle's "
+                f"frame (points move {worst:.0f} degrees off as it is, {self.mirrored_deg:.0f} "
+                "with y to the other side)"
+            ]
+        return _turned(self._wrong, self.turned_deg) if self._wrong > WRONG_DEG else []
 
     @property
     def _wrong(self) -> float:
@@ -82,20 +103,48 @@ def check_fit(drive: Drive, predictor: Predictor) -> Fit:
         for j, other in enumerate(cameras):
             if (own.width, own.height) == (other.width, other.height):
                 angles[i, j] = _angle(expected(drive, p, other) for p in of_camera)
-    turned = {}
-    for degrees in (90, 180, 270):
-        found = [
-            _angle(
-                expected(drive, p, camera, turned=np.radians(degrees))
-                for p in followed
-                if p.camera == i
-            )
+    unmoved = {}
+    for i, camera in enumerate(cameras):
+        if sentence := _unmoved(drive, [points for points in followed if points.camera == i]):
+            unmoved[i] = f"{camera.name}: {sentence}"
+            angles[i] = np.nan
+
+    def worst(axes: np.ndarray) -> float:
+        """Angle of the worst camera at its place, with other axes; below 0 if none is known."""
+        by_camera = (
+            _angle(expected(drive, p, camera, axes=axes) for p in followed if p.camera == i)
             for i, camera in enumerate(cameras)
-        ]
-        turned[degrees] = float(np.nanmax([*found, -1.0]))
-    right = [p for p in followed if not angles[p.camera, p.camera] > WRONG_DEG]
+            if i not in unmoved
+        )
+        return float(np.nanmax([*by_camera, -1.0]))
+
+    turned = {degrees: worst(np.array([*rows, [0, 0, 1]])) for degrees, rows in TURNED.items()}
+    right = [
+        p
+        for p in followed
+        if p.camera not in unmoved and not angles[p.camera, p.camera] > WRONG_DEG
+    ]
     scale, spread = _scale(drive, right, predictor)
-    return Fit(scale, spread, angles, turned, drive.rig.names)
+    return Fit(
+        scale, spread, angles, turned, drive.rig.names, worst(MIRRORED), tuple(unmoved.values())
+    )
+
+
+def _unmoved(drive: Drive, followed: Sequence[Followed]) -> str:
+    """What is wrong with a camera in whose images nothing moves; empty if something does."""
+    if not followed:
+        return "no points can be followed in its images: are they dark, covered or blurred?"
+    still = 0
+    for points in followed:
+        before, after = (drive.moments[m].T_world_ego[0] for m in (points.moment, points.later))
+        px = np.median(np.linalg.norm(points.pixels_later - points.pixels, axis=1))
+        still += px < STILL_PX and np.linalg.norm(after[:3, 3] - before[:3, 3]) > STILL_M
+    if still < STILL_SHARE * len(followed):
+        return ""
+    return (
+        f"in {still} of {len(followed)} pairs of images nothing moves, although the vehicle does: "
+        "does it hang, or see nothing but the vehicle itself?"
+    )
 
 
 def _angle(pairs) -> float:
@@ -157,11 +206,11 @@ def _factors(pair: Expected, depth: np.ndarray) -> np.ndarray:
 def _swaps(angles: np.ndarray, names: Sequence[str]) -> list[str]:
     """Cameras whose images belong at the places of others, or at no place of the rig."""
     own = np.diag(angles)
-    wrong = [i for i in range(len(names)) if own[i] > WRONG_DEG][:MOST_PLACES]
+    wrong = [i for i in range(len(names)) if own[i] > WRONG_DEG]
     fits = np.nan_to_num(angles, nan=180.0)
-    best = min(permutations(wrong), key=lambda order: sum(fits[i, j] for i, j in zip(wrong, order)))
+    best = _best_places(fits, wrong)
     sentences, told = [], set()
-    for i, j in zip(wrong, best):
+    for i, j in best.items():
         if i in told:
             continue
         if i == j or fits[i, j] > CLEARLY * own[i]:
@@ -171,13 +220,22 @@ def _swaps(angles: np.ndarray, names: Sequence[str]) -> list[str]:
             )
             continue
         what = f"the images of {names[i]} seem to be those of {names[j]}"
-        if best[wrong.index(j)] == i:
+        if best[j] == i:
             told |= {i, j}
             what = f"{names[i]} and {names[j]} seem to be swapped"
         sentences.append(
             f"{what} (points move {own[i]:.0f} degrees off as it is, {fits[i, j]:.0f} there)"
         )
     return sentences
+
+
+def _best_places(fits: np.ndarray, wrong: Sequence[int]) -> dict[int, int]:
+    """Of each of the wrong cameras the place of one of them; what fits best is taken first."""
+    best: dict[int, int] = {}
+    for i, j in sorted(product(wrong, wrong), key=lambda pair: fits[pair]):
+        if i not in best and j not in best.values():
+            best[i] = j
+    return {i: best[i] for i in wrong}
 
 
 def _turned(wrong: float, turned: dict[int, float]) -> list[str]:

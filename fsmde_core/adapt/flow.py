@@ -19,6 +19,7 @@ LONGEST_NS = 3_000_000_000
 BACK_PX = 0.7  # followed back, a point arrives this near to where it began
 FEWEST = 12  # points of a pair of images
 PAIRS = 16  # of each camera, spread over the drive
+FORWARD_LEFT_UP = np.eye(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,17 +97,17 @@ class Expected:
     """[3] metres: the same of the vehicle's own way, so that all of it is lever + way."""
 
 
-def expected(drive: Drive, points: Followed, camera: Camera, *, turned: float = 0.0) -> Expected:
+def expected(
+    drive: Drive, points: Followed, camera: Camera, *, axes: np.ndarray = FORWARD_LEFT_UP
+) -> Expected:
     """What is expected of points by the odometry, were they seen by this camera of the rig.
 
-    turned: by how many radians the odometry's axes are turned about the vertical.
+    axes: [3, 3] orthogonal, from the odometry's axes to forward, left, up.
     """
     i = points.camera
     before, after = (drive.moments[m].T_world_ego[i] for m in (points.moment, points.later))
-    c, s = np.cos(turned), np.sin(turned)
-    Z = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     T_after_before = invert_transform(after) @ before
-    R = Z @ T_after_before[:3, :3] @ Z.T
+    R = axes @ T_after_before[:3, :3] @ axes.T
     R_ego_cam, place = camera.T_ego_cam[:3, :3], camera.T_ego_cam[:3, 3]
     turn = np.eye(4)
     turn[:3, :3] = R_ego_cam.T @ R @ R_ego_cam
@@ -115,5 +116,5 @@ def expected(drive: Drive, points: Followed, camera: Camera, *, turned: float = 
         rays=rays,
         rays_later=pixel_rays(camera.K, points.pixels_later),
         lever=R_ego_cam.T @ (R @ place - place),
-        way=R_ego_cam.T @ Z @ T_after_before[:3, 3],
+        way=R_ego_cam.T @ axes @ T_after_before[:3, 3],
     )

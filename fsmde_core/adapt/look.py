@@ -17,9 +17,12 @@ OVERLAP_M = 15.0  # where it is asked what a neighbour sees
 GRID = 24  # points across the image
 
 
-def summary(source: Source, moments: int) -> dict:
-    """What stands in a report of one source, as JSON has it."""
-    how = movement(source)
+def summary(source: Source, chosen: int, moments: int) -> dict:
+    """What stands in a report of one source, as JSON has it: of the moments chosen some may not be
+    there, as their images are broken."""
+    how, notes = movement(source), list(source.notes)
+    if moments < chosen:
+        notes.append(f"{chosen - moments} of {chosen} moments are left out: an image is broken")
     return {
         "name": source.name,
         "motion": source.motion,
@@ -28,7 +31,7 @@ def summary(source: Source, moments: int) -> dict:
         "in_motion": round(how.moving, 3),
         "moments": moments,
         "rates_hz": [round(rate, 2) for rate in source.rates_hz],
-        "notes": list(source.notes),
+        "notes": notes,
     }
 
 

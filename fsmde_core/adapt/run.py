@@ -8,9 +8,11 @@ OUT/work/drive, OUT/work/train                what it learnt from, and the train
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,16 +33,22 @@ from fsmde_core.adapt.source import (
     write_drive,
 )
 from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, quantize
-from fsmde_core.card import load_card, save_card
+from fsmde_core.card import load_card, save_card, verified_file
 from fsmde_core.data.drive import Drive, load_drive
+from fsmde_core.data.drive_samples import TRAVELLED_M, DriveSamples
+from fsmde_core.data.sample import load_json
 from fsmde_core.distill import main as distill
 from fsmde_core.distill.config import load_config
 from fsmde_core.files import whole_file, writable_folder, write_json
+from fsmde_core.interrupt import signals_wait
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
+from fsmde_core.rig import pose_doubts
 from fsmde_core.runtime.predictor import Predictor
 
-SUFFIXES = (".safetensors", ".onnx", ".int8.onnx")  # the card comes last: it vouches for them
+SUFFIXES = (".safetensors", ".onnx", ".int8.onnx")
+REPORTS = ("report.md", "report.json", "report.png")
+SET_HERE = ("name", "initial", "teacher", "data.kind", "data.train", "data.train_split")
 JUDGED = 20  # moments of those left out, at most
 CALIBRATED = 16
 
@@ -68,12 +76,16 @@ class Request:
     trust_odometry: bool = False
     trust_rig: bool = False
     dry_run: bool = False
+    sources: tuple[Path, ...] = ()
+    """Where the drive comes from."""
     asked: dict = field(default_factory=dict)
     """What the drive is made of, as JSON has it: another request needs another drive."""
+    files: dict = field(default_factory=dict)
+    """Of each source that is there, what tells whether it was changed, as JSON has it."""
 
     @property
     def name(self) -> str:
-        return self.out.absolute().name
+        return os.path.basename(os.path.abspath(self.out))  # without .. in it
 
     @property
     def work(self) -> Path:
@@ -86,19 +98,21 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     open_sources is asked only if the work folder has no drive yet. AdaptError, ConfigError,
     DatasetError and ModelError are sentences for the user.
     """
-    _check(request)
+    before = _check(request)
     writable_folder(request.work)
     drive, sources = _drive(request, open_sources)
-    before = Predictor(request.model)
     fit = check_fit(drive, before)
     look = described(drive, sources, fit)
     judged = _left_out(drive, request.left_out)
     learnt = range(judged[0])
     print(look)
     print(_plan(request, len(learnt), len(judged)), flush=True)
-    refused = _refused(request, fit.of_odometry, fit.of_rig)
+    of_poses = [d for c in drive.rig.cameras for d in pose_doubts(c, drive.rig.base_frame)]
+    refused = _refused(request, fit.of_odometry, [*of_poses, *fit.of_rig])
     for sentence in refused:
         print(f"fsmde-adapt: {sentence}", file=sys.stderr)
+    if not refused:
+        _check_near(drive, learnt)
     if refused or request.dry_run:
         return 1 if refused else 0
     code = _train(request, learnt)
@@ -108,20 +122,41 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     return _judge(request, drive, card, before=before, judged=judged, look=look, sources=sources)
 
 
-def _check(request: Request) -> None:
-    """Whatever can be said before the work, not after it."""
+def _check(request: Request) -> Predictor:
+    """The model that is begun with, after whatever can be said before the work, not after it."""
     if not 0 < request.left_out < 1:
         raise AdaptError(f"the share left out is {request.left_out:g}, not between 0 and 1")
     if not request.step_m >= 0:
         raise AdaptError(f"the step between moments is {request.step_m:g} m, which is no distance")
     if request.most < FEWEST_MOMENTS:
         raise AdaptError(f"{request.most} moments are too few, {FEWEST_MOMENTS} are needed")
+    _check_places(request)
+    for word in request.overrides:
+        if (key := word.partition("=")[0]) in SET_HERE:
+            raise AdaptError(f"{word}: {key} is what the command itself gives the training")
     teacher = request.teacher or request.model
     if is_card(teacher):
-        load_card(teacher)
+        verified_file(teacher, ".safetensors")
     else:
         size_in(teacher)
     load_config(request.config, _training(request, range(1)))
+    verified_file(request.model, ".safetensors")
+    return Predictor(request.model)
+
+
+def _check_places(request: Request) -> None:
+    """AdaptError where OUT and the sources are in each other's way, or two sources are one."""
+    out = request.out.resolve()
+    if not request.name or f"{request.name}.json" in REPORTS:
+        raise AdaptError(f"--out {request.out}: a model cannot be called {request.name!r}")
+    seen: set[Path] = set()
+    for path in request.sources:
+        found = path.resolve()
+        if found in seen:
+            raise AdaptError(f"{path} is given twice: it would be judged on what was learnt from")
+        if found == out or (out / "work") in (found, *found.parents):
+            raise AdaptError(f"{path} is in the way of --out {request.out}: choose another --out")
+        seen.add(found)
 
 
 def _drive(
@@ -135,14 +170,17 @@ def _drive(
         chosen = [choose(s, step_m=request.step_m, most=request.most) for s in sources]
         for source, sets in zip(sources, chosen):
             check_moving(source, sets)
-        write_drive(sources, chosen, folder)
-        about = [summary(source, len(sets)) for source, sets in zip(sources, chosen)]
-        write_json(file, {"asked": request.asked, "sources": about})
-    document = json.loads(file.read_text())
+        written = write_drive(sources, chosen, folder)
+        about = [summary(*of) for of in zip(sources, map(len, chosen), written)]
+        write_json(file, {"asked": request.asked, "files": request.files, "sources": about})
+    document, other = load_json(file), "choose another --out, or remove it"
+    if not isinstance(document, dict) or {"asked", "files", "sources"} - set(document):
+        raise AdaptError(f"{file} is not as it was written: {other}")
     if document["asked"] != request.asked:
-        raise AdaptError(
-            f"{request.work} holds the drive of another command: choose another --out, or remove it"
-        )
+        raise AdaptError(f"{request.work} holds the drive of another command: {other}")
+    for path, files in request.files.items():
+        if document["files"].get(path, files) != files:
+            raise AdaptError(f"{path} was changed since {request.work} was made of it: {other}")
     return load_drive(folder), document["sources"]
 
 
@@ -150,6 +188,20 @@ def _left_out(drive: Drive, share: float) -> range:
     """The last moments of the drive; at least one, and at least as many are learnt from."""
     count = min(max(1, round(share * len(drive))), len(drive) // 2)
     return range(len(drive) - count, len(drive))
+
+
+def _check_near(drive: Drive, learnt: range) -> None:
+    """AdaptError if hardly any moment has another that shows the same from elsewhere."""
+    samples = DriveSamples(drive, f"{learnt.start}:{learnt.stop}")
+    near = sum(samples.others(m) != (None, None) for m in learnt)
+    if 2 * near < min(FEWEST_MOMENTS, len(learnt)):
+        ways = np.diff([moment.T_world_ego[0, :3, 3] for moment in drive.moments], axis=0)
+        raise AdaptError(
+            f"only {near} of {len(learnt)} moments have another {TRAVELLED_M[0]:g} to "
+            f"{TRAVELLED_M[1]:g} m away, from one to the next it is "
+            f"{np.median(np.linalg.norm(ways, axis=1)):.1f} m: more images a second, or a slower "
+            "drive, are needed"
+        )
 
 
 def _plan(request: Request, learnt: int, judged: int) -> str:
@@ -185,15 +237,20 @@ def _training(request: Request, learnt: range) -> list[str]:
     """What the training's config does not say by itself, KEY=VALUE."""
     student = load_card(request.model).student  # the network stays what it is
     return [
-        *(f"student.{key}={json.dumps(value)}" for key, value in student.items()),
-        f"name={request.name}",
-        f"initial={request.model}",
-        f"teacher={request.teacher or request.model}",
+        *(f"student.{key}={_text(value)}" for key, value in student.items()),
+        f"name={_text(request.name)}",
+        f"initial={_text(str(request.model))}",
+        f"teacher={_text(request.teacher or str(request.model))}",
         "data.kind=drive",
-        f"data.train={request.work / 'drive'}",
+        f"data.train={_text(str(request.work / 'drive'))}",
         f"data.train_split={learnt.start}:{learnt.stop}",
         *request.overrides,
     ]
+
+
+def _text(value: object) -> str:
+    """As YAML reads it back, be it a path that looks like a number."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _judge(
@@ -216,6 +273,8 @@ def _judge(
     change = scores[1].against(scores[0])
     better = bool(change < 0)
     verdict = f"{'better' if better else 'worse'} by {abs(np.expm1(change)):.1%}"
+    if np.isnan(change):
+        verdict = "nothing that the moments left out could be judged by"
     print(f"\n{numbers(*scores)}\n\n{verdict}, the weighted mean of the measures")
     about = {
         "name": request.name,
@@ -224,23 +283,23 @@ def _judge(
         "trained": after.card.description,
         "sources": list(sources),
     }
-    folder = request.out if better else request.work
     write_report(
-        folder, verdict=verdict, before=scores[0], after=scores[1], look=look,
+        request.work, verdict=verdict, before=scores[0], after=scores[1], look=look,
         moments=moments, about=about,
     )  # fmt: skip
     middle = moments[len(moments) // 2]
-    write_picture(folder / "report.png", before, after, drive, middle, f"{request.name}: {verdict}")
+    caption = f"{request.name}: {verdict}"
+    write_picture(request.work / "report.png", before, after, drive, middle, caption)
     if not better:
         print(
             f"fsmde-adapt: {request.name} did not get better, what was in {request.out} stays; the "
-            f"model is {card}, the report {folder / 'report.md'}",
+            f"model is {card}, the report {request.work / 'report.md'}",
             file=sys.stderr,
         )
         return 1
     _quantize(card, drive, judged)
     _note_scores(card, *scores, len(moments))
-    placed = _put_in_place(card, request.out)
+    placed = _put_in_place(card, request)
     print(f"model: {placed}\nreport: {request.out / 'report.md'}")
     print(
         f"ros2 launch fsmde_ros surround_depth.launch.py rig:=RIG.yaml model:={placed.absolute()}"
@@ -282,11 +341,16 @@ def _note_scores(card_path: Path, before: Score, after: Score, moments: int) -> 
     save_card(replace(card, metrics={**card.metrics, title: found}), card_path)
 
 
-def _put_in_place(card: Path, folder: Path) -> Path:
-    """Copy card and files to a folder; a model that was there is replaced."""
+def _put_in_place(card: Path, request: Request) -> Path:
+    """Copy model and report to OUT, all beside what is there, and only then rename them in a row.
+
+    The card is renamed last: it vouches for the others.
+    """
     listed = load_card(card).sha256
-    files = [card.with_suffix(suffix) for suffix in SUFFIXES]
-    for file in (*(f for f in files if f.name in listed), card):
-        with whole_file(folder / file.name) as beside:
-            shutil.copyfile(file, beside)
-    return folder / card.name
+    files = {file: file.name in listed for file in map(card.with_suffix, SUFFIXES)}
+    with ExitStack() as places, signals_wait():
+        for file in (card, *(f for f in files if files[f]), *map(request.work.joinpath, REPORTS)):
+            shutil.copyfile(file, places.enter_context(whole_file(request.out / file.name)))
+    for file in (f for f in files if not files[f]):  # of the model that was there
+        (request.out / file.name).unlink(missing_ok=True)
+    return request.out / card.name

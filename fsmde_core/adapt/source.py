@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fsmde_core.data.drive import DriveWriter
-from fsmde_core.geometry import motion_between
+from fsmde_core.geometry import invert_transform, motion_between
 from fsmde_core.rig import Rig
 
 STEP_M = 0.1  # from one moment to the next, at least
@@ -36,8 +36,9 @@ class Source:
     """S x N, each camera's own."""
     T_world_ego: np.ndarray
     """[S, N, 4, 4], metres: the vehicle's pose at each of them."""
-    images: Callable[[Sequence[int]], Iterator[list[np.ndarray]]]
-    """Numbers of sets, ascending -> N images [H, W, 3] uint8 RGB of each."""
+    images: Callable[[Sequence[int]], Iterator[list[np.ndarray] | None]]
+    """Numbers of sets, ascending -> N images [H, W, 3] uint8 RGB of each, None where one of them is
+    broken."""
     motion: str
     """What says how the vehicle moves, in words."""
     rates_hz: tuple[float, ...]
@@ -91,15 +92,25 @@ def check_moving(source: Source, chosen: Sequence[int]) -> None:
     if len(chosen) >= FEWEST_MOMENTS:
         return
     how = movement(source)
+    why = "drive longer, or take a smaller --step"
+    if how.moving < 0.5:
+        why = (
+            "a vehicle that stands still shows every camera one picture, which teaches nothing (or "
+            "is odometry in kilometres?)"
+        )
+    notes = "".join(f"; {note}" for note in source.notes)
     raise AdaptError(
         f"{source.name}: the vehicle moves {how.metres:.1f} m in {how.seconds:.0f} s by "
-        f"{source.motion}, which gives {len(chosen)} moments, {FEWEST_MOMENTS} are needed: a "
-        "vehicle that stands still shows every camera one picture, which teaches nothing"
+        f"{source.motion}, which gives {len(chosen)} moments, {FEWEST_MOMENTS} are needed: "
+        f"{why}{notes}"
     )
 
 
-def write_drive(sources: Sequence[Source], chosen: Sequence[Sequence[int]], path: Path) -> None:
-    """The chosen sets of all sources as one drive folder, whole or not at all.
+def write_drive(
+    sources: Sequence[Source], chosen: Sequence[Sequence[int]], path: Path
+) -> list[int]:
+    """The chosen sets of all sources as one drive folder, whole or not at all; how many of each
+    source are in it, as those with a broken image are left out.
 
     AdaptError if their rigs differ; DatasetError or the source's own for an image that is broken.
     """
@@ -112,14 +123,17 @@ def write_drive(sources: Sequence[Source], chosen: Sequence[Sequence[int]], path
         "source": ", ".join(source.name for source in sources),
         "licence": " and ".join(licences),
     }
-    total = sum(len(sets) for sets in chosen)
+    total, written = sum(len(sets) for sets in chosen), [0] * len(sources)
     path.parent.mkdir(parents=True, exist_ok=True)
     bar = tqdm(total=total, desc="images", unit="moment", disable=None)
     with bar, DriveWriter(path, first.rig, **about) as writer:
-        for source, sets in zip(sources, chosen):
+        for k, (source, sets) in enumerate(zip(sources, chosen)):
             for i, images in zip(sets, source.images(sets), strict=True):
-                writer.add(images, source.stamps_ns[i], source.T_world_ego[i])
+                if images is not None:
+                    writer.add(images, source.stamps_ns[i], source.T_world_ego[i])
+                    written[k] += 1
                 bar.update()
+    return written
 
 
 def _same(a: Rig, b: Rig) -> bool:
@@ -153,16 +167,51 @@ def sets_of(stamps_ns: Sequence[np.ndarray]) -> np.ndarray:
 class Track:
     """Where the vehicle was at any time between its poses.
 
+    Where poses jump, as at a loop closure or a lost fix, the vehicle is taken to have gone on as it
+    did before, and the poses behind the jump follow from there.
     stamps_ns [P] int64 in any order, T_world_ego [P, 4, 4]. ValueError for fewer than two.
     """
 
     LONGEST_NS = 500_000_000  # between poses further apart nobody knows how the vehicle moved
+    JUMP_M = 1.0  # and twice what is gone in any other step around: no vehicle moves so
+    OUTLIERS = 2  # steps around that may be jumps as well, as to a wrong pose and back
 
     def __init__(self, stamps_ns: Sequence[int], T_world_ego: Sequence[np.ndarray]):
         self._stamps, first = np.unique(np.array(stamps_ns, np.int64), return_index=True)
         if len(self._stamps) < 2:
             raise ValueError("fewer than two poses")
-        self._poses = np.asarray(T_world_ego, np.float64)[first]
+        self._poses = np.array(T_world_ego, np.float64)[first]
+        self.jumps = self._bridged()
+        """By how many metres poses jumped, of each time."""
+
+    @property
+    def stamps_ns(self) -> np.ndarray:
+        """[P] int64, ascending."""
+        return self._stamps
+
+    def _bridged(self) -> list[float]:
+        """Undo the jumps of the poses; returns their lengths, metres."""
+        given, poses = self._poses.copy(), self._poses
+        metres = np.linalg.norm(np.diff(given[:, :3, 3], axis=0), axis=1)
+        seconds, jumps = np.diff(self._stamps) / 1e9, []
+        T_new_old, step = np.eye(4), np.eye(4)
+        for i in range(len(metres)):
+            if self._is_jump(i, metres, seconds):
+                jumps.append(float(metres[i]))
+                T_new_old = poses[i] @ step @ invert_transform(given[i + 1])
+            poses[i + 1] = T_new_old @ given[i + 1] if jumps else given[i + 1]
+            step = invert_transform(poses[i]) @ poses[i + 1]
+        return jumps
+
+    def _is_jump(self, i: int, metres: np.ndarray, seconds: np.ndarray) -> bool:
+        if metres[i] < self.JUMP_M or seconds[i] > self.LONGEST_NS / 1e9:
+            return False
+        window = self._stamps[i] - self.LONGEST_NS, self._stamps[i + 1] + self.LONGEST_NS
+        first, last = np.searchsorted(self._stamps, window)
+        around = np.delete(np.arange(first, min(last, len(metres))), i - first)
+        usual = np.maximum(metres[around], metres[around] / seconds[around] * seconds[i])
+        usual = np.sort(usual)[: -self.OUTLIERS]
+        return len(usual) > 0 and bool(metres[i] > self.JUMP_M + 2 * usual[-1])
 
     def at(self, stamp_ns: int) -> np.ndarray | None:
         """T_world_ego [4, 4]; None before the first pose, after the last, and in a gap."""

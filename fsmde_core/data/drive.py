@@ -21,7 +21,7 @@ import numpy as np
 import simplejpeg
 
 from fsmde_core.data.sample import DatasetError, load_json, read_image
-from fsmde_core.files import write_json
+from fsmde_core.files import write_bytes, write_json
 from fsmde_core.geometry import is_rotation
 from fsmde_core.rig import Camera, Rig, RigError, mask_name, read_body, write_body
 
@@ -91,6 +91,8 @@ def load_drive(path: Path | str) -> Drive:
         entries = document["cameras"]
         rig = Rig(tuple(_parse_camera(path, i, entry) for i, entry in enumerate(entries)))
         moments = [_parse_moment(i, m, len(entries)) for i, m in enumerate(document["moments"])]
+        if not moments:
+            raise DatasetError("moments is empty")
         about = {key: str(document.get(key, "")) for key in ("source", "licence")}
     except (DatasetError, RigError) as error:
         raise DatasetError(f"{file}: {error}") from error
@@ -204,7 +206,7 @@ class DriveWriter:
             data = simplejpeg.encode_jpeg(
                 np.ascontiguousarray(image), quality=QUALITY, colorsubsampling="444"
             )
-            (self._beside / kept.name / _image_name(count)).write_bytes(data)
+            write_bytes(self._beside / kept.name / _image_name(count), data)
         self._moments.append(moment)
 
     def __exit__(self, kind, *_) -> None:

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from fsmde_ros.answers import COLOR, COLOR_INFO, COMPRESSED_DEPTH, CONFIDENCE, DEPTH, DEPTH_INFO
 from fsmde_ros.bags.source import Topic
+from fsmde_ros.obstacles import GRID, SCAN
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 COMPRESSED = "/compressed"
 OWN_ENDINGS = tuple(f"/{t}" for t in (DEPTH, DEPTH_INFO, COMPRESSED_DEPTH, CONFIDENCE))
-OWN_TOPICS = ("/points", "/diagnostics", "/surround_depth/status")
+OWN_TOPICS = ("/points", "/diagnostics", "/surround_depth/status", f"/{SCAN}", f"/{GRID}")
 RECTIFIED = re.compile(r"(^|_)rect(_|$|ified)")
+VIDEO = re.compile(r"CompressedVideo$|FFMPEGPacket$|theora_image_transport/msg/Packet$")
 LEAST_SHARE = 0.5  # of the messages of the fullest topic of a camera: below it is not that camera
 UNNAMED = "camera"
+GREY = re.compile(r"mono|gr[ae]y")
+VARIANTS = set(
+    "image img raw color colour mono gray grey rgb bgr bayer rect rectified undistorted resized "
+    "compressed".split()
+)
+"""Words in the name of an image topic that do not say which camera it is."""
+OF_INFO = set("image img raw camera cameras cam info calib calibration intrinsics".split())
+"""Words in which an image topic and its CameraInfo may differ; VARIANTS are such, too, where that
+leaves no doubt."""
+NO_CAMERA = re.compile(
+    r"(?:^|_)(infra|ir|infrared|nearir|thermal|lwir|depth|disparity|seg|segmentation|semantic|"
+    r"instance|labels?|masks?|detections?|detected|annotated|annotations?|overlay|debug|viz|"
+    r"visuali[sz]ation|heatmap|confidence|bev|events?|dvs|flow|(?:range|signal|reflec)_image)"
+    r"\d*(?:_|$)"
+)
+"""Words of what is made of pictures, or is no light that people see."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,38 @@ def is_own_output(topic: Topic, topics: Collection[Topic]) -> bool:
     return False
 
 
+def is_video(topic: Topic) -> bool:
+    """Whether its messages are pieces of a video, none of which is an image by itself."""
+    return bool(VIDEO.search(topic.kind))
+
+
+def cameras_alone(topics: Sequence[Topic]) -> tuple[list[Topic], list[str]]:
+    """The image topics that are cameras by their names, and sentences about the others.
+
+    Where all of them sound like something else, all are taken.
+    """
+    words = {topic: other_than_camera(topic) for topic in topics}
+    if all(words.values()):
+        return list(topics), []
+    apart: dict[str, list[str]] = {}
+    for topic, word in words.items():
+        if word:
+            apart.setdefault(word, []).append(topic.name)
+    return [topic for topic, word in words.items() if not word], [
+        f"not taken for a camera, by {word!r} in its name: {', '.join(sorted(names))}; if it is "
+        "one, say so in a rig.yaml beside the recording"
+        for word, names in apart.items()
+    ]
+
+
+def other_than_camera(topic: Topic) -> str:
+    """The word in its name that says so; of the folders above the last one only whole names."""
+    *above, folder, leaf = ["", *topic.name.removesuffix(COMPRESSED).split("/")]
+    found = [NO_CAMERA.search(part) for part in (folder, leaf)]
+    found += [NO_CAMERA.fullmatch(part) for part in above]
+    return next((match[1] for match in found if match), "")
+
+
 def choose_cameras(
     topics: Collection[Topic], frames: dict[str, str] | None = None
 ) -> tuple[Choice, ...]:
@@ -69,26 +119,61 @@ def choose_cameras(
     for image in images:
         choice = Choice(image, _info_of(image, infos, frames or {}))
         groups.setdefault(_owner(choice), []).append(choice)
-    chosen = [min(group, key=_rank_in(group)) for group in groups.values()]
+    chosen = [best(group) for group in groups.values()]
     return tuple(sorted(chosen, key=lambda choice: choice.image.name))
 
 
+def one_each(
+    choices: Sequence[Choice], same: Callable[[Choice, Choice], bool]
+) -> tuple[tuple[Choice, ...], dict[str, str]]:
+    """(the best choice of each camera, topic of each other one -> topic taken instead).
+
+    same says of two choices whether they show the images of one camera.
+    """
+    groups: list[list[Choice]] = []
+    for choice in choices:
+        group = next((g for g in groups if same(g[0], choice)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(choice)
+    taken = [best(group) for group in groups]
+    others = {
+        choice.image.name: chosen.image.name
+        for chosen, group in zip(taken, groups)
+        for choice in group
+        if choice is not chosen
+    }
+    return tuple(taken), others
+
+
 def _owner(choice: Choice) -> str:
-    """What the images of one camera share: a CameraInfo beside them, else their folder."""
-    folder = choice.plain.rpartition("/")[0]
+    """What the images of one camera share: a CameraInfo beside them, else a name."""
+    folder, _, leaf = choice.plain.rpartition("/")
     info = choice.info.name if choice.info is not None else ""
-    beside = info.rpartition("/")[0] in (folder, choice.plain)
-    return info if info and beside else folder or choice.plain
+    if info and info.rpartition("/")[0] in (folder, choice.plain):
+        return info
+    return "/".join([folder, *_words(leaf, VARIANTS)]) or choice.plain
+
+
+def _words(name: str, without: Collection[str]) -> list[str]:
+    """What a topic's name is made of, less some words."""
+    return [word for word in re.split("[/_]", name) if word and word not in without]
 
 
 def _info_of(image: Topic, infos: dict[str, Topic], frames: dict[str, str]) -> Topic | None:
-    """The CameraInfo of an image topic: beside it, below it, above it, else of the same frame."""
+    """The CameraInfo of an image topic: beside it, below it, above it, else of the same name but
+    for words like image and info, else of the same frame."""
     plain = image.name.removesuffix(COMPRESSED)
     folder = plain.rpartition("/")[0]
     above = folder.rpartition("/")[0]
     for name in (f"{folder}/camera_info", f"{plain}/camera_info", f"{above}/camera_info"):
         if name in infos and (above or name != "/camera_info" or not folder):
             return infos[name]
+    for without in (OF_INFO, OF_INFO | VARIANTS):
+        words = _words(plain, without)
+        alike = [t for name, t in infos.items() if _words(name, without) == words]
+        if len(alike) == 1:
+            return alike[0]
     beside = [t for name, t in infos.items() if name.rpartition("/")[0] in (folder, plain)]
     if len(beside) == 1 and folder:
         return beside[0]
@@ -97,15 +182,17 @@ def _info_of(image: Topic, infos: dict[str, Topic], frames: dict[str, str]) -> T
     return same[0] if len(same) == 1 else None
 
 
-def _rank_in(group: Sequence[Choice]):
+def best(group: Sequence[Choice]) -> Choice:
+    """The one to take of topics that show the same."""
     most = max(choice.image.count for choice in group)
 
     def rank(choice: Choice) -> tuple:
         leaf = choice.plain.rpartition("/")[2]
         few = choice.image.count < LEAST_SHARE * most
-        return few, "mono" in leaf, choice.rectified, not choice.compressed, len(leaf), leaf
+        grey, info = bool(GREY.search(leaf)), choice.info is None
+        return info, few, grey, choice.rectified, not choice.compressed, len(leaf), choice.plain
 
-    return rank
+    return min(group, key=rank)
 
 
 def camera_names(choices: Sequence[Choice]) -> tuple[str, ...]:
@@ -133,6 +220,11 @@ def _as_name(text: str) -> str:
     """As ROS allows it: letters, digits and _, not beginning with a digit."""
     text = re.sub(r"\W", "_", text, flags=re.ASCII)
     return text if re.match("[A-Za-z_]", text) else f"{UNNAMED}_{text}"
+
+
+def ros_topic(name: str) -> str:
+    """A topic's name as ROS 2 allows it; others have more in theirs, such as - or spaces."""
+    return "/" + "/".join(_as_name(part) for part in name.split("/") if part)
 
 
 def pattern(topics: Sequence[str], names: Sequence[str]) -> str:

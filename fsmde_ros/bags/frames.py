@@ -53,6 +53,10 @@ class FrameTree:
             path.append(self._edges[path[-1]][0])
         return path
 
+    def has_parent(self, frame: str) -> bool:
+        """Whether a frame has its place in another one."""
+        return frame.lstrip("/") in self._edges
+
     def base_of(self, frames: Sequence[str]) -> str:
         """The vehicle's frame: of a usual name, else the nearest that all are fixed to.
 
@@ -61,6 +65,9 @@ class FrameTree:
         known = [frame for frame in frames if len(self.above(frame)) > 1]
         for name in BASE_FRAMES:
             if any(name in self.above(frame)[1:] for frame in known):
+                return name
+        for name in BASE_FRAMES:  # not above the cameras, as where a LiDAR carries all
+            if known and all(self.pose(name, frame) is not None for frame in known):
                 return name
         shared = self.above(known[0])[1:] if known else []
         for frame in shared:
@@ -76,12 +83,20 @@ class FrameTree:
         return ""
 
     def pose(self, base: str, frame: str) -> np.ndarray | None:
-        """T_base_frame [4, 4]; None where the two are not connected, or one moves in the other."""
-        path = self.above(frame)
-        if base not in path:
+        """T_base_frame [4, 4]; None where the two are not connected, or only by what moves."""
+        up, down = self.above(base), self.above(frame)
+        joint = next((parent for parent in down if parent in up), None)
+        if joint is None:
             return None
+        up, down = up[: up.index(joint)], down[: down.index(joint)]
+        if up and self.moving.intersection([*up, *down]):
+            return None
+        return np.linalg.inv(self._chained(up)) @ self._chained(down)
+
+    def _chained(self, path: Sequence[str]) -> np.ndarray:
+        """The pose of a path's first frame in the parent of its last one."""
         T = np.eye(4)
-        for child in path[: path.index(base)]:
+        for child in path:
             T = self._edges[child][1] @ T
         return T
 

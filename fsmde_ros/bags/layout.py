@@ -17,11 +17,21 @@ from fsmde_ros.bags.cameras import (
     COMPRESSED,
     Choice,
     camera_names,
+    cameras_alone,
     choose_cameras,
     is_own_output,
+    one_each,
     pattern,
+    ros_topic,
 )
-from fsmde_ros.bags.rigs import guessed_names, make_rig
+from fsmde_ros.bags.findings import (
+    image_notes,
+    no_cameras,
+    odometry_of,
+    stamp_problems,
+    video_problems,
+)
+from fsmde_ros.bags.rigs import guessed_names, make_rig, without_useless
 from fsmde_ros.bags.scan import Scan, scan
 from fsmde_ros.bags.source import BagError, open_source
 from fsmde_ros.params import NodeParams
@@ -59,14 +69,15 @@ class CameraTopics:
     height: int
     """Of the images, pixels; 0 where the first one does not decode."""
     frame_id: str
-    """Of its CameraInfo, else of its images."""
+    """Of its CameraInfo, else of its images; one that has its place in TF rather."""
 
     @property
     def played_topic(self) -> str:
         """Where its images are replayed: one of CompressedImage whose name does not say so has
         /compressed added, as the node expects it."""
-        named = not self.compressed or names_compressed(self.image_topic)
-        return self.image_topic if named else f"{self.image_topic}{COMPRESSED}"
+        topic = ros_topic(self.image_topic)
+        named = not self.compressed or names_compressed(topic)
+        return topic if named else f"{topic}{COMPRESSED}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,8 @@ class BagLayout:
     """Whether there are transforms."""
     rig: Rig | None
     """None where the size or K of the cameras is nowhere to be found."""
+    rig_file: Path | None
+    """That the rig is from, given or found beside the recording; None where it is recorded."""
     slop_s: float
     """A slop_s with which the node finds the sets."""
     rectified: bool
@@ -92,6 +105,8 @@ class BagLayout:
     """From the first message to the last."""
     not_played: tuple[str, ...]
     """Topics that are not to be replayed: the node's own outputs, other images of its cameras."""
+    notes: tuple[str, ...]
+    """What is as it should be, but not plain to see, such as images that are no cameras'."""
     problems: tuple[str, ...]
     """What is missing, odd or guessed, a sentence each."""
 
@@ -112,7 +127,9 @@ class BagLayout:
     def info_topics(self) -> list[str]:
         """CameraInfo of each camera for the node, without the slash, be it the rig's."""
         return [
-            (camera.info_topic or WITHOUT_INFO.replace("{camera}", camera.name)).lstrip("/")
+            ros_topic(camera.info_topic or WITHOUT_INFO.replace("{camera}", camera.name)).lstrip(
+                "/"
+            )
             for camera in self.cameras
         ]
 
@@ -139,9 +156,11 @@ class BagLayout:
         lines += [
             f"length: {self.seconds:.1f} s",
             f"base frame: {self.rig.base_frame if self.rig is not None else '-'}",
+            f"rig file: {self.rig_file or '-'}",
             f"ego motion: {motion}",
             f"slop_s: {self.slop_s:g}",
         ]
+        lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines + [f"! {problem}" for problem in self.problems])
 
 
@@ -168,34 +187,47 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
         found = scan(source)
         seconds = (source.end_ns - source.start_ns) / 1e9
         topics = source.topics
+    useless = without_useless(found) if given is not None else {}
     pictures = [topic for topic in topics if found.is_picture(topic)]
     infos = [topic for topic in topics if topic.name in found.infos]
-    choices = choose_cameras([*pictures, *infos], found.frames)
+    alone, apart = cameras_alone(pictures)
+    choices, doubles = one_each(choose_cameras([*alone, *infos], found.frames), found.is_one_camera)
     if not choices:
-        kinds = sorted({topic.kind for topic in topics if topic.count})
-        raise NoCameraError(f"bag {bag} has no images of cameras, only {', '.join(kinds)}")
-    names, choices, problems = _named(choices, given, found)
+        raise NoCameraError(f"bag {bag} has {no_cameras(found, topics)}")
+    names, choices, problems = _named(choices)
+    if given is not None:
+        every = choose_cameras([*pictures, *infos], found.frames)
+        usual = dict(zip(names, choices))
+        names, choices, problems = _as_in_rig(given, every, usual, found, rig_file)
+        apart, doubles = [], {}
+    problems += [*apart, *useless.values(), *found.refused.values(), *video_problems(topics)]
     cameras = tuple(_camera(name, c, found) for name, c in zip(names, choices))
     rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
     base = rig.base_frame if rig is not None else found.base_frame
-    odometry, more = _odometry(found, base)
+    odometry, notes, more = odometry_of(found, base, topics)
+    problems += [
+        *stamp_problems([c.image_topic for c in cameras], found),
+        *doubts,
+        *more,
+        *found.problems,
+    ]
+    chosen = {choice.image for choice in choices}
+    own = [topic for topic in topics if is_own_output(topic, topics)]
+    others = [topic for topic in pictures if topic not in chosen]
     return BagLayout(
         bag=bag,
         cameras=cameras,
         odometry_topic=odometry,
         tf=bool(found.tree),
         rig=rig,
+        rig_file=rig_file,
         slop_s=_slop_s([found.stamps_ns[c.image_topic] for c in cameras]),
         rectified=rectified,
         fixed_frame=found.tree.fixed_frame_of(base) if base else "",
         seconds=seconds,
-        not_played=tuple(
-            topic.name
-            for topic in topics
-            if is_own_output(topic, topics)
-            or (topic in pictures and topic not in [choice.image for choice in choices])
-        ),
-        problems=(*problems, *doubts, *more, *found.problems),
+        not_played=(*(topic.name for topic in (*own, *others)), *useless),
+        notes=(*image_notes(found, doubles, own), *notes),
+        problems=tuple(problems),
     )
 
 
@@ -205,19 +237,8 @@ def rig_file_of(bag: Path) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _named(
-    choices: Sequence[Choice], given: Rig | None, found: Scan
-) -> tuple[list[str], list[Choice], list[str]]:
+def _named(choices: Sequence[Choice]) -> tuple[list[str], list[Choice], list[str]]:
     """Names of the cameras that are used, and sentences about those that are not."""
-    if given is not None:
-        names, used = guessed_names(choices, given, found)
-        if not names:
-            raise RigError(
-                f"none of the rig's cameras {', '.join(given.names)} is in the topics "
-                f"{', '.join(choice.image.name for choice in choices)}"
-            )
-        lost = [name for name in given.names if name not in names]
-        return names, used, [f"camera {name} of the rig file is not recorded" for name in lost]
     with_info = [choice for choice in choices if choice.info is not None]
     used = list(with_info or choices)
     problems = [
@@ -228,10 +249,30 @@ def _named(
     return list(camera_names(used)), used, problems
 
 
+def _as_in_rig(
+    given: Rig,
+    choices: Sequence[Choice],
+    usual: dict[str, Choice],
+    found: Scan,
+    rig_file: Path | None,
+) -> tuple[list[str], list[Choice], list[str]]:
+    """The same of a rig file's cameras."""
+    names, used, doubts = guessed_names(choices, usual, given, found)
+    if not names:
+        raise RigError(
+            f"none of the rig's cameras {', '.join(given.names)} is in the topics "
+            f"{', '.join(choice.image.name for choice in choices)}; the rig is of {rig_file}"
+        )
+    lost = [name for name in given.names if name not in names]
+    return names, used, doubts + [f"camera {name} of the rig file is not recorded" for name in lost]
+
+
 def _camera(name: str, choice: Choice, found: Scan) -> CameraTopics:
     info = found.infos.get(choice.info.name) if choice.info is not None else None
     width, height = found.sizes.get(choice.image.name, (0, 0))
-    frame = info.header.frame_id if info is not None else ""
+    frames = [info.header.frame_id] if info is not None else []
+    frames = [frame for frame in (*frames, found.frames.get(choice.image.name)) if frame]
+    placed = [frame for frame in frames if found.tree.has_parent(frame)]
     return CameraTopics(
         name=name,
         image_topic=choice.image.name,
@@ -241,7 +282,7 @@ def _camera(name: str, choice: Choice, found: Scan) -> CameraTopics:
         rate_hz=_rate_hz(found.stamps_ns[choice.image.name]),
         width=width,
         height=height,
-        frame_id=frame or found.frames.get(choice.image.name, ""),
+        frame_id=next(iter((*placed, *frames)), ""),
     )
 
 
@@ -274,15 +315,6 @@ def _spread_ns(start_ns: float, stamps_ns: Sequence[Sequence[int]]) -> float | N
         return None
     nexts = [min(stamps) for stamps in later]
     return max(nexts) - min(nexts)
-
-
-def _odometry(found: Scan, base: str) -> tuple[str | None, list[str]]:
-    """The odometry of the base frame, or why what there is is not used."""
-    fitting = [topic for topic, frame in found.odometry.items() if frame == base]
-    if fitting or not found.odometry:
-        return (min(fitting, key=len) if fitting else None), []
-    others = ", ".join(f"{topic} of {frame!r}" for topic, frame in found.odometry.items())
-    return None, [f"odometry is not used, it is not of {base!r}: {others}"]
 
 
 def write_setup(layout: BagLayout, folder: Path) -> Setup:
@@ -321,8 +353,10 @@ def _parameters(layout: BagLayout, rig_file: Path | None) -> dict[str, object]:
         values["camera_info_topics"] = layout.info_topics
     if layout.rectified:
         values["rectified"] = True
+    if rig_file is not None and any(camera.info_topic is None for camera in cameras):
+        values["camera_info_from_rig"] = True
     if layout.odometry_topic:
-        values["odometry_topic"] = layout.odometry_topic.lstrip("/")
+        values["odometry_topic"] = ros_topic(layout.odometry_topic).lstrip("/")
     elif layout.fixed_frame and find_spec("tf2_ros") is not None:
         values["fixed_frame"] = layout.fixed_frame
     return values | {"slop_s": layout.slop_s}

@@ -9,9 +9,7 @@ node like ours published is not, it would be taken for this node's.
 from __future__ import annotations
 
 import argparse
-import importlib
 import math
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -27,13 +25,13 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from fsmde_core.rig import Camera, RigError
+from fsmde_ros.bags.cameras import ros_topic
 from fsmde_ros.bags.layout import WITHOUT_INFO, BagLayout, NoCameraError, look_into
-from fsmde_ros.bags.scan import head
+from fsmde_ros.bags.messages import head, message_class
 from fsmde_ros.bags.source import BagError, Source, Topic, open_source
 from fsmde_ros.conversions import camera_info_msg, ns_to_stamp
 from fsmde_ros.interrupts import StartUpError, ros_process
 
-MESSAGE_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
 NAP_S = 0.1
 GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")
 LINGER_S = 1.0  # after the last message, for readers that still fetch it from shared memory
@@ -64,7 +62,9 @@ class BagPlayer(Node):
             if kind is None:
                 unknown.setdefault(topic.kind, topic.name)
                 continue
-            output = self._output(kind, played.get(topic.name, topic.name), latched=topic.latched)
+            output = self._output(
+                kind, played.get(topic.name, ros_topic(topic.name)), latched=topic.latched
+            )
             self._outputs[topic] = output
             if topic.name in of_cameras:
                 self._awaited.append(output)
@@ -120,29 +120,19 @@ class BagPlayer(Node):
             if self._clock_output is not None:
                 self._clock_output.publish(Clock(clock=ns_to_stamp(stamp_ns)))
             if topic in self._infos:
-                self._publish_info(*self._infos[topic], data)
+                self._publish_info(*self._infos[topic], *head(topic, data))
             self._outputs[topic].publish(data)
             progress.update()
         progress.close()
 
-    def _publish_info(self, output: Publisher, camera: Camera, image: bytes) -> None:
-        stamp_ns, frame_id = head(image)
+    def _publish_info(
+        self, output: Publisher, camera: Camera, stamp_ns: int, frame_id: str
+    ) -> None:
         header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id or camera.frame_id)
         output.publish(camera_info_msg(camera, header))
 
     def _without_subscriber(self) -> Sequence[str]:
         return [o.topic_name for o in self._awaited if not o.get_subscription_count()]
-
-
-def message_class(msg_type: str):
-    """The rclpy class of a type such as sensor_msgs/msg/Image; None if it is not installed."""
-    match = MESSAGE_TYPE.fullmatch(msg_type)
-    if match is None:
-        return None
-    try:
-        return getattr(importlib.import_module(f"{match[1]}.msg"), match[2], None)
-    except ImportError:
-        return None
 
 
 def layout_to_play(bag: Path, rig_file: Path | None = None) -> BagLayout | None:

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.messages import message_class
 from fsmde_ros.bags.writer import BAG_VERSION, TYPESTORE
 
 DEPTH = 50  # enough that no output is lost while a message is written

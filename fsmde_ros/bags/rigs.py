@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from fsmde_core.rig import Camera, Rig, load_rig
-from fsmde_ros.bags.cameras import Choice, camera_names
+from fsmde_ros.bags.cameras import Choice, best, camera_names, other_than_camera
 from fsmde_ros.bags.frames import guessed_poses, is_body_frame, to_optical
 from fsmde_ros.bags.scan import Scan
 from fsmde_ros.camera_info import ImageGeometry, read_camera_info
@@ -17,24 +17,58 @@ from fsmde_ros.share import share_dir
 
 
 def guessed_names(
-    choices: Sequence[Choice], given: Rig, found: Scan
-) -> tuple[list[str], list[Choice]]:
-    """Which recorded camera is which of a rig's, in the rig's order: by its topic or its frame."""
+    choices: Sequence[Choice], usual: Mapping[str, Choice], given: Rig, found: Scan
+) -> tuple[list[str], list[Choice], list[str]]:
+    """Which recorded camera is which of a rig's, in the rig's order: by its topic or its frame.
+
+    usual are those of a rig made of the recording: such a rig file gets them again. Returns (names,
+    their choices, sentences about those that might be another one).
+    """
     called = dict(zip(camera_names(choices), choices))
-    names, used = [], []
+    names, used, doubts = [], [], []
     for camera in given.cameras:
-        by_topic = [
-            choice
-            for name, choice in called.items()
-            if camera.name.strip("/") in (name, *choice.plain.strip("/").split("/"))
-            or choice.plain.startswith(f"/{camera.name.strip('/')}/")
-        ]
-        by_frame = [c for c in choices if found.frames.get(c.image.name) == camera.frame_id]
-        matching = [c for c in by_topic or by_frame if c not in used]
-        if len(matching) == 1:
-            names.append(camera.name)
-            used.append(matching[0])
-    return names, used
+        own = usual.get(camera.name)
+        matching = [own] if own in choices else _matching(camera, called, found)
+        matching = [choice for choice in matching if choice not in used]
+        if not matching:
+            continue
+        names.append(camera.name)
+        used.append(best(matching))
+        others = ", ".join(choice.image.name for choice in matching if choice is not used[-1])
+        if others:
+            doubts.append(f"camera {camera.name}: {used[-1].image.name} is taken, not {others}")
+    return names, used, doubts
+
+
+def _matching(camera: Camera, called: Mapping[str, Choice], found: Scan) -> list[Choice]:
+    """What may be a rig's camera: of its name, else with that in its topic, else of its frame."""
+    name = camera.name.strip("/")
+    if name in called:
+        return [called[name]]
+    by_topic = [
+        choice
+        for choice in called.values()
+        if name in choice.plain.strip("/").split("/") or choice.plain.startswith(f"/{name}/")
+    ]
+    by_frame = [c for c in called.values() if found.frames.get(c.image.name) == camera.frame_id]
+    matching = by_topic or by_frame
+    return [choice for choice in matching if not other_than_camera(choice.image)] or matching
+
+
+def without_useless(found: Scan) -> dict[str, str]:
+    """Forget CameraInfos that no camera can be made of: topic -> a sentence that says why.
+
+    For recordings with a rig file, which then says what they do not.
+    """
+    useless = {}
+    for topic, info in found.infos.items():
+        try:
+            read_camera_info(info, topic, rectified=any(info.p))
+        except MessageError as error:
+            useless[topic] = f"{error}; the rig file's K is used"
+    for topic in useless:
+        del found.infos[topic]
+    return useless
 
 
 def make_rig(
@@ -130,7 +164,8 @@ def _posed(pinholes: Sequence[Camera], found: Scan) -> tuple[list[Camera], list[
     poses = [found.tree.pose(base, camera.frame_id) for camera in pinholes]
     frames = [camera.frame_id for camera in pinholes]
     shared = {frame for frame in frames if frames.count(frame) > 1}
-    if all(pose is None for pose in poses) or shared:
+    placed_alone = [p for p, frame in zip(poses, frames) if p is not None and frame not in shared]
+    if not placed_alone and (shared or poses.count(None) == len(poses)):
         why = f"share the frame {', '.join(sorted(shared))}" if shared else "are not in /tf_static"
         guesses = guessed_poses([camera.name for camera in pinholes])
         return [replace(c, T_ego_cam=T) for c, T in zip(pinholes, guesses)], [
@@ -141,6 +176,12 @@ def _posed(pinholes: Sequence[Camera], found: Scan) -> tuple[list[Camera], list[
         if pose is None:
             doubts.append(
                 f"camera {camera.name} is left out: /tf has no {base} <- {camera.frame_id}"
+            )
+            continue
+        if camera.frame_id in shared:
+            doubts.append(
+                f"camera {camera.name} is left out: another one has its frame {camera.frame_id}, "
+                "too: say in a rig.yaml where each sits"
             )
             continue
         if is_body_frame(pose):

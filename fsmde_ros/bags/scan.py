@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-import cv2
-from nav_msgs.msg import Odometry
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 
-from fsmde_ros.bags.cameras import COMPRESSED_TYPE, IMAGE_TYPE, INFO_TYPE, is_own_output
+from fsmde_ros.bags.cameras import (
+    COMPRESSED_TYPE,
+    IMAGE_TYPE,
+    INFO_TYPE,
+    Choice,
+    is_own_output,
+)
 from fsmde_ros.bags.frames import FrameTree
-from fsmde_ros.bags.source import TYPESTORE, Source, Topic
+from fsmde_ros.bags.messages import TF_TYPE, decoded, head
+from fsmde_ros.bags.source import BagError, Source, Topic
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.decode import NO_COLOUR, decode_image
 
-TF_TYPE = "tf2_msgs/msg/TFMessage"
 ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
 ENOUGH = 12  # images of each camera
 LONGEST_S = 60.0  # a camera that is silent for so long at the start stays unknown
+SAME_STAMPS = 0.5  # of the fewer images of two topics: as many are of one camera
 MOST_TRANSFORMS = 5000  # messages; those that move are known by then
 
 
@@ -35,9 +38,11 @@ class Scan:
     infos: dict[str, CameraInfo] = field(default_factory=dict)
     """The first of each."""
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Width and height of the first image."""
-    encodings: dict[str, str] = field(default_factory=dict)
-    """Of raw images, or the format of compressed ones."""
+    """Width and height of the first image that becomes a picture."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Image topics of which none becomes a picture, and why not."""
+    depths: list[str] = field(default_factory=list)
+    """Sentences about image topics that are depths."""
     odometry: dict[str, str] = field(default_factory=dict)
     """Odometry topic -> its child frame."""
     tree: FrameTree = field(default_factory=FrameTree)
@@ -45,8 +50,21 @@ class Scan:
 
     def is_picture(self, topic: Topic) -> bool:
         """Whether its messages are images of colours or grey levels, not depths."""
-        encoding = self.encodings.get(topic.name)
-        return encoding is not None and not NO_COLOUR.search(encoding)
+        return topic.name in self.sizes
+
+    def is_one_camera(self, one: Choice, other: Choice) -> bool:
+        """Whether two image topics show what one camera saw: the same place at the same times.
+
+        The place is the same where they share a CameraInfo, or a frame that has its place in TF.
+        """
+        frames = {self.frames.get(choice.image.name, "").lstrip("/") for choice in (one, other)}
+        if len(frames) > 1:
+            return False
+        same_info = one.info is not None and one.info == other.info
+        if not same_info and not self.tree.has_parent(*frames):
+            return False
+        stamps = [set(self.stamps_ns[choice.image.name]) - {0} for choice in (one, other)]
+        return len(stamps[0] & stamps[1]) > SAME_STAMPS * min(map(len, stamps))
 
     @property
     def base_frame(self) -> str:
@@ -67,13 +85,19 @@ def scan(source: Source) -> Scan:
     lacking = {topic.name for topic in topics}
     wanted = {t.name: min(ENOUGH, t.count) if _is_image(t) else 1 for t in topics}
     counts: dict[str, int] = defaultdict(int)
+    damaged: dict[str, str] = {}
     for topic, stamp_ns, data in source.messages(topics):
+        try:
+            _note(found, topic, data)
+        except BagError as error:
+            damaged.setdefault(topic.name, str(error))
+            continue
         counts[topic.name] += 1
-        _note(found, topic, data)
         if counts[topic.name] >= wanted[topic.name]:
             lacking.discard(topic.name)
         if not lacking or stamp_ns - source.start_ns > LONGEST_S * 1e9:
             break
+    found.problems += damaged.values()
     return found
 
 
@@ -84,48 +108,48 @@ def _is_image(topic: Topic) -> bool:
 def _note(found: Scan, topic: Topic, data: bytes) -> None:
     name = topic.name
     if _is_image(topic):
-        stamp_ns, frame = head(data)
+        stamp_ns, frame = head(topic, data)
+        if name not in found.sizes:
+            _note_image(found, topic, data)
         found.stamps_ns[name].append(stamp_ns)
-        if name not in found.frames:
-            found.frames[name] = frame
-            _note_first_image(found, topic, data)
+        found.frames.setdefault(name, frame)
     elif topic.kind == INFO_TYPE and name not in found.infos:
-        info = deserialize_message(data, CameraInfo)
+        info = decoded(topic, data)
         found.infos[name], found.frames[name] = info, info.header.frame_id
     elif topic.kind == ODOMETRY_TYPE and name not in found.odometry:
-        found.odometry[name] = deserialize_message(data, Odometry).child_frame_id
+        found.odometry[name] = decoded(topic, data).child_frame_id.lstrip("/")
 
 
-def _note_first_image(found: Scan, topic: Topic, data: bytes) -> None:
-    kind = CompressedImage if topic.kind == COMPRESSED_TYPE else Image
-    msg = deserialize_message(data, kind)
-    found.encodings[topic.name] = msg.format if kind is CompressedImage else msg.encoding
-    if kind is Image:
-        found.sizes[topic.name] = msg.width, msg.height
+def _note_image(found: Scan, topic: Topic, data: bytes) -> None:
+    """Take the size of an image, or why it has none of a picture."""
+    msg = decoded(topic, data)
+    encoding = msg.format if topic.kind == COMPRESSED_TYPE else msg.encoding
+    if NO_COLOUR.search(encoding):
+        if topic.name not in found.frames:
+            found.depths.append(f"{topic.name} is no picture, but {encoding}")
         return
     try:
         image = decode_image(msg, topic.name)
-        found.sizes[topic.name] = image.width, image.height
-    except (MessageError, cv2.error) as error:
-        found.problems.append(f"its first image does not decode: {error}")
-
-
-def head(data: bytes) -> tuple[int, str]:
-    """Stamp and frame_id of a message that begins with a Header, without reading the rest."""
-    order = "<" if data[1] & 1 else ">"
-    sec, nanosec, length = struct.unpack_from(f"{order}iII", data, 4)
-    frame = data[16 : 16 + max(length - 1, 0)].decode(errors="replace")
-    return sec * 1_000_000_000 + nanosec, frame
+    except MessageError as error:
+        found.refused.setdefault(topic.name, str(error))
+        return
+    found.sizes[topic.name] = image.width, image.height
+    found.refused.pop(topic.name, None)
 
 
 def _read_transforms(source: Source, found: Scan) -> None:
     topics = [topic for topic in source.topics if topic.kind == TF_TYPE and topic.count]
     static = [topic for topic in topics if topic.name.endswith("tf_static")]
+    damaged: dict[str, str] = {}
     for some, most in ((static, None), ([t for t in topics if t not in static], MOST_TRANSFORMS)):
-        for i, (_, _, data) in enumerate(source.messages(some)):
+        for i, (topic, _, data) in enumerate(source.messages(some)):
             if most is not None and i >= most:
                 break
-            found.tree.add(TYPESTORE.deserialize_cdr(data, TF_TYPE).transforms)
+            try:
+                found.tree.add(decoded(topic, data).transforms)
+            except BagError as error:
+                damaged.setdefault(topic.name, str(error))
+    found.problems += damaged.values()
     if found.tree.bad:
         names = ", ".join(sorted(found.tree.bad))
         found.problems.append(f"the rotation of {names} in /tf is none: not used")

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection, QosDurability
-from rosbags.typesys import Stores, get_typestore
+from rosbags.interfaces import Connection, Nodetype, QosDurability
+from rosbags.rosbag1 import Reader as Ros1Reader
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from fsmde_ros.bags.protobuf import FOXGLOVE_TYPES, to_cdr
 from fsmde_ros.faults import sentence
 
 TYPESTORE = get_typestore(Stores.ROS2_JAZZY)
 ROS1_TYPES = {"tf/msg/tfMessage": "tf2_msgs/msg/TFMessage"}  # by other names in ROS 2
+HEADER_TYPES = (
+    "std_msgs/msg/Header",
+    "builtin_interfaces/msg/Time",
+    "builtin_interfaces/msg/Duration",
+)
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 FILES = (".bag", ".mcap", ".db3")
 MEND = "if its recording was cut off, `ros2 bag reindex`, `rosbag reindex` or `mcap recover` help"
@@ -86,8 +94,13 @@ def _files(bag: Path) -> list[Path]:
         raise BagError(f"bag {bag} does not exist")
     if (bag / "metadata.yaml").exists():
         return [bag]
-    found = [sorted(bag.glob(f"*{ending}")) for ending in FILES]
+    found = [sorted(f for f in bag.glob(f"*{ending}") if f.is_file()) for ending in FILES]
     kinds = [files for files in found if files]
+    packed = ", ".join(file.name for file in sorted(bag.glob("*.zst*")))
+    if not kinds and packed:
+        raise BagError(
+            f"bag {bag} has no metadata.yaml: unpack {packed} by `zstd -d`, and name what comes out"
+        )
     if not kinds:
         raise BagError(f"bag {bag} is a folder without metadata.yaml, and without a recording")
     if len(kinds) > 1 or (len(kinds[0]) > 1 and kinds[0][0].suffix != ".bag"):
@@ -97,43 +110,79 @@ def _files(bag: Path) -> list[Path]:
 
 
 @contextmanager
-def _reader(bag: Path, files: list[Path]) -> Iterator[AnyReader]:
-    try:
-        reader = AnyReader(files, default_typestore=TYPESTORE)
-        reader.open()
-    except Exception as error:  # damaged files make it raise anything
-        raise _damaged(bag, error) from error
-    try:
-        yield reader
-    finally:
-        reader.close()
-
-
-@contextmanager
 def _open_rosbag(bag: Path, files: list[Path]) -> Iterator[Source]:
-    with _reader(bag, files) as reader:
-        by_name: dict[tuple[str, str], Topic] = {}
-        connections: dict[tuple[str, str], list[Connection]] = {}
-        for connection in reader.connections:
-            kind = ROS1_TYPES.get(connection.msgtype, connection.msgtype)
-            key = f"/{connection.topic.lstrip('/')}", kind
-            known = by_name.get(key, Topic(*key, count=0))
-            count, latched = known.count + connection.msgcount, known.latched
-            by_name[key] = Topic(*key, count, latched or _is_latched(connection))
-            connections.setdefault(key, []).append(connection)
+    is_ros1 = all(file.suffix == ".bag" and file.is_file() for file in files)
+    with ExitStack() as stack:
+        try:
+            make = Ros1Reader if is_ros1 else Reader
+            readers = [stack.enter_context(make(file)) for file in files]
+        except Exception as error:  # damaged files make it raise anything
+            raise _damaged(bag, error) from error
+        topics: dict[tuple[str, str], Topic] = {}
+        # numbers of connections hold for their own file
+        of_reader: list[dict[int, tuple[str, str]]] = []
+        for reader in readers:
+            of_reader.append({})
+            for connection in reader.connections:
+                key = f"/{connection.topic.lstrip('/')}", _kind(connection, is_ros1=is_ros1)
+                known = topics.get(key, Topic(*key, count=0))
+                count, latched = known.count + connection.msgcount, known.latched
+                topics[key] = Topic(*key, count, latched or _is_latched(connection))
+                of_reader[-1][connection.id] = key
 
-        def read(topics: Collection[Topic]) -> Iterator[tuple[Topic, int, bytes]]:
-            wanted = {c.id: t for t in topics for c in connections[t.name, t.kind]}
-            chosen = [c for t in topics for c in connections[t.name, t.kind]]
-            for connection, stamp_ns, data in reader.messages(chosen):
-                topic = wanted[connection.id]
-                if not reader.is2:
+        def read_one(reader, keys, wanted: Collection[Topic]):
+            chosen = [c for c in reader.connections if topics[keys[c.id]] in wanted]
+            for connection, stamp_ns, data in reader.messages(chosen) if chosen else ():
+                topic = topics[keys[connection.id]]
+                if is_ros1:
                     data = TYPESTORE.ros1_to_cdr(data, topic.kind)
                 yield topic, stamp_ns, bytes(data)
 
-        empty = not reader.message_count
-        start_ns, end_ns = (0, 0) if empty else (reader.start_time, reader.end_time)
-        yield Source(bag, tuple(by_name.values()), start_ns, end_ns, read)
+        def read(wanted: Collection[Topic]) -> Iterator[tuple[Topic, int, bytes]]:
+            messages = (read_one(*of, wanted) for of in zip(readers, of_reader))
+            return merge(*messages, key=itemgetter(1))
+
+        filled = [reader for reader in readers if reader.message_count]
+        start_ns = min((reader.start_time for reader in filled), default=0)
+        end_ns = max((reader.end_time for reader in filled), default=0)
+        yield Source(bag, tuple(topics.values()), start_ns, end_ns, read)
+
+
+def _kind(connection: Connection, *, is_ros1: bool) -> str:
+    if not is_ros1:
+        return connection.msgtype
+    return _ros1_kind(connection.msgtype, connection.msgdef.data)
+
+
+def _ros1_kind(kind: str, definition: str) -> str:
+    """The ROS 2 type that messages of ROS 1 become, or a name that says that they become none."""
+    kind = ROS1_TYPES.get(kind, kind)
+    if not definition.strip():
+        return kind
+    try:
+        theirs = get_types_from_msg(definition, kind)
+    except Exception:  # whatever its parser comes upon
+        theirs = {}
+    return kind if _same_fields(kind, theirs) else f"{kind} of ROS 1"
+
+
+def _same_fields(kind: str, theirs: dict) -> bool:
+    """Whether messages of a type hold the same in a recording's ROS 1 as in ROS 2.
+
+    Names may differ, as D and d of CameraInfo; what ROS 1 alone has in its headers is known.
+    """
+    if kind in HEADER_TYPES:
+        return True
+    if kind not in theirs or kind not in TYPESTORE.fielddefs:
+        return False
+    old, new = ([of for _, of in types[kind][1]] for types in (theirs, TYPESTORE.fielddefs))
+    return old == new and all(_same_fields(name, theirs) for name in _types_in(new))
+
+
+def _types_in(fields) -> set[str]:
+    """Names of the types of which a message's fields are."""
+    parts = [of[0] if isinstance(of[0], tuple) else (kind, of) for kind, of in fields]
+    return {of for kind, of in parts if kind == Nodetype.NAME}
 
 
 def _is_latched(connection: Connection) -> bool:
@@ -145,7 +194,7 @@ def _is_latched(connection: Connection) -> bool:
 
 def _is_foreign_mcap(file: Path) -> bool:
     """Whether a file is MCAP, but not of a rosbag2: its first record names a profile."""
-    if file.suffix != ".mcap":
+    if file.suffix != ".mcap" or file.is_dir():
         return False
     try:
         with file.open("rb") as opened:
@@ -181,6 +230,8 @@ def _open_foreign_mcap(bag: Path, files: list[Path]) -> Iterator[Source]:
             schema = summary.schemas.get(channel.schema_id)
             name = schema.name if schema is not None else ""
             kind = _mcap_kind(channel.message_encoding, name)
+            if channel.message_encoding == "ros1":
+                kind = _ros1_kind(kind, schema.data.decode(errors="replace"))
             count = summary.statistics.channel_message_counts.get(number, 0)
             topics[number] = Topic(f"/{channel.topic.lstrip('/')}", kind, count)
 
@@ -209,12 +260,11 @@ def _mcap_kind(encoding: str, schema: str) -> str:
         return FOXGLOVE_TYPES.get(schema, schema)
     if encoding in ("ros1", "cdr"):
         package, _, name = schema.replace("/msg/", "/").partition("/")
-        kind = f"{package}/msg/{name}"
-        return ROS1_TYPES.get(kind, kind)
+        return f"{package}/msg/{name}"
     return f"{schema} ({encoding})"
 
 
 def _damaged(bag: Path, error: Exception) -> BagError:
     if isinstance(error, BagError):
         return error
-    return BagError(f"bag {bag} cannot be read: {sentence(error)}; {MEND}")
+    return BagError(f"bag {bag} cannot be read: {sentence(error).rstrip('.')}; {MEND}")

@@ -29,9 +29,11 @@ with needed_by("fsmde-adapt", __file__):
     from fsmde_core.distill.config import ConfigError
     from fsmde_core.evaluate.main import sentence
     from fsmde_core.interrupt import unless_interrupted
-    from fsmde_core.rig import Rig, RigError, load_rig
+    from fsmde_core.rig import RigError, load_rig, mask_files
     from fsmde_ros.share import share_dir
 
+RECORDINGS = ("metadata.yaml", "*.bag", "*.mcap", "*.db3")
+SOURCE_FILES = ("rig.yaml", "*_mask.png", "*.json", *RECORDINGS)
 MODEL, CONFIG = "models/student_s.json", "config/distill/adapt.yaml"
 
 
@@ -61,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--rig",
         type=Path,
-        help="rig file; counts more than a recording's, of a dataset its masks do",
+        help="rig file; counts more than a recording's, of a dataset or drive folder its masks do",
     )
     add("--out", type=Path, required=True, help="folder of the model, which has its name")
     add("--model", type=Path, help="card of the model to begin with; the shipped one")
@@ -89,7 +91,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     paths = _paths(arguments)
     asked = {
         "sources": [str(path.absolute()) for path in paths],
-        "rig": sha256_of(arguments.rig) if arguments.rig else "",
+        "rig": _rig_files(arguments.rig) if arguments.rig else [],
         **{
             key: getattr(arguments, key)
             for key in ("odometry", "scene", "licence", "step", "moments")
@@ -108,8 +110,23 @@ def _request(arguments: argparse.Namespace) -> Request:
         trust_odometry=arguments.trust_odometry,
         trust_rig=arguments.trust_rig,
         dry_run=arguments.dry_run,
+        sources=tuple(paths),
         asked=asked,
+        files={str(path.absolute()): _files(path) for path in paths if path.exists()},
     )
+
+
+def _rig_files(path: Path) -> list[str]:
+    """What is in a rig file and its masks; RigError if it cannot be used."""
+    load_rig(path)
+    return [sha256_of(file) for file in (path, *mask_files(path))]
+
+
+def _files(path: Path) -> list[list]:
+    """Name, size and time of the files of a source, and of the rig file beside it."""
+    folder, kinds = (path, SOURCE_FILES) if path.is_dir() else (path.parent, SOURCE_FILES[:2])
+    found = {file for kind in kinds for file in folder.glob(kind)} | ({path} - {folder})
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(found)]
 
 
 def _is_override(word: str) -> bool:
@@ -131,21 +148,41 @@ def _open_sources(arguments: argparse.Namespace) -> list[Source]:
 
 
 def _open(path: Path, arguments: argparse.Namespace) -> Source:
-    if (path / DRIVE_FILE).is_file():
-        return open_drive(path)
-    if not (path / "metadata.yaml").exists() and is_dataset(path):
-        source = open_dataset(path, scene=arguments.scene)
-        return source if arguments.rig is None else _masked(source, load_rig(arguments.rig))
+    drive = (path / DRIVE_FILE).is_file()
+    dataset = not drive and not _is_recording(path) and is_dataset(path)
+    if arguments.odometry and (drive or dataset):
+        raise AdaptError(f"--odometry is for recordings: {path} has poses of its own")
+    if arguments.scene and not dataset:
+        raise AdaptError(f"--scene is for datasets, {path} is none")
+    if drive:
+        return _masked(open_drive(path), arguments.rig)
+    if dataset:
+        return _masked(open_dataset(path, scene=arguments.scene), arguments.rig)
     from fsmde_ros.bags.drive import open_bag_drive  # the others need no ROS
 
     return open_bag_drive(path, arguments.rig, odometry=arguments.odometry)
 
 
-def _masked(source: Source, given: Rig) -> Source:
-    """A dataset, which has its own calibration, with the masks of a rig file; RigError if one does
-    not fit."""
-    bodies = {camera.name: camera.body for camera in given.cameras}
-    cameras = (replace(c, body=bodies.get(c.name)) for c in source.rig.cameras)
+def _is_recording(path: Path) -> bool:
+    """Whether a path is a recording, or a folder with one, whatever else lies in it."""
+    return any(any(path.glob(kind)) for kind in RECORDINGS)
+
+
+def _masked(source: Source, rig_file: Path | None) -> Source:
+    """A source that has its own calibration, with the masks of a rig file, if one is given.
+
+    RigError if the rig file has none of its cameras.
+    """
+    if rig_file is None:
+        return source
+    given = {camera.name: camera for camera in load_rig(rig_file).cameras}
+    if not set(given) & set(source.rig.names):
+        names = ", ".join(source.rig.names)
+        raise RigError(f"rig {rig_file} has none of the cameras of {source.name}: {names}")
+    cameras = []
+    for camera in source.rig.cameras:
+        other = given.get(camera.name, camera).resized(camera.width, camera.height)
+        cameras.append(camera if other.body is None else replace(camera, body=other.body))
     return replace(source, rig=replace(source.rig, cameras=tuple(cameras)))
 
 

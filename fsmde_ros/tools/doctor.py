@@ -163,6 +163,9 @@ def about_bag(bag: Path, folder: Path, *, rig_file: Path | None) -> int:
         return 2
     written = [str(file) for file in (setup.params_file, setup.rig_file) if file is not None]
     print(f"wrote {', '.join(written)}")
+    if layout.rig is None:
+        print("no rig, so no depth comes out: say what is missing in a rig.yaml, by --rig")
+        return 1
     node = f"{sys.executable} -m fsmde_ros.depth_node"
     if shutil.which("ros2"):
         node = "ros2 run fsmde_ros surround_depth"

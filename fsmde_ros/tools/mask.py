@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rclpy.serialization import deserialize_message
 from tqdm import tqdm
 
 from fsmde_core.body_mask import (
@@ -41,7 +40,7 @@ from fsmde_core.rig import (
 )
 from fsmde_core.tables import table
 from fsmde_ros.bags.cameras import COMPRESSED, COMPRESSED_TYPE, IMAGE_TYPE
-from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.messages import decoded
 from fsmde_ros.bags.source import BagError, Source, Topic, open_source
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.decode import decode_image
@@ -119,7 +118,6 @@ class _Frames:
     def __init__(self, camera: Camera, topic: Topic, pairs: Sequence[tuple[int, int]]):
         self.camera, self.topic, self._pairs = camera, topic, pairs
         self._wanted = {index for pair in pairs for index in pair}
-        self._type = message_class(topic.kind)
         self._grey: dict[int, np.ndarray] = {}
         self._sum, self._count = 0.0, 0
         scale = min(1.0, WORKING_WIDTH_PX / camera.width)
@@ -132,9 +130,8 @@ class _Frames:
             return
         topic = self.topic.name
         try:
-            msg = deserialize_message(data, self._type)
-            image = decode_image(msg, topic, enough=self._size)
-        except MessageError as error:
+            image = decode_image(decoded(self.topic, data), topic, enough=self._size)
+        except (MessageError, BagError) as error:
             print(f"fsmde-mask: skipped: {error}", file=sys.stderr)
             return
         if (image.width, image.height) != (self.camera.width, self.camera.height):

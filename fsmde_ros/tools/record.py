@@ -15,7 +15,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
-from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.messages import message_class
 from fsmde_ros.bags.recorder import BagRecorder
 from fsmde_ros.interrupts import StartUpError, ros_process
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from rclpy.serialization import deserialize_message
 
 from fsmde_ros.answers import COLOR, DEPTH, DEPTH_INFO, POINTS
-from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.messages import decoded
 from fsmde_ros.bags.recorder import BagRecorder
 from fsmde_ros.bags.source import open_source
 from fsmde_ros.cloud import rgb_of, xyz_of
@@ -139,7 +138,7 @@ def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
     seen: dict[str, list] = defaultdict(list)
     with open_source(bag) as source:
         for topic, _, data in source.messages(source.topics):
-            seen[topic.name].append(deserialize_message(data, message_class(topic.kind)))
+            seen[topic.name].append(decoded(topic, data))
     counts = [len(seen[f"/{name}/{DEPTH}"]) for name in names]
     cameras = tuple(i for i, n in enumerate(counts) if n and 2 * n >= max(counts))
     names, sets = [names[i] for i in cameras], []

@@ -14,15 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rclpy.serialization import deserialize_message
 from tqdm import tqdm
 
 from fsmde_core.files import whole_file
 from fsmde_core.rig import Rig, RigError, load_rig
 from fsmde_ros.bags.layout import rig_file_of
-from fsmde_ros.bags.player import message_class
-from fsmde_ros.bags.scan import TF_TYPE
-from fsmde_ros.bags.source import TYPESTORE, BagError, Source, open_source
+from fsmde_ros.bags.messages import TF_TYPE, decoded, message_class
+from fsmde_ros.bags.source import BagError, Source, open_source
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.interrupts import StartUpError
 from fsmde_ros.loading import rig_path
@@ -95,10 +93,9 @@ def _log_bag(log: RerunLog, source: Source) -> None:
     total, messages = sum(topic.count for topic in topics), source.messages(topics)
     name = source.path.name
     for topic, _, data in tqdm(messages, desc=name, total=total, unit="msg", disable=None):
-        msg = deserialize_message(data, message_class(topic.kind))
         try:
-            log.message(topic.name, msg)
-        except MessageError as error:
+            log.message(topic.name, decoded(topic, data))
+        except (MessageError, BagError) as error:
             print(f"fsmde-view: skipped: {error}", file=sys.stderr)
 
 
@@ -106,7 +103,7 @@ def _transforms(source: Source) -> Iterator[tuple[str, object]]:
     """(topic, TransformStamped) of a recording."""
     topics = [topic for topic in source.topics if topic.kind == TF_TYPE]
     for topic, _, data in source.messages(topics):
-        for stamped in TYPESTORE.deserialize_cdr(data, TF_TYPE).transforms:
+        for stamped in decoded(topic, data).transforms:
             yield topic.name, stamped
 
 

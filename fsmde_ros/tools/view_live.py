@@ -10,7 +10,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from fsmde_ros.bags.player import message_class
+from fsmde_ros.bags.messages import message_class
 from fsmde_ros.bags.writer import TF_TYPE
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.interrupts import ros_process

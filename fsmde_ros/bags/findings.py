@@ -1,0 +1,64 @@
+"""What is to be said of a recording: which images and which motion are used, and why not others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fsmde_ros.bags.cameras import is_video
+from fsmde_ros.bags.scan import Scan
+from fsmde_ros.bags.source import Topic
+
+OTHER_MOTION = re.compile(r"/(Pose|Twist)(With|Stamped)|/NavSatFix$|/Imu$")
+
+
+def no_cameras(found: Scan, topics: Sequence[Topic]) -> str:
+    """What a recording has instead of cameras."""
+    kinds = ", ".join(sorted({topic.kind for topic in topics if topic.count}))
+    why = [*found.depths, *found.refused.values(), *video_problems(topics), *found.problems]
+    return f"no images of cameras, only {kinds}" + (f": {'; '.join(why)}" if why else "")
+
+
+def image_notes(found: Scan, doubles: dict[str, str], own: Sequence[Topic]) -> list[str]:
+    """Which images are no cameras', and why."""
+    notes = list(found.depths)
+    for taken in dict.fromkeys(doubles.values()):
+        others = ", ".join(other for other, of in doubles.items() if of == taken)
+        notes.append(f"of the same camera as {taken}, not taken: {others}")
+    if own:
+        names = ", ".join(topic.name for topic in own)
+        notes.append(f"not replayed, called as what this node publishes: {names}")
+    return notes
+
+
+def video_problems(topics: Sequence[Topic]) -> list[str]:
+    """Topics that would be cameras, were they images."""
+    return [
+        f"{topic.name} is not taken: {topic.kind} is a video, which has to be turned into images"
+        for topic in topics
+        if topic.count and is_video(topic)
+    ]
+
+
+def stamp_problems(image_topics: Sequence[str], found: Scan) -> list[str]:
+    """Cameras whose stamps say nothing."""
+    zero = [topic for topic in image_topics if not any(found.stamps_ns[topic])]
+    return [f"the stamps of {', '.join(zero)} are zero: no depth comes of them"] if zero else []
+
+
+def odometry_of(
+    found: Scan, base: str, topics: Sequence[Topic]
+) -> tuple[str | None, list[str], list[str]]:
+    """(the odometry of the base frame, notes, problems): what is used, and why the rest is not."""
+    fitting = sorted((t for t, frame in found.odometry.items() if frame == base), key=len)
+    if fitting:
+        others = ", ".join(topic for topic in found.odometry if topic != fitting[0])
+        note = f"odometry is {fitting[0]}; there also is {others}: say odometry_topic to take it"
+        return fitting[0], [note] if others else [], []
+    if found.odometry:
+        others = ", ".join(f"{topic} of {frame!r}" for topic, frame in found.odometry.items())
+        return None, [], [f"odometry is not of {base!r}, so the node does not use it: {others}"]
+    others = ", ".join(t.name for t in topics if t.count and OTHER_MOTION.search(t.kind))
+    if not others or found.tree.fixed_frame_of(base):
+        return None, [], []
+    return None, [f"no ego motion: that takes nav_msgs/Odometry or /tf, not {others}"], []
