@@ -76,7 +76,8 @@ class Reporter:
         self._losses, self._with_info, self._more = losses, with_info, more
         self._outputs, self._warn, self._sync_clock = outputs, warn, sync_clock
         self._hardware_id, self._model, self._motion = hardware_id, model, motion
-        self._expected_s = time.monotonic()  # since when images should be coming
+        self._expected_s = self._idle_s = time.monotonic()
+        """Since when images should be coming, and until when none were."""
         self._unpublished = ""  # what the log last said of topics that nobody publishes
 
     def report(self) -> None:
@@ -102,41 +103,50 @@ class Reporter:
         self._outputs["diagnostics"].publish(array)
 
     def _problems(self, now_s: float, *, images: bool) -> list[str]:
-        standing = self._rivals() + self._shared_inputs()
-        found, clock = self._losses.problems(self._node.count_publishers), self._sync_clock
-        image_s = self._statistics.last_image_s
+        found = self._rivals() + self._shared_inputs()
+        found += self._losses.problems(self._node.count_publishers)
+        clock, image_s = self._sync_clock, self._statistics.last_image_s
         if isinstance(clock, SlowerClock):
             image_ns = None if image_s is None else round(image_s * 1e9)
             found += filter(None, [clock.problem(image_ns=image_ns)])
-        silence_s = self._statistics.without_full_set_s(now_s)
         unsent = without_publisher(self._node, self._images())
+        absences: list[str] = []
         if self._sync:
-            found += self._sync_problems(self._sync, silence_s, unsent, idle=self._is_idle(now_s))
-        elif silence_s > SILENCE_S:
+            of_sync, absences = self._sync_problems(self._sync, now_s, unsent)
+            found += of_sync
+        elif self._statistics.without_full_set_s(now_s) > SILENCE_S:
             found.append("no set forms (sync_policy: rig would say why)")
             found += _unpublished(unsent.values()) + unheard(self._node, self._inputs())
         if images:
             found += never_heard(self._node, self._never_came())
         found = list(dict.fromkeys(found))  # a topic may be asked about twice
-        self._log(standing, found, now_s, unsent)
-        return standing + found + self._statistics.problems(now_s)
+        self._log(found, now_s, unsent, absences=absences)
+        return found + self._statistics.problems(now_s)
 
     def _sync_problems(
-        self, sync: RigSync, silence_s: float, unsent: Mapping[int, str], *, idle: bool
-    ) -> list[str]:
-        now_ns = self._sync_clock()
+        self, sync: RigSync, now_s: float, unsent: Mapping[int, str]
+    ) -> tuple[list[str], list[str]]:
+        """What is wrong, and those of it that say only that something does not come."""
+        now_ns, idle = self._sync_clock(), self._is_idle(now_s)
+        self._idle_s = now_s if idle else self._idle_s
+        silence_s = self._statistics.without_full_set_s(now_s)
+        if not idle:  # before images came there could be no set
+            silence_s = min(silence_s, now_s - self._idle_s)
         missing = sync.missing(now_ns)
         found = _unpublished([topic for i, topic in unsent.items() if i in missing])
+        absences = found + sync.absent(now_ns, explained=unsent)
         found += sync.problems(now_ns, explained=unsent)
         never = {i for i in missing if not sync.attendance.came(i)}.difference(unsent)
         if lost := [sync.names[i] for i in self._with_info() if i in never]:
-            found.append(f"CameraInfo of {', '.join(lost)} comes without images: see fsmde-doctor")
+            without = f"CameraInfo of {', '.join(lost)} comes without images: see fsmde-doctor"
+            found, absences = [*found, without], [*absences, without]
         if silence_s > SILENCE_S or missing:
-            if not found:
-                none = idle and self._statistics.last_image_s is not None
-                found = ["no new images from any camera" if none else sync.why_no_set(now_ns)]
-            found += unheard(self._node, self._inputs())
-        return found
+            if not found and idle and self._statistics.last_image_s is not None:
+                found = absences = ["no new images from any camera"]
+            elif not found:
+                found = [sync.why_no_set(now_ns)]
+            found = found + unheard(self._node, self._inputs())
+        return found, absences
 
     def _is_idle(self, now_s: float) -> bool:
         """Whether no images are coming at all."""
@@ -145,9 +155,14 @@ class Reporter:
         return image_s is None or now_s - image_s > max(IDLE_S, IDLE_PERIODS * period_s)
 
     def _log(
-        self, standing: list[str], found: list[str], now_s: float, unsent: Mapping[int, str]
+        self,
+        found: Sequence[str],
+        now_s: float,
+        unsent: Mapping[int, str],
+        *,
+        absences: Collection[str],
     ) -> None:
-        """Warn of what is wrong, but not at once where a driver or player starts, or has ended.
+        """Warn of what is wrong; of absences not at once, as a driver or player starts or ends.
 
         Where nobody publishes any images, that is said once.
         """
@@ -159,13 +174,12 @@ class Reporter:
         expected_s = now_s if nobody else self._statistics.last_image_s or 0.0
         self._expected_s = max(self._expected_s, expected_s)
         if self._is_idle(now_s) and now_s - self._expected_s < PATIENCE_S:
-            found = []
+            found = [text for text in found if text not in absences]
         silence_s = self._statistics.without_full_set_s(now_s)
         if found and silence_s > SILENCE_S:
-            text = f"no full set for {silence_s:.0f} s: {'; '.join(standing + found)}"
-            self._warn("silence", text)
+            self._warn("silence", f"no full set for {silence_s:.0f} s: {'; '.join(found)}")
             return
-        for text in standing + found:
+        for text in found:
             self._warn(re.sub(r"[\d.]+", "", text), text)  # numbers change, the problem is one
 
     def _rivals(self) -> list[str]:

@@ -38,7 +38,7 @@ def problems(sync: RigSync, now_ns: int, *, explained: Collection[int] = ()) -> 
     sending = _sending(sync, now_ns)
     cameras = {sync.names[i]: sync.cameras[i] for i in sending}
     found = _of_whom({name: _no_time(camera) for name, camera in cameras.items()})
-    found += _absent(sync, now_ns, explained)
+    found += absent(sync, now_ns, explained)
     found += _of_whom({name: _clock(sync, camera) for name, camera in cameras.items()})
     found += _of_whom({name: _arrivals(sync, camera) for name, camera in cameras.items()})
     if sync.too_wide is not None and sending:
@@ -140,7 +140,7 @@ def _no_time(camera: Camera) -> list[str]:
     return [f"stamps of {{}} are {last}"] if last in (ZERO, NEGATIVE) else []
 
 
-def _absent(sync: RigSync, now_ns: int, explained: Collection[int]) -> list[str]:
+def absent(sync: RigSync, now_ns: int, explained: Collection[int]) -> list[str]:
     """Cameras that never came or fell silent; one sentence if that is all of them."""
     missing = sync.missing(now_ns)
     came = [i for i in _wanted(sync) if sync.attendance.came(i)]

@@ -192,6 +192,10 @@ class RigSync(Generic[Item]):
         """
         return report.problems(self, now_ns, explained=explained)
 
+    def absent(self, now_ns: int, *, explained: Collection[int] = ()) -> list[str]:
+        """Those of the problems that say who sends nothing."""
+        return report.absent(self, now_ns, explained)
+
     def why_no_set(self, now_ns: int) -> str:
         """One sentence on what keeps a complete set from forming, as far as the stamps tell."""
         return report.why_no_set(self, now_ns)
