@@ -30,7 +30,7 @@ def absent(error: ImportError) -> str:
         return str(error)
     name = _module(error)
     extra = EXTRA_OF[name]
-    return f"{name} is not installed; the extra {extra} has it: pip install 'fsmde_ros[{extra}]'"
+    return f"{name} is not installed; in the checkout: pip install -e '.[{extra}]'"
 
 
 @contextmanager

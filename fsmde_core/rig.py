@@ -239,7 +239,7 @@ def _read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text())
     except OSError as error:
-        raise RigError(f"rig file {path}: {error.strerror or error}") from error
+        raise RigError(f"rig file {path.absolute()}: {error.strerror or error}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise RigError(f"rig file {path} is not YAML: {reason}") from error

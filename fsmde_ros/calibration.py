@@ -110,6 +110,10 @@ class Calibration:
                 self._views[index] = None
                 self._filled_in.discard(index)
 
+    def with_info(self) -> list[int]:
+        """The cameras that a CameraInfo came of."""
+        return [index for index, info in enumerate(self._infos) if info is not None]
+
     def without_info(self) -> list[int]:
         """The cameras that no CameraInfo came of yet, nor anything in its place."""
         missing = (index for index, info in enumerate(self._infos) if info is None)

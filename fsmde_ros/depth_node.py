@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from nav_msgs.msg import Odometry
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fsmde_core.rig import Rig
@@ -29,6 +30,7 @@ from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig, extrinsics_from_tf
 from fsmde_ros.conversions import MessageError, stamp_to_ns
 from fsmde_ros.declaring import declare_params, set_result, with_changes
+from fsmde_ros.diagnostics.losses import Losses
 from fsmde_ros.diagnostics.reporter import Reporter
 from fsmde_ros.diagnostics.statistics import NodeStatistics
 from fsmde_ros.ego_motion import EgoMotion, OdometryMotion, TfMotion
@@ -100,7 +102,7 @@ class SurroundDepthNode(ManagedNode):
     def start(self) -> None:
         """Subscribe and start the threads."""
         p = self.params
-        self._statistics = NodeStatistics(time.monotonic())
+        self._statistics, self._losses = NodeStatistics(time.monotonic()), Losses()
         self._sync: RigSync = RigSync(
             self._names,
             slop_ns=round(p.slop_s * 1e9),
@@ -154,7 +156,10 @@ class SurroundDepthNode(ManagedNode):
             self._statistics,
             self._sync if p.sync_policy == "rig" else None,
             inputs=lambda: self._inputs.subscriptions,
-            never_came=lambda: self._inputs.infos_of(self._calibration.without_info()),
+            images=lambda: self._inputs.images,
+            never_came=self._never_came,
+            losses=self._losses,
+            with_info=self._calibration.with_info,
             more=self._choices,
             outputs=self._outputs.publishers,
             hardware_id=self._predictor.provider,
@@ -166,6 +171,11 @@ class SurroundDepthNode(ManagedNode):
             warn=self.warn,
             sync_clock=self._sync_clock,
         )
+
+    def _never_came(self) -> list[Subscription]:
+        """Where something should have come by now; odometry says nothing where it is heard."""
+        infos = self._inputs.infos_of(self._calibration.without_info())
+        return infos + self._inputs.odometry
 
     # Set-up
 
@@ -226,6 +236,7 @@ class SurroundDepthNode(ManagedNode):
             poll=self._on_poll,
             poll_s=POLL_S,
             on_error=lambda error: self.warn("intake", sentence(error)),
+            note=self._losses.note,
         )
         topics = (self._inputs.image_topics[i] for i in active)
         self.get_logger().info(f"ready: waiting for {', '.join(topics)}")

@@ -63,6 +63,16 @@ class Inputs:
         infos = [info for info, _ in cameras]
         return infos + [image for _, images in cameras for image in images] + self._rest
 
+    @property
+    def images(self) -> dict[int, list[Subscription]]:
+        """The subscriptions to images, by the number of the camera; those that are listened to."""
+        return {i: images for i, (_, images) in sorted(self._of_camera.items())}
+
+    @property
+    def odometry(self) -> list[Subscription]:
+        """The subscription to odometry, if there is one."""
+        return self._rest
+
     def infos_of(self, cameras: Collection[int]) -> list[Subscription]:
         """The subscriptions to the CameraInfos of those cameras that are listened to."""
         return [self._of_camera[i][0] for i in cameras if i in self._of_camera]

@@ -9,7 +9,7 @@ they are not as they were, the node's executor serves the inputs as it does othe
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -62,8 +62,8 @@ class InputWaitSet:
             self.close()
             raise
 
-    def wait(self, timeout_ns: int, *, take: bool = True) -> Iterator[tuple[Subscription, Any]]:
-        """One message of each subscription that has one, in their order."""
+    def wait(self, timeout_ns: int, *, take: bool = True) -> Iterator[tuple[Subscription, tuple]]:
+        """One message of each subscription that has one, and what rclpy says of it, in order."""
         self._wait_set.clear_entities()
         for subscription in self._subscriptions:
             self._wait_set.add_subscription(subscription.handle)
@@ -73,7 +73,7 @@ class InputWaitSet:
             if subscription.handle.pointer in ready and take:
                 taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
                 if taken is not None:
-                    yield subscription, taken[0]
+                    yield subscription, taken
 
     def close(self) -> None:
         """Let the subscriptions be destroyed."""
@@ -85,7 +85,8 @@ class Intake:
 
     A round takes one message of every subscription that has one, in their order, and ends after
     poll_s seconds without any. All calls come from one thread; what they raise goes to on_error and
-    ends nothing. By the executor, messages come in its order, and poll every poll_s seconds.
+    ends nothing. note is told of each message before its callback. By the executor, messages come
+    in its order, nothing is noted, and poll is called every poll_s seconds.
     """
 
     def __init__(
@@ -97,10 +98,11 @@ class Intake:
         poll: Callable[[], None],
         poll_s: float,
         on_error: Callable[[Exception], None],
+        note: Callable[[Subscription, Mapping[str, Any]], None] = lambda subscription, info: None,
     ):
         self._context = node.context
         self._poll, self._poll_ns, self._on_error = poll, round(poll_s * 1e9), on_error
-        self._closed, self._group = False, group
+        self._closed, self._group, self._note = False, group, note
         self._node, self._subscriptions = node, list(subscriptions)
         self._thread: threading.Thread | None = None
         self._timer: tuple[Node, Timer] | None = None
@@ -149,7 +151,8 @@ class Intake:
         try:
             while not self._closed and self._context.ok():
                 try:
-                    for subscription, message in wait_set.wait(self._poll_ns):
+                    for subscription, (message, info) in wait_set.wait(self._poll_ns):
+                        self._note(subscription, info)
                         subscription.callback(message)
                     self._poll()
                     if self._group.unwanted:

@@ -1,4 +1,4 @@
-"""How our processes start and end: rclpy initialized, SIGINT and SIGTERM survived twice."""
+"""How our processes start and end: transport profile, rclpy, SIGINT and SIGTERM survived twice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from contextlib import contextmanager
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
+from rclpy.logging import get_logger
+
+from fsmde_ros.share import PACKAGE, SWITCH, use_transport_profile
 
 LOOK_S = 0.5  # how soon after an interrupt its time begins to run
 
@@ -19,9 +22,23 @@ class StartUpError(RuntimeError):
     """The command line's ROS arguments cannot be used."""
 
 
+def start_ros(args: list[str] | None) -> None:
+    """Initialize rclpy, under our transport profile where the user has none; the log says so once.
+
+    StartUpError for arguments that ROS refuses.
+    """
+    profile = use_transport_profile()
+    try:
+        rclpy.init(args=args)
+    except Exception as error:  # rclpy raises a class of its own for each kind of bad argument
+        raise StartUpError(" ".join(str(error).split())) from error
+    for value in {*profile.values()}:
+        get_logger(PACKAGE).info(f"transport profile {value} ({SWITCH}=false leaves it out)")
+
+
 @contextmanager
 def ros_process(args: list[str] | None, *, end_within_s: float | None = None) -> Iterator[None]:
-    """rclpy for the length of a with block; an interrupt ends the block's spin without a fuss.
+    """start_ros for the length of a with block; an interrupt ends the block's spin without a fuss.
 
     Where the block has not ended so many seconds after the interrupt, the process ends anyway.
 
@@ -29,10 +46,7 @@ def ros_process(args: list[str] | None, *, end_within_s: float | None = None) ->
     top, and a second time during the clean-up, since a launch sends SIGINT twice.
     """
     signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        rclpy.init(args=args)
-    except Exception as error:  # rclpy raises a class of its own for each kind of bad argument
-        raise StartUpError(" ".join(str(error).split())) from error
+    start_ros(args)
     ended = threading.Event()
     if end_within_s is not None:
         watch = threading.Thread(target=_end_within, args=(end_within_s, ended), daemon=True)

@@ -142,7 +142,7 @@ class NodeParams:
     publish_tf: bool = _param(
         False,
         "Publish base_frame -> optical frame of each camera of the rig file on /tf_static, where "
-        "no robot description does.",
+        "no robot description does. Needs tf2_msgs, which no wheel has.",
     )
     camera_info_from_rig: bool = _param(
         False,

@@ -17,17 +17,17 @@ TOPIC = "/tf_static"
 def publish_frames(node: ManagedNode, rig: Rig) -> None:
     """Publish base_frame -> optical frame of every camera once, for all who come later, too.
 
-    ParameterError for frames that make no tree, ImportError where tf2_msgs is not installed (it is
-    part of a ROS installation, not on PyPI).
+    Where tf2_msgs is not installed (it is part of a ROS installation, not on PyPI) a warning says
+    so: the node itself needs no frames. ParameterError for frames that make no tree.
     """
+    transforms = rig_transforms(rig)
     try:
         from tf2_msgs.msg import TFMessage
-    except ImportError as error:
-        raise ImportError(
-            "parameter publish_tf needs tf2_msgs, which is not installed: source a ROS 2 "
-            "installation"
-        ) from error
-    transforms = rig_transforms(rig)
+    except ImportError:
+        node.get_logger().warning(
+            "parameter publish_tf is ignored: tf2_msgs is not installed, a ROS installation has it"
+        )
+        return
     stamp = node.get_clock().now().to_msg()
     for transform in transforms:
         transform.header.stamp = stamp

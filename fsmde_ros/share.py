@@ -13,14 +13,18 @@ FASTDDS_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 CYCLONE_VARIABLE = "CYCLONEDDS_URI"
 ZENOH_VARIABLE = "ZENOH_SESSION_CONFIG_URI"
 RMW_VARIABLE = "RMW_IMPLEMENTATION"
+SWITCH = "FSMDE_TRANSPORT_PROFILE"
+"""false here: none of our processes takes a profile by itself."""
 
 
 def transport_profile(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that give our profile to processes of an environment: name -> value.
 
     Of the RMW that the environment names, Fast DDS where it names none; empty for one that we have
-    no profile for. A profile of the user's own stays, so its variable is not among them.
+    no profile for, where SWITCH is false, and where a profile of the user's own is set.
     """
+    if environment.get(SWITCH, "").lower() in ("false", "0"):
+        return {}
     config, rmw = share_dir() / "config", environment.get(RMW_VARIABLE, "")
     if rmw.startswith("rmw_cyclonedds"):
         profile = {CYCLONE_VARIABLE: (config / "cyclonedds.xml").as_uri()}
@@ -30,12 +34,17 @@ def transport_profile(environment: Mapping[str, str]) -> dict[str, str]:
         profile = dict.fromkeys(FASTDDS_VARIABLES, str(config / "fastdds.xml"))
     else:
         profile = {}
-    return {name: value for name, value in profile.items() if name not in environment}
+    return {} if any(name in environment for name in profile) else profile
 
 
-def use_transport_profile() -> None:
-    """Let this process and those it starts use our profile, unless they have one."""
-    os.environ.update(transport_profile(os.environ))
+def use_transport_profile() -> dict[str, str]:
+    """Let this process and those it starts use our profile; what was set, nothing if they have one.
+
+    To be called before rclpy makes a context: the RMW reads it then.
+    """
+    profile = transport_profile(os.environ)
+    os.environ.update(profile)
+    return profile
 
 
 def share_dir() -> Path:

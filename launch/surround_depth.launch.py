@@ -21,7 +21,7 @@ from launch.event_handlers import OnProcessIO
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from fsmde_ros.share import transport_profile
+from fsmde_ros.share import SWITCH, transport_profile
 from fsmde_ros.startup import prepare, ros2_bag_play
 from fsmde_ros.views.rviz import write_rviz
 
@@ -105,11 +105,10 @@ def start(context):
     inherited = dict(p for p in given.get("global_params", []) if isinstance(p, tuple))
     startup = prepare(given, folder, inherited=inherited)
     actions = [LogInfo(msg=startup.layout.described())] if startup.layout is not None else []
-    actions += [
-        SetEnvironmentVariable(name, value)
-        for name, value in transport_profile(context.environment).items()
-        if given["transport_profile"] == "true"
-    ]
+    profile = {SWITCH: "false"}  # else our processes would take it by themselves
+    if given["transport_profile"] == "true":
+        profile = transport_profile(context.environment)
+    actions += [SetEnvironmentVariable(name, value) for name, value in profile.items()]
     play_inside = startup.layout is not None and given["one_process"] == "true"
     node = depth_node(given, startup, play_inside=play_inside)
     actions.append(node)

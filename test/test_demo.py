@@ -7,9 +7,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from conftest import ROOT
-from recordings import ddad
+from recordings import Recording, ddad, moments
 
 from fsmde_core.data.nuscenes import read_keyframes
+from fsmde_core.rig import save_rig
 from fsmde_ros.params import NodeParams
 from fsmde_ros.tools.demo import read_output, slop_s
 
@@ -38,7 +39,8 @@ def test_a_real_keyframe_comes_out_as_depth_and_cloud(nuscenes_root, tmp_path):
 def test_without_data_a_street_is_rendered_and_replayed(tmp_path):
     result = demo("--out", tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "sets played 4" in result.stdout
+    assert "depth sets received 4 of 4 played" in result.stdout
+    no_alarm(result)
     assert (tmp_path / "surround.png").is_file()
 
 
@@ -51,6 +53,32 @@ def test_any_recording_is_replayed_and_drawn(rig, images, tmp_path):
     film = cv2.VideoCapture(str(tmp_path / "out" / "surround.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) >= 2
     assert f"{tmp_path / 'out' / 'surround.mp4'}" in result.stdout
+    assert "recorded; one of them" in result.stdout
+    no_alarm(result)
+
+
+def no_alarm(result):
+    """Nothing is said of a replay that has not begun yet, or is over."""
+    for text in ("no image yet", "no new images", "come together", "/clock", "not replayed"):
+        assert text not in result.stderr, result.stderr
+
+
+def test_a_camera_whose_images_cannot_be_used_is_left_out_and_named(rig, images, tmp_path):
+    part = rig.subset([0, 1, 2])
+    save_rig(part, tmp_path / "rig.yaml")
+    with Recording(tmp_path / "drive") as bag:
+        for n, (i, camera, stamp_ns, _) in enumerate(moments(part, frames=6)):
+            msg = bag.make.jpeg(images[i], stamp_ns, camera.frame_id)
+            if i == 2 and n > 3:
+                msg.data = msg.data[: len(msg.data) // 3]  # cut off, but for the first one
+            bag.write(f"/{camera.name}/image_raw/compressed", msg, stamp_ns)
+    given = ("--bag", tmp_path / "drive", "--rig", tmp_path / "rig.yaml")
+    result = demo(*given, "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert f"camera {part.names[2]} is missing" in result.stdout
+    received = result.stdout.split("one of them:")[1]
+    assert f"| {part.names[0]}" in received and f"| {part.names[2]}" not in received
+    assert (tmp_path / "out" / "surround.png").is_file()
 
 
 def test_a_recording_that_is_none_is_one_sentence(tmp_path):

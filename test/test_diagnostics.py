@@ -2,12 +2,17 @@ import sys
 import time
 from types import SimpleNamespace
 
+import pytest
+import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import CompressedImage, Image
 
 from fsmde_ros.diagnostics.gpu import gpu_memory
+from fsmde_ros.diagnostics.losses import Losses
 from fsmde_ros.diagnostics.reporter import Reporter, status_msg
 from fsmde_ros.diagnostics.statistics import STAGES, NodeStatistics
+from fsmde_ros.sync import RigSync
 
 
 def test_rates_are_those_of_the_last_five_seconds():
@@ -159,7 +164,8 @@ def test_a_second_node_and_the_motion_stand_in_the_status():
     statistics = NodeStatistics(time.monotonic())
     outputs = dict.fromkeys(("points", "status", "diagnostics"), publisher)
     Reporter(
-        node, statistics, None, inputs=tuple, never_came=tuple, more=dict, outputs=outputs,
+        node, statistics, None, inputs=tuple, images=dict, never_came=tuple,
+        losses=Losses(), with_info=tuple, more=dict, outputs=outputs,
         hardware_id="CPUExecutionProvider", model={"model": "m"}, motion="/odom",
         warn=lambda about, text: None, sync_clock=time.monotonic_ns,
     ).report()  # fmt: skip
@@ -168,3 +174,89 @@ def test_a_second_node_and_the_motion_stand_in_the_status():
     assert status.level == DiagnosticStatus.ERROR
     assert status.message == "/points has 1 other publisher(s): is the node running twice?"
     assert {v.key: v.value for v in status.values}["ego motion"] == "/odom"
+
+
+@pytest.fixture
+def reported(ros):
+    """A reporter of two cameras, in a namespace of its own; what it publishes, warns and logs."""
+    node = rclpy.create_node("listener", namespace="/reported")
+    topics = [("front/image_raw", Image), ("front/image_raw/compressed", CompressedImage)]
+    front = [node.create_subscription(kind, topic, print, 1) for topic, kind in topics]
+    left = [node.create_subscription(Image, "left/image_raw", print, 1)]
+    sent, warned, heard = [], [], []
+    publisher = SimpleNamespace(topic_name="/reported/points", publish=sent.append)
+    statistics = NodeStatistics(time.monotonic())
+    reporter = Reporter(
+        node, statistics, RigSync(("front", "left"), slop_ns=0),
+        inputs=lambda: front + left, images=lambda: {0: front, 1: left}, never_came=tuple,
+        losses=Losses(), with_info=lambda: heard, more=dict,
+        outputs=dict.fromkeys(("points", "status", "diagnostics"), publisher),
+        hardware_id="CPUExecutionProvider", model={}, motion="",
+        warn=lambda about, text: warned.append(text), sync_clock=time.monotonic_ns,
+    )  # fmt: skip
+
+    def report():
+        reporter.report()
+        status = sent[-2]
+        return status.message, {value.key: value.value for value in status.values}, warned
+
+    report.node, report.heard = node, heard
+    yield report
+    node.destroy_node()
+
+
+def test_a_topic_that_nobody_publishes_is_named(reported, capfd):
+    both = "/reported/front/image_raw[/compressed], /reported/left/image_raw have no publisher"
+    for _ in range(2):
+        message, values, warned = reported()
+        assert both in message and "no image yet" not in message
+        assert values["missing cameras"] == "front, left"
+    assert capfd.readouterr().err.count(f"{both}: waiting for one") == 1  # no alarm, and once
+    assert warned == []
+    reported.node.create_publisher(Image, "left/image_raw", 1)
+    end = time.monotonic() + 20
+    while "no image yet from left" not in reported()[0] and time.monotonic() < end:
+        time.sleep(0.05)
+    message, values, _ = reported()
+    front = "/reported/front/image_raw[/compressed] has no publisher"
+    assert message == f"{front}; no image yet from left"
+    assert values["missing cameras"] == "front, left"
+    reported.heard += [0, 1]  # small messages come through
+    assert "CameraInfo of left comes without images: see fsmde-doctor" in reported()[0]
+
+
+def test_a_driver_that_sends_nothing_is_warned_of_after_a_moment(reported):
+    reported.node.create_publisher(Image, "left/image_raw", 1)
+    end = time.monotonic() + 30
+    while not any("no image yet from left" in text for text in reported()[2]):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def taken(losses, topic, numbers, *, kind=Image):
+    subscription = SimpleNamespace(topic_name=topic, msg_type=kind)
+    subscription = type("Subscription", (), vars(subscription))()
+    for number in numbers:
+        losses.note(subscription, {"publication_sequence_number": number})
+
+
+def test_images_that_were_published_and_did_not_arrive_are_told():
+    losses = Losses(lambda: 1.0)
+    taken(losses, "/front/image_raw", [7, 8, 9, 10, 12, 13, 14])  # one is an accident
+    taken(losses, "/info", range(1, 30, 3), kind=Time)
+    taken(losses, "/left/image_raw", [None, None])  # an RMW that gives no numbers
+    assert losses.problems(lambda topic: 1) == []
+    taken(losses, "/back/image_raw", [3, 6, 7, 12, 1, 2, 90_000])  # its driver starts anew
+    (said,) = losses.problems(lambda topic: 1)
+    assert said.startswith("/back/image_raw has lost 6 of 13 images on the way: fsmde-doctor")
+    assert losses.summary() == {"images lost on the way": 7}
+    assert losses.problems(lambda topic: 2) == []  # whose numbers are mixed
+
+
+def test_lost_images_are_told_for_five_seconds():
+    now_s = [0.0]
+    losses = Losses(lambda: now_s[0])
+    taken(losses, "/front/image_raw", range(1, 30, 3))
+    assert losses.problems(lambda topic: 1)
+    now_s[0] = 6.0
+    assert losses.problems(lambda topic: 1) == []

@@ -1,5 +1,6 @@
 """The doctor's advice for machines made up here, and one real measurement over DDS."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from fsmde_core.rig import save_rig
-from fsmde_ros.share import FASTDDS_VARIABLES, transport_profile
+from fsmde_ros.share import FASTDDS_VARIABLES, SWITCH, transport_profile
 from fsmde_ros.tools.delivery import Delivery, Machine, advice
 
 FINE = Delivery("compressed", 120, (120,) * 6, (1.0, 3.0))
@@ -75,6 +76,45 @@ def test_the_profile_is_that_of_the_rmw_and_yields_to_the_users(rmw, variables):
     for value in profile.values():
         assert Path(value.removeprefix("file://")).is_file()
     assert not transport_profile({"RMW_IMPLEMENTATION": rmw, **dict.fromkeys(variables, "own")})
+
+
+def test_the_profile_can_be_left_out():
+    assert not transport_profile({SWITCH: "false"})
+
+
+ENVIRONMENT = """
+import os, sys
+from fsmde_ros.interrupts import ros_process
+with ros_process([]):
+    print(os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "profile", "said"),
+    [
+        ({}, str(ROOT / "config" / "fastdds.xml"), True),
+        ({SWITCH: "false"}, "None", False),
+        ({FASTDDS_VARIABLES[0]: "own.xml"}, "own.xml", False),
+        ({FASTDDS_VARIABLES[1]: "own.xml"}, "None", False),
+        ({"RMW_IMPLEMENTATION": ""}, str(ROOT / "config" / "fastdds.xml"), True),
+    ],
+)
+def test_our_processes_take_the_profile_by_themselves(given, profile, said):
+    without = {k: v for k, v in os.environ.items() if k not in FASTDDS_VARIABLES}
+    done = run([sys.executable, "-c", ENVIRONMENT], env=without | given)
+    assert done.stdout.strip() == profile
+    assert done.stderr.count("transport profile") == said
+
+
+def test_the_profile_for_camera_drivers_is_printed():
+    done = run([sys.executable, "-m", "fsmde_ros.tools.doctor", "--dds-profile"], env=os.environ)
+    assert done.returncode == 0
+    assert Path(done.stdout.strip()) == ROOT / "config" / "fastdds.xml"
+
+
+def run(command, *, env):
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env, timeout=100)
 
 
 def test_measures_over_dds(rig, tmp_path):

@@ -59,8 +59,7 @@ def test_a_command_names_the_extra_that_it_lacks(
     result = run_without(module, command, main, *arguments)
     assert result.returncode == 2, result.stderr
     assert result.stderr.strip() == (
-        f"{command}: {module} is not installed; the extra {extra} has it: "
-        f"pip install 'fsmde_ros[{extra}]'"
+        f"{command}: {module} is not installed; in the checkout: pip install -e '.[{extra}]'"
     )
 
 

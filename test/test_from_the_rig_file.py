@@ -93,7 +93,9 @@ def test_tf_static_is_there_for_whoever_comes_later(ros, rig, stub_model, tmp_pa
         graph.close()
 
 
-def test_publish_tf_without_tf2_msgs_is_one_sentence(ros, rig, stub_model, tmp_path):
+def test_without_tf2_msgs_publish_tf_is_a_warning_and_the_node_goes_on(
+    ros, rig, stub_model, tmp_path
+):
     try:
         import tf2_msgs  # noqa: F401
     except ImportError:
@@ -101,8 +103,8 @@ def test_publish_tf_without_tf2_msgs_is_one_sentence(ros, rig, stub_model, tmp_p
         more = ("publish_tf:=true", "auto_start:=false")
         graph = Graph(part, tmp_path, f"model:={stub_model}", *more, wait=False)
         try:
-            assert graph.transition(1) and not graph.transition(3)
-            graph.warned("parameter publish_tf needs tf2_msgs, which is not installed")
+            graph.start()
+            graph.warned("parameter publish_tf is ignored: tf2_msgs is not installed")
         finally:
             graph.close()
     else:

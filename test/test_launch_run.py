@@ -16,7 +16,7 @@ from blocks import write_blocks
 from conftest import ROOT
 
 from fsmde_ros.bags.writer import write_bag
-from fsmde_ros.share import FASTDDS_VARIABLES
+from fsmde_ros.share import FASTDDS_VARIABLES, SWITCH
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed (not PyPI)"
@@ -185,6 +185,7 @@ def test_the_transport_profile_stays_with_our_processes(launched):
     assert name not in started["fsmde-mask"]["environment"]  # started by a parent, after ours
     _, _, started = launched("surround_depth.launch.py", "transport_profile:=false")
     assert name not in started["surround_depth"]["environment"]
+    assert started["surround_depth"]["environment"][SWITCH] == "false"  # nor by itself
     _, _, started = launched("surround_depth.launch.py", **{name: "own.xml"})
     assert started["surround_depth"]["environment"][name] == "own.xml"
 

@@ -69,7 +69,7 @@ def test_colcon_builds_a_workspace_whose_node_starts(source, options, tmp_path):
     command = f". {source.parent}/install/setup.sh && {script} --ros-args -p rig_file:=none.yaml"
     result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert "rig file none.yaml: No such file" in result.stderr
+    assert "none.yaml: No such file" in result.stderr
 
 
 def test_package_xml_names_every_ros_package_that_is_imported():

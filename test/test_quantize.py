@@ -197,7 +197,7 @@ def test_a_bag_without_truth_is_named(card_path, bag, quick, capsys):
     ("options", "sentence"),
     [
         (["--image-topic", "{camera}/nothing"], "has no topic /{camera}/nothing, nor /{camera}/n"),
-        (["--val", "nowhere"], "rig file nowhere/rig.yaml: No such file or directory"),
+        (["--val", "nowhere"], "/nowhere/rig.yaml: No such file or directory"),
         (["--rig", "RIG"], "an image of 800x450, the rig says 160x90"),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import rclpy
 import yaml
 from conftest import ROOT
 
@@ -36,6 +37,35 @@ def test_a_recipe_is_short_and_names_what_there_is(page):
     offered = {*camera_topics(EVERYTHING), *obstacle_topics(EVERYTHING)}
     assert set(remaps) <= offered, page
     assert page.stem == "README" or re.search(r"Sources?: [\w-]+/[\w-]+ [0-9a-f]{7}", text)
+
+
+def parameter_files():
+    """Every YAML block of the documents, and the shipped file, as it is and with all in use."""
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for n, block in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S)):
+            yield pytest.param(block, id=f"{page.stem} {n}")
+    shipped = (ROOT / "config" / "surround_depth.yaml").read_text()
+    yield pytest.param(shipped, id="shipped")
+    yield pytest.param(re.sub(r"(?m)^(  +)# (\w+: )", r"\1\2", shipped), id="shipped, all in use")
+
+
+@pytest.mark.parametrize("text", parameter_files())
+def test_ros_can_read_the_parameters_that_are_shown(text, tmp_path):
+    parse(tmp_path / "params.yaml", text)
+
+
+def test_ros_reads_no_aliases(tmp_path):
+    text = "/**: {ros__parameters: {a: &a {b: 1}, c: *a}}"
+    with pytest.raises(Exception, match="params.yaml"):
+        parse(tmp_path / "params.yaml", text)
+
+
+def parse(file, text):
+    """By rcl's own parser, which is not PyYAML."""
+    file.write_text(text)
+    context = rclpy.Context()
+    rclpy.init(args=["--ros-args", "--params-file", str(file)], context=context)
+    context.try_shutdown()
 
 
 def test_every_recipe_is_in_the_list():

@@ -124,9 +124,10 @@ def test_a_bad_rig_file_is_refused_by_name(tmp_path, edit, reason):
     assert reason in edited(tmp_path, edit)
 
 
-def test_a_missing_rig_file_and_broken_yaml_are_named(tmp_path):
-    with pytest.raises(RigError, match="nothing.yaml: No such file"):
-        load_rig(tmp_path / "nothing.yaml")
+def test_a_missing_rig_file_and_broken_yaml_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RigError, match=f"^rig file {tmp_path}/nothing.yaml: No such file"):
+        load_rig("nothing.yaml")  # where it was looked for
     (tmp_path / "rig.yaml").write_text("cameras: [")
     with pytest.raises(RigError, match="rig.yaml is not YAML"):
         load_rig(tmp_path / "rig.yaml")

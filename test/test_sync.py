@@ -201,14 +201,17 @@ def test_a_clock_that_never_came_and_one_that_stands():
     clock = SlowerClock(lambda: times["ros"], lambda: times["wall"])
     times["wall"] += 3000 * MS
     assert clock() == 3000 * MS  # deadlines run all the same
-    assert clock.problem(images=True).startswith("use_sim_time is true, but nothing came on /clock")
+    assert clock.problem(image_ns=None) == ""  # the replay has not begun
+    said = clock.problem(image_ns=3000 * MS)
+    assert said.startswith("use_sim_time is true, but nothing came on /clock")
     times["ros"] = START
     clock()
-    assert clock.problem(images=True) == ""
+    assert clock.problem(image_ns=3000 * MS) == ""
     times["wall"] += 5000 * MS
     assert clock() == 3000 * MS
-    assert clock.problem(images=False) == ""  # a replay that is paused
-    assert clock.problem(images=True).startswith("/clock has stood still for 5 s while images come")
+    assert clock.problem(image_ns=3100 * MS) == ""  # a replay that is paused, or over
+    said = clock.problem(image_ns=7900 * MS)
+    assert said.startswith("/clock has stood still for 5 s while images come")
 
 
 def test_one_camera_is_a_set_of_its_own():

@@ -152,7 +152,7 @@ def test_what_is_published_now_becomes_a_recording(ros, rig, views, tmp_path):
 def test_layouts_are_written_for_others(tmp_path, capsys):
     assert main(["--layouts", str(tmp_path / "views"), "--rig", "ddad", "--namespace", "car"]) == 0
     rviz, foxglove = map(Path, capsys.readouterr().out.split())
-    assert "CAMERA_05/depth/image_rect" in rviz.read_text()
+    assert " /car/CAMERA_05/depth/image_rect" in rviz.read_text()
     assert "/car/CAMERA_05/depth/image_rect" in foxglove.read_text()
     assert main(["--layouts", str(tmp_path / "views")]) == 1
     assert "--layouts needs --rig" in capsys.readouterr().err

@@ -40,6 +40,14 @@ def test_rviz_shows_what_the_node_publishes(rig, confidence, tmp_path):
     assert all(d["Topic"]["Reliability Policy"] == "Best Effort" for d in images)
 
 
+def test_rviz_shows_a_node_in_a_namespace(rig, tmp_path):
+    file = write_rviz(scene_of(NodeParams(), rig), tmp_path, namespace="fleet/car")
+    assert [d["Topic"]["Value"] for d in displays(file, "PointCloud2")] == ["/fleet/car/points"]
+    topics = {d["Topic"]["Value"] for d in displays(file, "Image")}
+    assert f"/fleet/car/{rig.names[0]}/depth/image_rect" in topics
+    assert all(topic.startswith("/fleet/car/") for topic in topics)
+
+
 def test_the_vehicle_is_a_box_around_the_cameras_that_stands_on_the_ground(tmp_path):
     (vehicle,) = displays(write_rviz(scene_of(NodeParams(), NUSCENES), tmp_path), "RobotModel")
     robot = ElementTree.parse(vehicle["Description File"]).getroot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -48,8 +49,9 @@ def timed_step(*, bf16: bool, float32_depthwise: bool) -> Callable[[], float]:
     return take
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Print the best time of each way, taken in turn so that all meet the same disturbance."""
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
     steps = {
         "float32": timed_step(bf16=False, float32_depthwise=False),
         "bf16": timed_step(bf16=True, float32_depthwise=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSCompatibility, qos_check_compatible
@@ -53,6 +53,21 @@ def never_heard(node: Node, subscriptions: Sequence[Subscription]) -> list[str]:
             "durability: transient_local, reliability: reliable"
         )
     return found + unheard(node, rest)
+
+
+def without_publisher(node: Node, images: Mapping[int, Sequence[Subscription]]) -> dict[int, str]:
+    """Of cameras whose images nobody publishes, in no way that there is, the name of the topic.
+
+    images are each camera's subscriptions. Of one that takes raw images or compressed ones the name
+    ends with [/compressed]: neither topic has a publisher.
+    """
+    found = {}
+    for camera, subscriptions in images.items():
+        topic, *others = [subscription.topic_name for subscription in subscriptions]
+        if any(map(node.count_publishers, (topic, *others))) or _other_transports(node, topic):
+            continue
+        found[camera] = topic + "".join(f"[{other.removeprefix(topic)}]" for other in others)
+    return found
 
 
 def having(topics: Sequence[str]) -> str:

@@ -25,6 +25,8 @@ class NodeStatistics:
 
     def __init__(self, now_s: float):
         self._lock = threading.Lock()
+        self.last_image_s: float | None = None
+        """When the newest image of any camera came; None before there was one."""
         self._images: deque[float] = deque()
         self._sets: deque[tuple[float, int, float, bool]] = deque()
         self._passed_over: deque[float] = deque()
@@ -45,6 +47,7 @@ class NodeStatistics:
         """An image of any camera came in."""
         with self._lock:
             self._images.append(now_s)
+            self.last_image_s = now_s
 
     def time_went_back(self, now_s: float) -> None:
         """The synchronization started afresh."""

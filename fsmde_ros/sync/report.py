@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,12 @@ DEADLINE_STEP_NS = 10_000_000
 STEADY = 0.45  # agreement of a camera's stamps on its period: 0.64 where they jitter by a quarter
 
 
-def problems(sync: RigSync, now_ns: int) -> list[str]:
-    """One sentence for each thing that is wrong, what keeps sets from forming first."""
+def problems(sync: RigSync, now_ns: int, *, explained: Collection[int] = ()) -> list[str]:
+    """As RigSync.problems: what keeps sets from forming first."""
     sending = _sending(sync, now_ns)
     cameras = {sync.names[i]: sync.cameras[i] for i in sending}
     found = _of_whom({name: _no_time(camera) for name, camera in cameras.items()})
-    found += _absent(sync, now_ns)
+    found += absent(sync, now_ns, explained)
     found += _of_whom({name: _clock(sync, camera) for name, camera in cameras.items()})
     found += _of_whom({name: _arrivals(sync, camera) for name, camera in cameras.items()})
     if sync.too_wide is not None and sending:
@@ -79,11 +79,11 @@ def summary(sync: RigSync, now_ns: int) -> dict[str, str | int]:
         first_ns = min(homes.values())
         phases = [f"{name} {(ns - first_ns) / 1e6:.0f}" for name, ns in homes.items()]
         values["camera phases [ms]"] = ", ".join(phases)
-    silent = [sync.names[i] for i in sync.silent(now_ns)]
+    missing = [sync.names[i] for i in sync.missing(now_ns)]
     rates = [f"{name} {hz:.3g}" for name, hz in sync.rates_hz().items() if hz]
     return values | {
         "camera rates [Hz]": ", ".join(rates) or "not known yet",
-        "missing cameras": ", ".join(silent) or "none",
+        "missing cameras": ", ".join(missing) or "none",
         "time resets": sync.resets,
     }
 
@@ -140,20 +140,17 @@ def _no_time(camera: Camera) -> list[str]:
     return [f"stamps of {{}} are {last}"] if last in (ZERO, NEGATIVE) else []
 
 
-def _absent(sync: RigSync, now_ns: int) -> list[str]:
+def absent(sync: RigSync, now_ns: int, explained: Collection[int]) -> list[str]:
     """Cameras that never came or fell silent; one sentence if that is all of them."""
-    silent = sync.silent(now_ns)
-    wanted = _wanted(sync)
-    came = [i for i in wanted if sync.attendance.came(i)]
-    if not came:
-        return [f"no image yet from {', '.join(sync.names[i] for i in wanted)}"]
-    if set(silent) >= set(came):
+    missing = sync.missing(now_ns)
+    came = [i for i in _wanted(sync) if sync.attendance.came(i)]
+    if came and set(missing) >= set(came):
         return ["no new images from any camera"]
-    never = [sync.names[i] for i in silent if i not in came]
+    never = [sync.names[i] for i in missing if i not in came and i not in explained]
     found = [f"no image yet from {', '.join(never)}"] if never else []
     fell_silent = [
         f"{sync.names[i]} silent for {sync.attendance.without_ns(i, now_ns) / 1e9:.1f} s"
-        for i in silent
+        for i in missing
         if i in came
     ]
     return found + ([f"camera {', '.join(fell_silent)}"] if fell_silent else [])

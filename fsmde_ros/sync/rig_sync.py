@@ -169,6 +169,13 @@ class RigSync(Generic[Item]):
         silent = self.attendance.silent(now_ns, self.clock.periods_ns)
         return tuple(sorted(silent - self.off))
 
+    def missing(self, now_ns: int) -> tuple[int, ...]:
+        """The silent ones, or, before anything came, all that are not switched off."""
+        everyone = [i for i in range(len(self.names)) if i not in self.off]
+        if not any(map(self.attendance.came, everyone)):
+            return tuple(everyone)
+        return self.silent(now_ns)
+
     def rates_hz(self) -> dict[str, float]:
         """Each camera's rate, by its stamps; 0 where it is not known."""
         periods = [camera.rhythm.period_ns for camera in self.cameras]
@@ -178,9 +185,16 @@ class RigSync(Generic[Item]):
         """Counts and states, by the names that stand in the diagnostics."""
         return report.summary(self, now_ns)
 
-    def problems(self, now_ns: int) -> list[str]:
-        """What is wrong with stamps and arrivals, one sentence each."""
-        return report.problems(self, now_ns)
+    def problems(self, now_ns: int, *, explained: Collection[int] = ()) -> list[str]:
+        """What is wrong with stamps and arrivals, one sentence each.
+
+        Of cameras that are explained it is known why nothing came yet: nothing is said of that.
+        """
+        return report.problems(self, now_ns, explained=explained)
+
+    def absent(self, now_ns: int, *, explained: Collection[int] = ()) -> list[str]:
+        """Those of the problems that say who sends nothing."""
+        return report.absent(self, now_ns, explained)
 
     def why_no_set(self, now_ns: int) -> str:
         """One sentence on what keeps a complete set from forming, as far as the stamps tell."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 JUMP_NS = 1_000_000_000  # ROS time that gets ahead of the wall by this much at once was set anew
 STANDING_NS = 2_000_000_000  # ROS time that stands for longer is worth a word
+MEANWHILE_NS = 1_000_000_000  # an image that came so long after it stood came while it stood
 
 
 class SlowerClock:
@@ -37,15 +38,21 @@ class SlowerClock:
         self._now_ns = self._start_ns + elapsed_ns
         return self._now_ns
 
-    def problem(self, *, images: bool) -> str:
-        """A sentence if ROS time does not run although images come; else empty."""
+    def problem(self, *, image_ns: int | None) -> str:
+        """A sentence if ROS time does not run although images come; else empty.
+
+        image_ns is when the newest image came, by the wall; None before there was one. A replay
+        that has not begun, or is over, is none.
+        """
         wall_ns = self._wall_ns()
+        if image_ns is None:
+            return ""
         if not self._ros_ns():
             if wall_ns - self._made_ns < STANDING_NS:
                 return ""
             return "use_sim_time is true, but nothing came on /clock: deadlines go by the wall"
         standing_ns = wall_ns - self._moved_ns
-        if not images or standing_ns < STANDING_NS:
+        if standing_ns < STANDING_NS or image_ns - self._moved_ns < MEANWHILE_NS:
             return ""
         return (
             f"/clock has stood still for {standing_ns / 1e9:.0f} s while images come: "

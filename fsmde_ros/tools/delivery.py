@@ -51,6 +51,7 @@ class Machine:
 
     rmw: str
     environment: Mapping[str, str]
+    """Of the camera drivers, as far as it is about the transport."""
     receive_buffer: int | None
     """Largest receive buffer of a socket, bytes; None where Linux does not say."""
     fragment_memory: int | None
@@ -59,8 +60,8 @@ class Machine:
     """Size of /dev/shm."""
 
 
-def this_machine() -> Machine:
-    """Read from the system and the environment."""
+def this_machine(environment: Mapping[str, str]) -> Machine:
+    """Read from the system; environment is that of the camera drivers."""
     names = (*FASTDDS_VARIABLES, CYCLONE_VARIABLE, ZENOH_VARIABLE, ZENOH_OVERRIDE, RMW_VARIABLE)
     shared = None
     if SHARED_MEMORY.is_dir():
@@ -68,7 +69,7 @@ def this_machine() -> Machine:
         shared = stat.f_frsize * stat.f_blocks / 1e6
     return Machine(
         rmw=get_rmw_implementation_identifier(),
-        environment={name: os.environ[name] for name in names if os.environ.get(name)},
+        environment={name: environment[name] for name in names if environment.get(name)},
         receive_buffer=_number_in(RECEIVE_BUFFER),
         fragment_memory=_number_in(FRAGMENT_MEMORY),
         shared_memory_mb=shared,
@@ -101,7 +102,8 @@ def advice(machine: Machine, deliveries: Sequence[Delivery]) -> list[str]:
 def _loss(delivery: Delivery) -> str:
     silent = sum(count == 0 for count in delivery.received)
     text = f"Only {delivery.percent:.0f} % of the {delivery.kind} images arrive"
-    return f"{text}, and {silent} cameras get nothing through." if silent else f"{text}."
+    who = "1 camera gets" if silent == 1 else f"{silent} cameras get"
+    return f"{text}, and {who} nothing through." if silent else f"{text}."
 
 
 def _about_fastdds(machine: Machine, lossy: Sequence[Delivery]) -> list[str]:

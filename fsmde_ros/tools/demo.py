@@ -21,7 +21,7 @@ from fsmde_core.card import ModelError, load_card
 from fsmde_core.data.nuscenes import read_keyframes, version_in
 from fsmde_core.data.sample import DatasetError, Sample, read_image
 from fsmde_core.files import whole_file
-from fsmde_core.rig import RigError
+from fsmde_core.rig import Rig, RigError
 from fsmde_core.tables import table
 from fsmde_core.visualize import surround_panel
 from fsmde_ros.bags.layout import BagLayout, look_into, write_setup
@@ -95,12 +95,12 @@ def run_demo(samples: Sequence[Sample], out: Path, *, title: str, model: str = "
     )
     sets = read_output(out / "output", names)
     matched = _matched(sets, samples)
-    _print_table(matched, len(samples))
+    _print_table(samples[0].rig, [r for _, r in matched], f"of {len(samples)} played")
     sample, recorded = matched[len(matched) // 2]
     panel = surround_panel(
-        [read_image(file) for file in sample.image_files],
+        [read_image(sample.image_files[i]) for i in recorded.cameras],
         recorded.depths,
-        sample.rig,
+        sample.rig.subset(recorded.cameras),
         xyz=recorded.xyz,
         rgb=recorded.rgb,
         caption=f"{title}, {len(recorded.xyz):,} points in {sample.rig.base_frame}",
@@ -148,9 +148,10 @@ def run_bag_demo(
         ],
     )
     sets = [s for s in read_output(out / "output", names) if s.images]
-    if not sets:
-        raise DemoError("the node published no complete set")
-    _print_table([(layout, recorded) for recorded in sets], None)
+    _check_any(sets)
+    rates_hz = [layout.cameras[i].rate_hz for i in sets[0].cameras]
+    recorded = round(min(rates_hz) * min(layout.seconds, LONGEST_S))
+    _print_table(layout.rig, sets, f"of about {max(recorded, len(sets))} recorded")
     return _draw(sets, layout, out)
 
 
@@ -168,7 +169,7 @@ def _draw(sets: Sequence[RecordedSet], layout: BagLayout, out: Path) -> list[Pat
         surround_panel(
             recorded.images,
             recorded.depths,
-            layout.rig,
+            layout.rig.subset(recorded.cameras),
             xyz=recorded.xyz,
             rgb=recorded.rgb,
             caption=f"{layout.bag.name}, {len(recorded.xyz):,} points in {layout.rig.base_frame}",
@@ -176,6 +177,7 @@ def _draw(sets: Sequence[RecordedSet], layout: BagLayout, out: Path) -> list[Pat
         for recorded in tqdm(sets, desc="drawing", unit="set", disable=None)
     )
     picture, film = out / "surround.png", out / "surround.mp4"
+    print(f"drawing {picture}{f' and {film}' if len(sets) > 1 else ''}", flush=True)
     if len(sets) == 1:
         _write_picture(picture, next(panels))
         return [picture]
@@ -187,8 +189,7 @@ def _draw(sets: Sequence[RecordedSet], layout: BagLayout, out: Path) -> list[Pat
         for i, panel in enumerate(panels):
             panel = panel[: panel.shape[0] // 2 * 2]  # MP4 has even sides
             if writer is None:
-                size, codec = panel.shape[1::-1], cv2.VideoWriter_fourcc(*"mp4v")
-                writer = cv2.VideoWriter(str(frames), codec, rate_hz, size)
+                writer = _film(frames, rate_hz, panel.shape[1::-1])
             writer.write(cv2.cvtColor(panel, cv2.COLOR_RGB2BGR))
             if i == len(sets) // 2:
                 _write_picture(picture, panel)
@@ -199,6 +200,16 @@ def _draw(sets: Sequence[RecordedSet], layout: BagLayout, out: Path) -> list[Pat
     return [picture, film]
 
 
+def _film(file: Path, rate_hz: float, size: Sequence[int]) -> cv2.VideoWriter:
+    """A writer of VP9, which browsers play, or of what every OpenCV with MP4 has."""
+    for codec in ("vp09", "mp4v"):
+        fourcc = cv2.VideoWriter_fourcc(*codec)
+        writer = cv2.VideoWriter(str(file), fourcc, rate_hz, tuple(size))
+        if writer.isOpened():
+            break
+    return writer
+
+
 def _write_picture(picture: Path, panel: np.ndarray) -> None:
     if not cv2.imwrite(str(picture), cv2.cvtColor(panel, cv2.COLOR_RGB2BGR)):
         raise DemoError(f"picture {picture} cannot be written")
@@ -206,34 +217,41 @@ def _write_picture(picture: Path, panel: np.ndarray) -> None:
 
 def _matched(sets: list[RecordedSet], samples: Sequence[Sample]) -> list[tuple]:
     """Pairs (sample, set); DemoError if there are none or one carries foreign stamps or frames."""
-    by_stamps = {sample.stamps_ns: sample for sample in samples}
-    pairs = []
+    _check_any(sets)
+    cameras, pairs = sets[0].cameras, []
+    by_stamps = {tuple(sample.stamps_ns[i] for i in cameras): sample for sample in samples}
     for recorded in sets:
         sample = by_stamps.get(recorded.stamps_ns)
         if sample is None:
             raise DemoError(f"the node published stamps {recorded.stamps_ns} that no sample has")
-        frame_ids = tuple(camera.frame_id for camera in sample.rig.cameras)
+        frame_ids = tuple(sample.rig.cameras[i].frame_id for i in cameras)
         if recorded.frame_ids != frame_ids:
             raise DemoError(f"the node published frames {recorded.frame_ids}, not {frame_ids}")
         pairs.append((sample, recorded))
-    if not pairs:
-        raise DemoError("the node published no complete set")
     return pairs
 
 
-def _print_table(matched: list[tuple], played: int | None) -> None:
-    """played is None where nobody knows what the sets of the input are."""
-    sample, recorded = matched[len(matched) // 2]
-    sent = f"sets played {played}, " if played is not None else ""
-    print(f"\n{sent}depth sets received {len(matched)}; one of them:")
+def _check_any(sets: Sequence[RecordedSet]) -> None:
+    if not sets:
+        raise DemoError("the node published no complete set; its log says why")
+
+
+def _print_table(rig: Rig, sets: Sequence[RecordedSet], of: str) -> None:
+    """What came out; `of` says how many sets went in."""
+    recorded = sets[len(sets) // 2]
+    print(f"\ndepth sets received {len(sets)} {of}; one of them:")
     rows = []
-    for camera, depth, stamp_ns in zip(sample.rig.cameras, recorded.depths, recorded.stamps_ns):
+    cameras = rig.subset(recorded.cameras).cameras
+    for camera, depth, stamp_ns in zip(cameras, recorded.depths, recorded.stamps_ns):
         valid, size = np.isfinite(depth), f"{depth.shape[1]}x{depth.shape[0]}"
         median = f"{np.median(depth[valid]):.1f} m" if valid.any() else "-"
         rows.append([camera.name, size, f"{valid.mean():.0%}", median, f"{stamp_ns / 1e9:.6f}"])
     print(table(["camera", "size", "valid", "median depth", "stamp"], rows))
     finite = int(np.isfinite(recorded.xyz).all(axis=1).sum())
-    print(f"cloud: {finite:,} finite points in {sample.rig.base_frame}\n")
+    print(f"cloud: {finite:,} finite points in {rig.base_frame}")
+    for name in (rig.names[i] for i in range(len(rig.names)) if i not in recorded.cameras):
+        print(f"camera {name} is missing: the node left it out of most sets, its log says why")
+    print()
 
 
 def _run(arguments: argparse.Namespace) -> Path:

@@ -2,12 +2,15 @@
 
 fsmde-doctor [--seconds 10] [--rig RIG.yaml]
 fsmde-doctor --bag BAG [--rig RIG.yaml] [--out FOLDER]
-fsmde-doctor --status [--ros-args -r __ns:=/NAMESPACE]
+fsmde-doctor --status [--namespace NAMESPACE]
+fsmde-doctor --dds-profile
 
 A process like a driver sends six cameras at 12 Hz, compressed and then raw, to this one, which
-listens as the node does: best effort, depth 1. With --bag it looks into a recording instead, says
-what it found, and writes params.yaml and rig.yaml for the node. With --status it says what a node
-that runs says of itself.
+listens as the node does: best effort, depth 1. The driver has the transport's settings of this
+shell and no others, this process has ours where there are none. With --bag it looks into a
+recording instead, says what it found, and writes params.yaml and rig.yaml for the node. With
+--status it says what a node that runs says of itself. --dds-profile prints the file that camera
+drivers should run under.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +39,7 @@ from fsmde_ros.bags.layout import PARAMS_FILE, RIG_FILE, look_into, write_setup
 from fsmde_ros.bags.source import BagError
 from fsmde_ros.conversions import stamp_to_ns
 from fsmde_ros.interrupts import StartUpError, ros_process
-from fsmde_ros.share import share_dir
+from fsmde_ros.share import RMW_VARIABLE, SWITCH, share_dir, transport_profile
 from fsmde_ros.tools.delivery import Delivery, Machine, advice, this_machine
 
 START_UP_S = 30.0
@@ -45,8 +48,11 @@ STATUS_WAIT_S = 10.0  # the node says it once a second
 QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-def measure(rig_file: Path, *, raw: bool, seconds: float) -> Delivery:
-    """Send and count; StartUpError if the sender does not start. rclpy must be initialized."""
+def measure(rig_file: Path, *, raw: bool, seconds: float, drivers: Mapping[str, str]) -> Delivery:
+    """Send and count; StartUpError if the sender does not start. rclpy must be initialized.
+
+    drivers is the environment of the process that sends.
+    """
     rig = load_rig(rig_file)
     listener = _Listener(rig, raw=raw)
     command = [sys.executable, "-m", "fsmde_ros.tools.rig_source", "--rig", str(rig_file)]
@@ -55,6 +61,7 @@ def measure(rig_file: Path, *, raw: bool, seconds: float) -> Delivery:
         [*command, "--ros-args", "-r", f"__ns:={listener.node.get_namespace()}"],
         stdout=subprocess.PIPE,
         text=True,
+        env={**drivers, SWITCH: "false"},
     )
     progress = tqdm(total=round(seconds), desc="raw" if raw else "compressed", unit="s")
     first = time.monotonic()
@@ -110,18 +117,26 @@ def main(argv: list[str] | None = None) -> int:
         "--out", type=Path, default=Path(), help="with --bag: folder for params.yaml and rig.yaml"
     )
     parser.add_argument("--status", action="store_true", help="of a node that runs")
+    parser.add_argument("--namespace", default="", help="with --status: the node's")
+    parser.add_argument(
+        "--dds-profile", action="store_true", help="print the file for camera drivers"
+    )
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(argv or sys.argv)[1:])
     if arguments.bag is not None:
         return about_bag(arguments.bag, arguments.out, rig_file=arguments.rig)
+    if arguments.dds_profile:
+        return print_profile()
+    drivers = dict(os.environ)
     rig_file = arguments.rig or share_dir() / "config" / "rig_nuscenes.yaml"
     try:
         with ros_process(argv):
             if arguments.status:
-                return print_status()
+                return print_status(arguments.namespace)
             deliveries = [
-                measure(rig_file, raw=raw, seconds=arguments.seconds) for raw in (False, True)
+                measure(rig_file, raw=raw, seconds=arguments.seconds, drivers=drivers)
+                for raw in (False, True)
             ]
-            machine = this_machine()
+            machine = this_machine(drivers)
     except (StartUpError, RigError) as error:
         print(f"fsmde-doctor: {error}", file=sys.stderr)
         return 2
@@ -158,9 +173,18 @@ def about_bag(bag: Path, folder: Path, *, rig_file: Path | None) -> int:
     return 1 if layout.problems else 0
 
 
-def print_status() -> int:
+def print_profile() -> int:
+    """Print our profile of the RMW in use, for camera drivers; exit code 1 if there is none."""
+    rmw = rclpy.utilities.get_rmw_implementation_identifier()
+    files = {*transport_profile({RMW_VARIABLE: rmw}).values()}
+    print(*files or [f"fsmde-doctor: there is no profile for {rmw}"])
+    return 0 if files else 1
+
+
+def print_status(namespace: str = "") -> int:
     """Print the next status of a node; exit code 0 if all is well. StartUpError if none comes."""
-    node, heard = rclpy.create_node("doctor"), []
+    namespace = namespace and f"/{namespace.strip('/')}"
+    node, heard = rclpy.create_node("doctor", namespace=namespace or None), []
     try:
         subscription = node.create_subscription(DiagnosticStatus, STATUS, heard.append, QOS)
         end = time.monotonic() + STATUS_WAIT_S
@@ -169,7 +193,7 @@ def print_status() -> int:
         if not heard:
             raise StartUpError(
                 f"nothing on {subscription.topic_name} in {STATUS_WAIT_S:.0f} s: no node runs, or "
-                "in another namespace or ROS_DOMAIN_ID"
+                "in another namespace (--namespace) or ROS_DOMAIN_ID"
             )
     finally:
         node.destroy_node()

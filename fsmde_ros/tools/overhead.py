@@ -40,7 +40,8 @@ from fsmde_core.tables import table
 from fsmde_ros import depth_node
 from fsmde_ros.diagnostics.statistics import STAGES
 from fsmde_ros.intake import Intake, IntakeGroup
-from fsmde_ros.share import share_dir, use_transport_profile
+from fsmde_ros.interrupts import start_ros
+from fsmde_ros.share import share_dir
 
 INFERENCE_S = 0.020
 RATE_HZ = 12.0
@@ -107,8 +108,7 @@ def measure(
     seconds: float, *, raw: bool, model: Path | None = None, parameters: Sequence[str] = ()
 ) -> dict:
     """Run source and node for some time; returns the numbers that main() prints."""
-    use_transport_profile()
-    rclpy.init()
+    start_ros(None)
     listener, intake, counts = _listener()
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from fsmde_ros.bags.source import open_source
 from fsmde_ros.cloud import rgb_of, xyz_of
 from fsmde_ros.conversions import cloud_from_msg, depth_from_msg, stamp_to_ns
 from fsmde_ros.decode import decode_image
-from fsmde_ros.share import use_transport_profile
+from fsmde_ros.interrupts import start_ros
 
 START_UP_S = 90.0  # until the node has loaded its model and subscribed
 QUIET_S = 5.0  # without output for so long after the player ended: the node is done
@@ -34,8 +34,13 @@ class DemoError(RuntimeError):
 
 @dataclass(frozen=True)
 class RecordedSet:
-    """The node's output for one complete set, read back from the output bag, in the rig's order."""
+    """The node's output for one set, read back from the output bag, in the rig's order.
 
+    Complete but for the cameras that the node left out of most sets.
+    """
+
+    cameras: tuple[int, ...]
+    """Numbers in the rig of those that are there, of which the rest is."""
     depths: tuple[np.ndarray, ...]
     images: tuple[np.ndarray, ...]
     """What the network saw, [H, W, 3] uint8 RGB; empty where it was not published."""
@@ -61,11 +66,12 @@ def replay(
 
     node are ROS arguments, player the player's. DemoError if a part fails.
     """
-    use_transport_profile()
-    rclpy.init()
+    start_ros(None)
     recorder = BagRecorder(output, topics)
     node_command = ["fsmde_ros.depth_node", "--ros-args", *node]
     player_command = ["fsmde_ros.bags.player", *player, "--wait", str(START_UP_S)]
+    # its warnings are of topics that the node has no use for, as the layout stands
+    player_command += ["--ros-args", "--log-level", "bag_player:=error"]
     try:
         with _process(*node_command) as node_process:
             _wait_for_node(recorder, node_process)
@@ -125,12 +131,17 @@ def _process(module: str, *arguments: str):
 
 
 def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
-    """The complete sets in a bag that the node's output was recorded into, in order."""
+    """The sets in a bag that the node's output was recorded into, in order.
+
+    Those that have every camera which came out at least half as often as any other.
+    """
     seen: dict[str, list] = defaultdict(list)
     with open_source(bag) as source:
         for topic, _, data in source.messages(source.topics):
             seen[topic.name].append(decoded(topic, data))
-    sets = []
+    counts = [len(seen[f"/{name}/{DEPTH}"]) for name in names]
+    cameras = tuple(i for i, n in enumerate(counts) if n and 2 * n >= max(counts))
+    names, sets = [names[i] for i in cameras], []
     for cloud in seen[f"/{POINTS}"]:
         newest_ns = stamp_to_ns(cloud.header.stamp)
         views = [_newest(seen[f"/{name}/{DEPTH}"], newest_ns) for name in names]
@@ -140,6 +151,7 @@ def read_output(bag: Path, names: Sequence[str]) -> list[RecordedSet]:
         stamps_ns = tuple(stamp_to_ns(view.header.stamp) for view in views)
         sets.append(
             RecordedSet(
+                cameras=cameras,
                 depths=tuple(depth_from_msg(msg) for msg in views),
                 images=_images(seen, names, stamps_ns),
                 stamps_ns=stamps_ns,

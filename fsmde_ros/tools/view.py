@@ -110,7 +110,7 @@ def _transforms(source: Source) -> Iterator[tuple[str, object]]:
 def write_layouts(rig: Rig, folder: Path, *, namespace: str, confidence: bool) -> list[Path]:
     """The views of a rig for RViz and Foxglove, as files in a folder."""
     scene = scene_of(NodeParams(publish_confidence=confidence), rig)
-    return [write_rviz(scene, folder), write_foxglove(scene, folder, namespace=namespace)]
+    return [write(scene, folder, namespace=namespace) for write in (write_rviz, write_foxglove)]
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -134,6 +134,8 @@ def run(arguments: argparse.Namespace) -> None:
             watch(log, seconds=arguments.seconds)
         else:
             show(arguments.bags, recording, rig, namespace=arguments.namespace)
+    if arguments.save is not None:
+        print(f"{arguments.save}: {arguments.save.stat().st_size / 1e6:.1f} MB")
 
 
 def main(argv: list[str] | None = None) -> int:

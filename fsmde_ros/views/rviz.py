@@ -7,16 +7,17 @@ from pathlib import Path
 import yaml
 
 from fsmde_core.files import write_bytes
-from fsmde_ros.views.scene import Panel, Scene, vehicle_urdf
+from fsmde_ros.views.scene import Panel, Scene, absolute, vehicle_urdf
 
 CONFIG, VEHICLE = "surround_depth.rviz", "vehicle.urdf"
 PLUGINS = "rviz_default_plugins"
 
 
-def write_rviz(scene: Scene, folder: Path) -> Path:
+def write_rviz(scene: Scene, folder: Path, *, namespace: str = "") -> Path:
     """Write the configuration, and the vehicle that it shows, into a folder; returns its file.
 
-    Topics are relative, so that the namespace of rviz2 applies. Confidence panels are switched off
+    Topics are those of a node in the namespace; without one they are relative, so that the
+    namespace of rviz2 applies. Confidence panels are switched off
     where the node does not publish confidence.
     """
     displays = [_grid(), _tf(), _axes(scene.base_frame)]
@@ -24,8 +25,14 @@ def write_rviz(scene: Scene, folder: Path) -> Path:
         urdf = folder.resolve() / VEHICLE
         write_bytes(urdf, vehicle_urdf(scene.vehicle, scene.base_frame).encode())
         displays.append(_vehicle(urdf))
-    displays.append(_cloud(scene.cloud_topic))
-    displays += [_image(panel, enabled=panel in scene.shown) for panel in scene.panels]
+
+    def topic(name: str) -> str:
+        return absolute(name, namespace) if namespace else name
+
+    displays.append(_cloud(topic(scene.cloud_topic)))
+    displays += [
+        _image(panel, topic(panel.topic), enabled=panel in scene.shown) for panel in scene.panels
+    ]
     file = folder / CONFIG
     write_bytes(file, yaml.safe_dump(_config(scene, displays), sort_keys=False).encode())
     return file
@@ -111,6 +118,6 @@ def _cloud(topic: str) -> dict:
     return _display("PointCloud2", "Surround cloud", **look, Topic=_topic(topic))
 
 
-def _image(panel: Panel, *, enabled: bool) -> dict:
+def _image(panel: Panel, topic: str, *, enabled: bool) -> dict:
     scale = {"Max Value": panel.top, "Min Value": 0, "Normalize Range": False}
-    return _display("Image", panel.title, enabled=enabled, **scale, Topic=_topic(panel.topic))
+    return _display("Image", panel.title, enabled=enabled, **scale, Topic=_topic(topic))
