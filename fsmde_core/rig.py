@@ -34,6 +34,7 @@ OPTICAL = "optical axes have x right, y down, z forward; body axes x forward, z 
 RIG_KEYS = ("base_frame", "cameras")
 CAMERA_KEYS = ("name", "frame_id", "width", "height", "K", "translation_m", "quaternion_xyzw")
 MASK_KEY = "mask"  # of a camera, optional
+MISSING_K = "MISSING: fx, 0, cx, 0, fy, cy, 0, 0, 1"
 
 
 class RigError(ValueError):
@@ -258,10 +259,20 @@ def save_rig(rig: Rig, path: Path | str) -> None:
 
     RigError for a camera whose name cannot be part of a file's.
     """
-    document = {"base_frame": rig.base_frame, "cameras": [_dump_camera(c) for c in rig.cameras]}
     for camera in rig.cameras:
         if camera.body is not None:
             write_body(camera.body, Path(path).parent / mask_name(camera.name))
+    _write_document(rig.base_frame, [_dump_camera(camera) for camera in rig.cameras], path)
+
+
+def save_draft(rig: Rig, path: Path | str) -> None:
+    """Write a rig file in which each K is to be filled in; until then load_rig names the first."""
+    entries = [{**_dump_camera(camera), "K": MISSING_K} for camera in rig.cameras]
+    _write_document(rig.base_frame, entries, path)
+
+
+def _write_document(base_frame: str, entries: list[dict], path: Path | str) -> None:
+    document = {"base_frame": base_frame, "cameras": entries}
     write_text(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
 
 
@@ -320,10 +331,10 @@ def _parse_camera(index: int, entry: object, folder: Path) -> Camera:
     where = f"camera {index}"
     _check_keys(entry, CAMERA_KEYS, where, optional=(MASK_KEY,))
     where = f"camera {entry['name']}"
+    K = _numbers(entry, "K", where, count=9).reshape(3, 3)
+    translation = _numbers(entry, "translation_m", where, count=3)
+    quaternion = _numbers(entry, "quaternion_xyzw", where, count=4)
     try:
-        K = np.array(entry["K"], np.float64).reshape(3, 3)
-        translation = np.array(entry["translation_m"], np.float64).reshape(3)
-        quaternion = np.array(entry["quaternion_xyzw"], np.float64).reshape(4)
         width, height = int(entry["width"]), int(entry["height"])
         rotation = quaternion_to_rotation(quaternion)
     except (TypeError, ValueError) as error:
@@ -339,6 +350,14 @@ def _parse_camera(index: int, entry: object, folder: Path) -> Camera:
     if MASK_KEY not in entry:
         return camera
     return replace(camera, body=_camera_body(camera, entry[MASK_KEY], folder))
+
+
+def _numbers(entry: dict, key: str, where: str, *, count: int) -> np.ndarray:
+    """[count] of a key; RigError names it."""
+    try:
+        return np.array(entry[key], np.float64).reshape(count)
+    except (TypeError, ValueError) as error:
+        raise RigError(f"{where}: {key} is not {count} numbers: {entry[key]!r}") from error
 
 
 def _camera_body(camera: Camera, name: object, folder: Path) -> np.ndarray:

@@ -12,6 +12,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from fsmde_core.jpeg import START, decode_jpeg, reduction
 from fsmde_ros.conversions import MessageError
 
+FEW_BITS = 14  # grey levels of 16 bits that need no more are of a sensor that has no more
+ENDS = (1, 99)  # percentiles of such an image that become black and white
+EVERY = 4  # pixels of a row and rows of which those are taken
 SMALLEST_MOSAIC = 3  # OpenCV makes a smaller one black
 HEAD = 4096  # bytes in which a JPEG begins that something was put in front of
 
@@ -25,7 +28,7 @@ class Encoding:
     to_rgb: int | None = None
     """OpenCV's conversion; None: it is RGB."""
     bits: int = 8
-    """Of each value; of 16 the upper 8 are taken."""
+    """Of each value; of 16 the upper 8 are taken, but see _upper_8."""
     even: tuple[int, int] = (1, 1)
     """Width and height are multiples of these."""
     rows: tuple[int, int] = (1, 1)
@@ -113,9 +116,22 @@ def _raw(msg: Image, topic: str, enough: tuple[int, int] | None) -> SourceImage:
     rows = np.frombuffer(msg.data, np.uint8)[: msg.step * height].reshape(height, msg.step)
     values = rows[:, :row_bytes]
     if encoding.bits == 16:
-        values = values[:, 0 if msg.is_bigendian else 1 :: 2]
+        wide = np.ascontiguousarray(values).view(">u2" if msg.is_bigendian else "<u2")
+        values = _upper_8(wide, grey=encoding.to_rgb == GREY.to_rgb)
     pixels = _to_rgb(values.reshape(height, msg.width, encoding.channels), encoding, topic)
     return SourceImage(_reduced(pixels, enough), msg.width, msg.height)
+
+
+def _upper_8(values: np.ndarray, *, grey: bool) -> np.ndarray:
+    """uint8 of uint16 [H, W...]: the upper 8 bits; of grey levels in FEW_BITS those in use.
+
+    Thermal cameras have 14 bits, of which a scene takes few; others do not shift their 12 up.
+    """
+    if not grey or not values.size or values.max() >= 1 << FEW_BITS:
+        return (values >> 8).astype(np.uint8)
+    dark, bright = np.percentile(values[::EVERY, ::EVERY], ENDS)
+    levels = (values - dark) * (255 / max(bright - dark, 1))
+    return np.clip(levels, 0, 255).astype(np.uint8)
 
 
 def _to_rgb(pixels: np.ndarray, encoding: Encoding, topic: str) -> np.ndarray:
@@ -171,7 +187,7 @@ def _decompress(msg: CompressedImage, topic: str, enough: tuple[int, int] | None
             raise MessageError(f"{what} do not decode as an image: {error}") from error
         colours = ENCODINGS["rgb8"]
     else:
-        image, size = _eight_bits(image, what), image.shape[1::-1]
+        image, size = _eight_bits(image, what, mosaic), image.shape[1::-1]
         colours = {1: GREY, 3: ENCODINGS["bgr8"], 4: ENCODINGS["bgra8"]}[image.shape[2]]
     if mosaic is not None and _is_mosaic(image, msg.format):
         image, colours = image[..., :1], mosaic
@@ -179,10 +195,10 @@ def _decompress(msg: CompressedImage, topic: str, enough: tuple[int, int] | None
     return SourceImage(pixels if mosaic is None else _reduced(pixels, enough), *size)
 
 
-def _eight_bits(image: np.ndarray, what: str) -> np.ndarray:
+def _eight_bits(image: np.ndarray, what: str, mosaic: Encoding | None) -> np.ndarray:
     """An image of OpenCV [H, W] or [H, W, C] as [H, W, C] uint8."""
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
+        image = _upper_8(image, grey=image.ndim == 2 and mosaic is None)
     if image.dtype != np.uint8:
         raise MessageError(f"{what} hold values of {image.dtype}, not of 8 or 16 bits")
     return image.reshape(*image.shape[:2], -1)

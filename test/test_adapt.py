@@ -23,7 +23,7 @@ from fsmde_core.rig import save_rig, write_body
 from fsmde_core.runtime.predictor import Predictor
 from fsmde_ros.bags.drive import open_bag_drive
 from fsmde_ros.bags.writer import RIG_FILE, write_bag
-from fsmde_ros.tools.adapt import main
+from fsmde_ros.tools.adapt import _files, main
 
 FEW_PIXELS = ("augment.pixels=[0.2,0.3]", "augment.aspects=[1.7,1.9]")
 QUICK = ("steps=1", "data.workers=0", *FEW_PIXELS)
@@ -163,6 +163,15 @@ def test_a_source_that_was_changed_is_not_taken_for_what_it_was(drive, tmp_path,
     said = capsys.readouterr().err
     assert "holds the drive of another command" in said and "is not as it was written" in said
     assert f"{source} was changed since {out / 'work'} was made of it" in said
+
+
+def test_the_rig_file_beside_a_recording_is_part_of_it(tmp_path):
+    bag = tmp_path / "drive"
+    bag.mkdir()
+    (bag / "metadata.yaml").write_text("")
+    before = _files(bag)
+    (tmp_path / "drive.rig.yaml").write_text("")
+    assert len(_files(bag)) == len(before) + 1
 
 
 def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):

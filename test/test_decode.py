@@ -162,6 +162,21 @@ def test_of_16_bits_the_upper_8_are_taken(encoding, order, big_endian):
     assert np.array_equal(decode_image(msg, "/f").pixels[..., 1], RGB[..., order].reshape(2, 6))
 
 
+@pytest.mark.parametrize("big_endian", [0, 1])
+def test_grey_levels_of_few_bits_are_stretched(big_endian):
+    """As of a thermal camera: 14 bits, of which a scene takes a few hundred values."""
+    scene = np.linspace(7000, 7400, 320 * 180).reshape(180, 320).astype(np.uint16)
+    scene[0, :3] = 0, 16000, 16000  # a dead pixel and hot ones do not take the contrast
+    msg = image_msg(scene.astype(">u2" if big_endian else "<u2").view(np.uint8), "mono16")
+    msg.width, msg.is_bigendian = 320, big_endian
+    grey = decode_image(msg, "/front").pixels[..., 0]
+    assert grey[1:].min() == 0 and grey[1:].max() == 255
+    assert np.all(np.diff(grey[1:, 0].astype(int)) >= 0)
+    assert np.array_equal(decode_image(file_msg(scene, ".png", "png"), "/f").pixels[..., 0], grey)
+    scene[:] = 7000  # nothing to see
+    assert not decode_image(file_msg(scene, ".png", "png"), "/front").pixels.any()
+
+
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
 @pytest.mark.parametrize(
     ("suffix", "text"),

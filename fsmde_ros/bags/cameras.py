@@ -15,7 +15,9 @@ COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 COMPRESSED = "/compressed"
 OWN_ENDINGS = tuple(f"/{t}" for t in (DEPTH, DEPTH_INFO, COMPRESSED_DEPTH, CONFIDENCE))
-OWN_TOPICS = ("/points", "/diagnostics", "/surround_depth/status", f"/{SCAN}", f"/{GRID}")
+OWN_COLORS = (f"/{COLOR}", f"/{COLOR_INFO}")
+OWN_STATUS = "/surround_depth/status"
+OWN_TOPICS = ("/points", "/diagnostics", OWN_STATUS, f"/{SCAN}", f"/{GRID}")
 RECTIFIED = re.compile(r"(^|_)rect(_|$|ified)")
 VIDEO = re.compile(r"CompressedVideo$|FFMPEGPacket$|theora_image_transport/msg/Packet$")
 LEAST_SHARE = 0.5  # of the messages of the fullest topic of a camera: below it is not that camera
@@ -61,15 +63,32 @@ class Choice:
 
 
 def is_own_output(topic: Topic, topics: Collection[Topic]) -> bool:
-    """Whether a node like ours made this topic: it is no camera, and not to be replayed."""
+    """Whether a node like ours made this topic: it is no camera, and not to be replayed.
+
+    Of its colour images the name does not tell, see is_like_own_color.
+    """
     if topic.name in OWN_TOPICS or topic.name.endswith(OWN_ENDINGS):
         return True
-    names = {t.name for t in topics}
-    for ending in (f"/{COLOR}", f"/{COLOR_INFO}", "/points"):
-        owner = topic.name.removesuffix(ending)
-        if owner != topic.name and f"{owner}/{DEPTH}" in names:
-            return True
-    return False
+    owner = topic.name.removesuffix("/points")
+    return owner != topic.name and f"{owner}/{DEPTH}" in {t.name for t in topics}
+
+
+def is_own_status(topic: Topic) -> bool:
+    """Whether a node like ours, of any namespace, says here how it is."""
+    return topic.name.endswith(OWN_STATUS)
+
+
+def is_like_own_color(topic: Topic, topics: Collection[Topic]) -> bool:
+    """Whether a topic is called as the colour images, or their CameraInfo, beside our depths."""
+    owner = next((topic.name.removesuffix(e) for e in OWN_COLORS if topic.name.endswith(e)), None)
+    if owner is None or f"{owner}/{DEPTH}" not in {t.name for t in topics}:
+        return False
+    folder = f"{owner}{OWN_COLORS[0]}".rpartition("/")[0]
+    beside = (t.name for t in topics if t.kind in (IMAGE_TYPE, COMPRESSED_TYPE))
+    return not any(
+        name.startswith(f"{folder}/") and not name.startswith(f"{owner}{OWN_COLORS[0]}")
+        for name in beside
+    )
 
 
 def is_video(topic: Topic) -> bool:

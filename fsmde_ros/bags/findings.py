@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fsmde_ros.bags.cameras import is_video
+from fsmde_ros.bags.cameras import COMPRESSED, Choice, is_video, other_than_camera
 from fsmde_ros.bags.scan import Scan
 from fsmde_ros.bags.source import Topic
 
@@ -19,14 +19,14 @@ def no_cameras(found: Scan, topics: Sequence[Topic]) -> str:
     return f"no images of cameras, only {kinds}" + (f": {'; '.join(why)}" if why else "")
 
 
-def image_notes(found: Scan, doubles: dict[str, str], own: Sequence[Topic]) -> list[str]:
+def image_notes(found: Scan, doubles: dict[str, str]) -> list[str]:
     """Which images are no cameras', and why."""
     notes = list(found.depths)
     for taken in dict.fromkeys(doubles.values()):
         others = ", ".join(other for other, of in doubles.items() if of == taken)
         notes.append(f"of the same camera as {taken}, not taken: {others}")
-    if own:
-        names = ", ".join(topic.name for topic in own)
+    if found.own:
+        names = ", ".join(topic.name for topic in found.own)
         notes.append(f"not replayed, called as what this node publishes: {names}")
     return notes
 
@@ -37,6 +37,19 @@ def video_problems(topics: Sequence[Topic]) -> list[str]:
         f"{topic.name} is not taken: {topic.kind} is a video, which has to be turned into images"
         for topic in topics
         if topic.count and is_video(topic)
+    ]
+
+
+def unread_cameras(found: Scan, topics: Sequence[Topic], choices: Sequence[Choice]) -> list[str]:
+    """Topics that sound like a camera of their own and give no images."""
+    seen = [choice.plain for choice in choices]
+    seen += [plain.rpartition("/")[0] for plain in seen]
+    return [
+        topic.name
+        for topic in topics
+        if (topic.name in found.refused or topic.count and is_video(topic))
+        and topic.name.removesuffix(COMPRESSED).rpartition("/")[0] not in seen
+        and not other_than_camera(topic)
     ]
 
 
@@ -57,7 +70,10 @@ def odometry_of(
         return fitting[0], [note] if others else [], []
     if found.odometry:
         others = ", ".join(f"{topic} of {frame!r}" for topic, frame in found.odometry.items())
-        return None, [], [f"odometry is not of {base!r}, so the node does not use it: {others}"]
+        why = f"odometry is not of {base!r}, so the node does not use it: {others}"
+        if any(found.tree.are_fixed(base, frame) for frame in found.odometry.values()):
+            why += "; a rig file with the cameras' places in that frame, as base_frame, makes it"
+        return None, [], [why]
     others = ", ".join(t.name for t in topics if t.count and OTHER_MOTION.search(t.kind))
     if not others or found.tree.fixed_frame_of(base):
         return None, [], []

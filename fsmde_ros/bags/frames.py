@@ -93,6 +93,10 @@ class FrameTree:
             return None
         return np.linalg.inv(self._chained(up)) @ self._chained(down)
 
+    def are_fixed(self, one: str, other: str) -> bool:
+        """Whether two frames are connected, and by nothing that moves."""
+        return self.pose(one, other) is not None and self.pose(other, one) is not None
+
     def _chained(self, path: Sequence[str]) -> np.ndarray:
         """The pose of a path's first frame in the parent of its last one."""
         T = np.eye(4)
@@ -113,15 +117,33 @@ def to_optical(T_ego_body: np.ndarray) -> np.ndarray:
 
 def guessed_poses(names: Sequence[str], height_m: float = 1.5) -> list[np.ndarray]:
     """T_ego_cam of cameras of which only the names are known: a look around at one height."""
-    azimuths = [_azimuth_deg(name) for name in names]
-    if None in azimuths or len(set(azimuths)) < len(azimuths):
-        azimuths = [-360.0 * i / len(names) for i in range(len(names))]
     poses = []
-    for azimuth in np.deg2rad(azimuths):
+    for azimuth in np.deg2rad(_azimuths_deg(names)):
         c, s = np.cos(azimuth), np.sin(azimuth)
         heading = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
         poses.append(make_transform(heading @ OPTICAL, [c, s, height_m]))
     return poses
+
+
+def says_where(name: str) -> bool:
+    """Whether a camera's name has words of where it looks."""
+    return _azimuth_deg(name) is not None
+
+
+def _azimuths_deg(names: Sequence[str]) -> list[float]:
+    """As the words in the names have it; the others each into the middle of the widest gap.
+
+    Where no name has such words, clockwise from the front.
+    """
+    azimuths = [_azimuth_deg(name) for name in names]
+    if not any(map(says_where, names)):
+        return [-360.0 * i / len(names) for i in range(len(names))]
+    for i, azimuth in enumerate(azimuths):
+        if azimuth is None:
+            ring = sorted(known % 360 for known in azimuths if known is not None)
+            gaps = [after - before for before, after in zip(ring, [*ring[1:], ring[0] + 360])]
+            azimuths[i] = ring[int(np.argmax(gaps))] + max(gaps) / 2
+    return azimuths
 
 
 def _azimuth_deg(name: str) -> float | None:

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from fsmde_core.files import write_text
-from fsmde_core.rig import Rig, RigError, load_rig, save_rig
+from fsmde_core.rig import Rig, RigError, load_rig, save_draft, save_rig
 from fsmde_core.tables import table
 from fsmde_ros.bags.cameras import (
     COMPRESSED,
@@ -19,7 +19,6 @@ from fsmde_ros.bags.cameras import (
     camera_names,
     cameras_alone,
     choose_cameras,
-    is_own_output,
     one_each,
     pattern,
     ros_topic,
@@ -29,9 +28,16 @@ from fsmde_ros.bags.findings import (
     no_cameras,
     odometry_of,
     stamp_problems,
+    unread_cameras,
     video_problems,
 )
-from fsmde_ros.bags.rigs import guessed_names, make_rig, without_useless
+from fsmde_ros.bags.rigs import (
+    PLACES_GUESSED,
+    draft_rig,
+    guessed_names,
+    make_rig,
+    without_useless,
+)
 from fsmde_ros.bags.scan import Scan, scan
 from fsmde_ros.bags.source import BagError, open_source
 from fsmde_ros.params import NodeParams
@@ -93,6 +99,8 @@ class BagLayout:
     """Whether there are transforms."""
     rig: Rig | None
     """None where the size or K of the cameras is nowhere to be found."""
+    draft: Rig | None
+    """Where there is no rig: one for the cameras whose K has to be filled in."""
     rig_file: Path | None
     """That the rig is from, given or found beside the recording; None where it is recorded."""
     slop_s: float
@@ -109,6 +117,13 @@ class BagLayout:
     """What is as it should be, but not plain to see, such as images that are no cameras'."""
     problems: tuple[str, ...]
     """What is missing, odd or guessed, a sentence each."""
+    whole: bool
+    """Whether there is a rig, of all cameras that the recording, or the rig file, seems to have."""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the places of the cameras are guessed."""
+        return any(PLACES_GUESSED in problem for problem in self.problems)
 
     @property
     def image_pattern(self) -> str:
@@ -147,6 +162,7 @@ class BagLayout:
                 pose = self.rig.cameras[i]
                 heading = np.rad2deg(pose.azimuth_rad)
                 place = f"{heading:+.0f} deg, {pose.T_ego_cam[2, 3]:.2f} m up"
+                place += ", GUESSED" if self.guessed else ""
             rate = f"{camera.rate_hz:.1f} Hz" if camera.rate_hz else "-"
             info = camera.info_topic or "-"
             size = f"{camera.width}x{camera.height}" if camera.width else "-"
@@ -169,16 +185,15 @@ class Setup:
     """Files for the node, to be edited."""
 
     params_file: Path
-    rig_file: Path | None
-    """None where there is no rig to write."""
+    rig_file: Path
 
 
 def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     """Look into a rosbag2, a ROS 1 bag or an MCAP file: its first seconds and its transforms.
 
-    A rig file, given or rig.yaml beside the recording, counts more than what is recorded. BagError
-    if the recording is missing, damaged, empty or has no camera, RigError if the rig file cannot be
-    used; what else is missing stands in the layout's problems.
+    A rig file, given or that of rig_file_of, counts more than what is recorded. BagError if the
+    recording is missing, damaged, empty or has no camera, RigError if the rig file cannot be used;
+    what else is missing stands in the layout's problems.
     """
     bag = Path(bag)
     rig_file = rig_file or rig_file_of(bag)
@@ -194,6 +209,7 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     choices, doubles = one_each(choose_cameras([*alone, *infos], found.frames), found.is_one_camera)
     if not choices:
         raise NoCameraError(f"bag {bag} has {no_cameras(found, topics)}")
+    wanted = len(choices) if given is None else len(given.cameras)
     names, choices, problems = _named(choices)
     if given is not None:
         every = choose_cameras([*pictures, *infos], found.frames)
@@ -203,16 +219,18 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     problems += [*apart, *useless.values(), *found.refused.values(), *video_problems(topics)]
     cameras = tuple(_camera(name, c, found) for name, c in zip(names, choices))
     rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
-    base = rig.base_frame if rig is not None else found.base_frame
-    odometry, notes, more = odometry_of(found, base, topics)
+    draft, guesses = draft_rig(cameras, found) if rig is None else (None, [])
+    odometry, notes, more = odometry_of(found, (rig or draft).base_frame, topics)
+    unstamped = stamp_problems([c.image_topic for c in cameras], found)
+    unread = unread_cameras(found, topics, choices) if given is None else []
     problems += [
-        *stamp_problems([c.image_topic for c in cameras], found),
+        *unstamped,
         *doubts,
+        *guesses,
         *more,
         *found.problems,
     ]
     chosen = {choice.image for choice in choices}
-    own = [topic for topic in topics if is_own_output(topic, topics)]
     others = [topic for topic in pictures if topic not in chosen]
     return BagLayout(
         bag=bag,
@@ -220,21 +238,26 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
         odometry_topic=odometry,
         tf=bool(found.tree),
         rig=rig,
+        draft=draft,
         rig_file=rig_file,
         slop_s=_slop_s([found.stamps_ns[c.image_topic] for c in cameras]),
         rectified=rectified,
-        fixed_frame=found.tree.fixed_frame_of(base) if base else "",
+        fixed_frame=found.tree.fixed_frame_of((rig or draft).base_frame),
         seconds=seconds,
-        not_played=(*(topic.name for topic in (*own, *others)), *useless),
-        notes=(*image_notes(found, doubles, own), *notes),
+        not_played=(*(topic.name for topic in (*found.own, *others)), *useless),
+        notes=(*image_notes(found, doubles), *notes),
         problems=tuple(problems),
+        whole=rig is not None and len(cameras) == wanted and not (unstamped or unread),
     )
 
 
 def rig_file_of(bag: Path) -> Path | None:
-    """rig.yaml in the folder of a recording, or beside its file; None if there is none."""
-    beside = (bag if bag.is_dir() else bag.parent) / RIG_FILE
-    return beside if beside.is_file() else None
+    """The rig file of a recording, the first there is: rig.yaml in its folder, NAME.rig.yaml beside
+    it, of a folder NAME or a file NAME.mcap, rig.yaml beside it."""
+    bag = Path(bag).absolute()
+    name = bag.name if bag.is_dir() else bag.stem
+    found = (bag / RIG_FILE, bag.parent / f"{name}.{RIG_FILE}", bag.parent / RIG_FILE)
+    return next((file for file in found if file.is_file()), None)
 
 
 def _named(choices: Sequence[Choice]) -> tuple[list[str], list[Choice], list[str]]:
@@ -318,14 +341,17 @@ def _spread_ns(start_ns: float, stamps_ns: Sequence[Sequence[int]]) -> float | N
 
 
 def write_setup(layout: BagLayout, folder: Path) -> Setup:
-    """Write params.yaml, and rig.yaml if there is a rig, to a folder; each whole or not at all.
+    """Write params.yaml and rig.yaml to a folder, each whole or not at all.
 
-    OSError names a file that cannot be written.
+    Where there is no rig, each K in rig.yaml is to be filled in. OSError names a file that cannot
+    be written.
     """
     folder = Path(folder).absolute()
-    rig_file = folder / RIG_FILE if layout.rig is not None else None
-    if rig_file is not None:
+    rig_file = folder / RIG_FILE
+    if layout.rig is not None:
         save_rig(layout.rig, rig_file)
+    else:
+        save_draft(layout.draft, rig_file)
     document = {"/**": {"ros__parameters": _parameters(layout, rig_file)}}
     text = yaml.safe_dump(document, sort_keys=False)
     head = [f"# Made of {layout.bag} by fsmde-doctor --bag; edit what is wrong."]
@@ -336,12 +362,10 @@ def write_setup(layout: BagLayout, folder: Path) -> Setup:
     return Setup(folder / PARAMS_FILE, rig_file)
 
 
-def _parameters(layout: BagLayout, rig_file: Path | None) -> dict[str, object]:
+def _parameters(layout: BagLayout, rig_file: Path) -> dict[str, object]:
     """The node's parameters for a recording; what is as by default is not among them."""
     cameras = layout.cameras
-    values: dict[str, object] = {"cameras": [camera.name for camera in cameras]}
-    if rig_file is not None:
-        values = {"rig_file": str(rig_file)}
+    values: dict[str, object] = {"rig_file": str(rig_file)}
     if layout.image_pattern:
         values["image_topic"] = layout.image_pattern
         values["compressed"] = layout.compressed
@@ -353,7 +377,7 @@ def _parameters(layout: BagLayout, rig_file: Path | None) -> dict[str, object]:
         values["camera_info_topics"] = layout.info_topics
     if layout.rectified:
         values["rectified"] = True
-    if rig_file is not None and any(camera.info_topic is None for camera in cameras):
+    if any(camera.info_topic is None for camera in cameras):
         values["camera_info_from_rig"] = True
     if layout.odometry_topic:
         values["odometry_topic"] = ros_topic(layout.odometry_topic).lstrip("/")

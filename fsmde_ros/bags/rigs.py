@@ -9,11 +9,13 @@ import numpy as np
 
 from fsmde_core.rig import Camera, Rig, load_rig
 from fsmde_ros.bags.cameras import Choice, best, camera_names, other_than_camera
-from fsmde_ros.bags.frames import guessed_poses, is_body_frame, to_optical
+from fsmde_ros.bags.frames import guessed_poses, is_body_frame, says_where, to_optical
 from fsmde_ros.bags.scan import Scan
 from fsmde_ros.camera_info import ImageGeometry, read_camera_info
 from fsmde_ros.conversions import MessageError
 from fsmde_ros.share import share_dir
+
+PLACES_GUESSED = "where they sit is GUESSED"
 
 
 def guessed_names(
@@ -104,6 +106,30 @@ def make_rig(
     return rig, rectified, tuple(kept), doubts + more
 
 
+def draft_rig(cameras: Sequence, found: Scan) -> tuple[Rig, list[str]]:
+    """A rig of CameraTopics of which no K is known, each K a wide one, and what is guessed.
+
+    Places are those in the transforms, else guessed from the names.
+    """
+    pinholes = [
+        Camera(c.name, c.frame_id or c.name, c.width, c.height, _wide_K(c), np.eye(4))
+        for c in cameras
+    ]
+    posed, doubts = _posed(pinholes, found)
+    by_name = {camera.name: camera for camera in posed}
+    guesses = guessed_poses([camera.name for camera in pinholes])
+    drafted = [
+        by_name.get(c.name, replace(c, T_ego_cam=guess)) for c, guess in zip(pinholes, guesses)
+    ]
+    doubts = [doubt for doubt in doubts if "is left out" not in doubt]
+    return Rig(tuple(drafted), base_frame=found.base_frame), doubts
+
+
+def _wide_K(camera) -> np.ndarray:
+    focal, centre = camera.width, (camera.width / 2, camera.height / 2)
+    return np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]])
+
+
 def _rectified(choices: Sequence[Choice], found: Scan) -> tuple[bool, list[str]]:
     """Whether the node has to be told that images are rectified: a D stands beside them."""
     distorted = [
@@ -167,9 +193,11 @@ def _posed(pinholes: Sequence[Camera], found: Scan) -> tuple[list[Camera], list[
     placed_alone = [p for p, frame in zip(poses, frames) if p is not None and frame not in shared]
     if not placed_alone and (shared or poses.count(None) == len(poses)):
         why = f"share the frame {', '.join(sorted(shared))}" if shared else "are not in /tf_static"
-        guesses = guessed_poses([camera.name for camera in pinholes])
+        names = [camera.name for camera in pinholes]
+        guesses = guessed_poses(names)
+        order = "" if any(map(says_where, names)) else ", which say only an order, clockwise"
         return [replace(c, T_ego_cam=T) for c, T in zip(pinholes, guesses)], [
-            f"the cameras {why}: where they sit is GUESSED from their names, say it in rig.yaml"
+            f"the cameras {why}: {PLACES_GUESSED} from their names{order}: correct it in rig.yaml"
         ]
     placed, doubts = [], []
     for camera, pose in zip(pinholes, poses):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sensor_msgs.msg import CameraInfo
 
 from fsmde_ros.bags.cameras import (
+    COMPRESSED,
     COMPRESSED_TYPE,
     IMAGE_TYPE,
     INFO_TYPE,
     Choice,
+    is_like_own_color,
     is_own_output,
+    is_own_status,
 )
-from fsmde_ros.bags.frames import FrameTree
+from fsmde_ros.bags.frames import BASE_FRAMES, FrameTree
 from fsmde_ros.bags.messages import TF_TYPE, decoded, head
 from fsmde_ros.bags.source import BagError, Source, Topic
 from fsmde_ros.conversions import MessageError
@@ -46,6 +50,8 @@ class Scan:
     odometry: dict[str, str] = field(default_factory=dict)
     """Odometry topic -> its child frame."""
     tree: FrameTree = field(default_factory=FrameTree)
+    own: list[Topic] = field(default_factory=list)
+    """What a node like ours published."""
     problems: list[str] = field(default_factory=list)
 
     def is_picture(self, topic: Topic) -> bool:
@@ -68,8 +74,18 @@ class Scan:
 
     @property
     def base_frame(self) -> str:
-        """The vehicle's frame, by the transforms of the cameras, else the usual one."""
-        return self.tree.base_of(list(self.frames.values())) or "base_link"
+        """The vehicle's frame, by the transforms of the cameras, else the usual one.
+
+        Where the odometry is of another usual one that is fixed to it, that: most drives have
+        odometry of base_footprint and cameras on base_link.
+        """
+        base = self.tree.base_of(list(self.frames.values()))
+        moved = sorted({*self.odometry.values()} & {*BASE_FRAMES}, key=BASE_FRAMES.index)
+        if not base:
+            return (moved or BASE_FRAMES)[0]
+        if base not in moved:
+            return next((frame for frame in moved if self.tree.are_fixed(base, frame)), base)
+        return base
 
 
 def scan(source: Source) -> Scan:
@@ -98,7 +114,30 @@ def scan(source: Source) -> Scan:
         if not lacking or stamp_ns - source.start_ns > LONGEST_S * 1e9:
             break
     found.problems += damaged.values()
+    found.own += _own_outputs(found, source.topics)
     return found
+
+
+def _own_outputs(found: Scan, topics: Sequence[Topic]) -> list[Topic]:
+    """What a node like ours published, which is forgotten.
+
+    Its colour images are called as those of a camera that also sees depth: they are its own where
+    another image or CameraInfo has their frame, or lies in the camera's folder, or the node said
+    its status.
+    """
+    alike = {t.name: t for t in topics if is_like_own_color(t, topics)}
+    others = [name for name in (*found.sizes, *found.infos) if name not in alike]
+    frames = {found.frames[name] for name in others}
+    folders = {name.removesuffix(COMPRESSED).rpartition("/")[0] for name in others}
+    running = any(is_own_status(topic) for topic in topics)
+    own = [topic for topic in topics if is_own_output(topic, topics)]
+    for name, topic in alike.items():
+        owner = name.rsplit("/", 2)[0]
+        if running or owner in folders or found.frames.get(name) in frames:
+            own.append(topic)
+            found.sizes.pop(name, None)
+            found.infos.pop(name, None)
+    return own
 
 
 def _is_image(topic: Topic) -> bool:

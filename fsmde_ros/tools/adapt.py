@@ -123,9 +123,14 @@ def _rig_files(path: Path) -> list[str]:
 
 
 def _files(path: Path) -> list[list]:
-    """Name, size and time of the files of a source, and of the rig file beside it."""
+    """Name, size and time of the files of a source, and of a recording's rig file beside it."""
+    path = path.absolute()
     folder, kinds = (path, SOURCE_FILES) if path.is_dir() else (path.parent, SOURCE_FILES[:2])
     found = {file for kind in kinds for file in folder.glob(kind)} | ({path} - {folder})
+    if path.is_file() or _is_recording(path):
+        name = path.stem if path.is_file() else path.name
+        beside = ("rig.yaml", f"{name}.rig.yaml", "*_mask.png")
+        found |= {file for kind in beside for file in path.parent.glob(kind)}
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(found)]
 
 

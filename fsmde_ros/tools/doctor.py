@@ -8,9 +8,12 @@ fsmde-doctor --dds-profile
 A process like a driver sends six cameras at 12 Hz, compressed and then raw, to this one, which
 listens as the node does: best effort, depth 1. The driver has the transport's settings of this
 shell and no others, this process has ours where there are none. With --bag it looks into a
-recording instead, says what it found, and writes params.yaml and rig.yaml for the node. With
---status it says what a node that runs says of itself. --dds-profile prints the file that camera
-drivers should run under.
+recording instead and says what it found; with --out, too, it writes params.yaml and rig.yaml for
+the node. With --status it says what a node that runs says of itself. --dds-profile prints the file
+that camera drivers should run under.
+
+Exit codes: 0 all is well; 1 something is to be changed, of a recording: a camera of it, or all,
+cannot be used; 2 it could not look.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from tqdm import tqdm
 from fsmde_core.files import reason
 from fsmde_core.rig import Rig, RigError, load_rig
 from fsmde_core.tables import table
-from fsmde_ros.bags.layout import PARAMS_FILE, RIG_FILE, look_into, write_setup
+from fsmde_ros.bags.layout import PARAMS_FILE, RIG_FILE, BagLayout, look_into, write_setup
 from fsmde_ros.bags.source import BagError
 from fsmde_ros.conversions import stamp_to_ns
 from fsmde_ros.interrupts import StartUpError, ros_process
@@ -109,12 +112,13 @@ class _Listener:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit code 0 if everything arrives, 1 if something is to be changed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    exit_codes = __doc__.rpartition("\n\n")[2]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=exit_codes)
     parser.add_argument("--seconds", type=float, default=10.0, help="for each kind of image")
     parser.add_argument("--rig", type=Path, help="rig file; nuScenes' if not given")
     parser.add_argument("--bag", type=Path, help="look into this recording instead")
     parser.add_argument(
-        "--out", type=Path, default=Path(), help="with --bag: folder for params.yaml and rig.yaml"
+        "--out", type=Path, help="with --bag: write params.yaml and rig.yaml to this folder"
     )
     parser.add_argument("--status", action="store_true", help="of a node that runs")
     parser.add_argument("--namespace", default="", help="with --status: the node's")
@@ -143,34 +147,42 @@ def main(argv: list[str] | None = None) -> int:
     return report(machine, deliveries)
 
 
-def about_bag(bag: Path, folder: Path, *, rig_file: Path | None) -> int:
-    """Say what a recording holds and write what the node needs for it; the exit code.
+def about_bag(bag: Path, folder: Path | None, *, rig_file: Path | None) -> int:
+    """Say what a recording holds and, to a folder, write what the node needs; the exit code.
 
-    1 if something of it is missing, odd or guessed, 2 if it cannot be used.
+    0 if depth of all its cameras can come out, 1 if a camera or all cannot be used, 2 if the
+    recording or the folder cannot.
     """
-    there = next((folder / n for n in (PARAMS_FILE, RIG_FILE) if (folder / n).exists()), None)
     try:
         layout = look_into(bag, rig_file=rig_file)
         print(layout.described())
-        if there is not None:
-            raise BagError(f"{there} is there already: move it away, or say another --out")
-        setup = write_setup(layout, folder)
+        if folder is not None:
+            _write(layout, folder)
     except (BagError, RigError, OSError) as error:
-        print(
-            f"fsmde-doctor: {reason(error) if isinstance(error, OSError) else error}",
-            file=sys.stderr,
-        )
+        why = reason(error) if isinstance(error, OSError) else error
+        print(f"fsmde-doctor: {why}", file=sys.stderr)
         return 2
-    written = [str(file) for file in (setup.params_file, setup.rig_file) if file is not None]
-    print(f"wrote {', '.join(written)}")
+    if folder is None:
+        print("nothing is written; --out FOLDER writes params.yaml and rig.yaml for the node")
     if layout.rig is None:
-        print("no rig, so no depth comes out: say what is missing in a rig.yaml, by --rig")
-        return 1
+        file = (folder or Path("FOLDER")) / RIG_FILE
+        print(f"no depth comes out: fill in each K in {file}, then give it by --rig")
+    elif layout.guessed:
+        print("GUESSED: where the cameras sit. Correct it in rig.yaml before you trust any depth.")
+    return 0 if layout.whole else 1
+
+
+def _write(layout: BagLayout, folder: Path) -> None:
+    """Write the node's files and print how to start it; BagError if they are there already."""
+    there = next((folder / n for n in (PARAMS_FILE, RIG_FILE) if (folder / n).exists()), None)
+    if there is not None:
+        raise BagError(f"{there} is there already: move it away, or say another --out")
+    setup = write_setup(layout, folder)
+    print(f"wrote {setup.params_file}, {setup.rig_file}")
     node = f"{sys.executable} -m fsmde_ros.depth_node"
     if shutil.which("ros2"):
         node = "ros2 run fsmde_ros surround_depth"
     print(f"{node} --ros-args --params-file {setup.params_file}")
-    return 1 if layout.problems else 0
 
 
 def print_profile() -> int:
