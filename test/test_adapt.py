@@ -14,8 +14,9 @@ from rosbags.rosbag2 import StoragePlugin
 from fsmde_core.adapt import run
 from fsmde_core.adapt.agreement import Spoilt, write_spoilt
 from fsmde_core.adapt.doubts import Fit, check_fit
-from fsmde_core.adapt.score import score
+from fsmde_core.adapt.score import Score, mean_score, score
 from fsmde_core.adapt.source import choose, write_drive
+from fsmde_core.adapt.verdict import judged as verdict_on
 from fsmde_core.card import load_card, save_card, sha256_of, verified_file
 from fsmde_core.data.drive import Drive, load_drive
 from fsmde_core.distill import train
@@ -62,9 +63,11 @@ def test_a_good_drive_has_no_doubts_and_a_table(driven_bag, tmp_path, capsys):
     assert cells[2] == "240x135" and cells[5] == "10.0 Hz" and cells[6] == "8 ms"
     assert int(cells[8].split(" ")[0]) <= 5
     assert (
-        "22 m in 2 s by /tf, map <- base_link, 100% of the time in motion, 18 moments" in said.out
+        "22 m in 2 s by /tf, map <- base_link, 100% of the time in motion, of which "
+        "18 moments are taken" in said.out
     )
-    assert "learns from 14 moments, is judged on the last 4" in said.out
+    assert "judged on 4 of the last (second 1.4 to 1.7 of drive)" in said.out
+    assert "puts nothing in place, as 8 moments to be judged on are needed" in said.out
     assert "unit of odometry" in said.out and not (tmp_path / "mine" / "mine.json").exists()
     assert main(command(driven_bag, tmp_path / "mine", "--dry-run", "--moments", "50")) == 1
     assert "holds the drive of another command" in capsys.readouterr().err
@@ -287,9 +290,25 @@ def test_odometry_that_turns_the_other_way_and_a_rig_in_millimetres(
 
 def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
     judged = range(8, 12)
-    right, wrong = (score(Predictor(card), drive, judged) for card in (model_card, far_off))
+    scores = [score(Predictor(card), drive, judged) for card in (model_card, far_off)]
+    right, wrong = map(mean_score, scores)
     assert wrong.against(right) > 0.1 > 0 > right.against(wrong)
     assert wrong.photometric > right.photometric and wrong.ground > 2 * right.ground
+
+
+def test_a_verdict_needs_moments_that_agree():
+    before = [Score(0.1, 0.2, np.nan, 0.1)] * 12
+    after = [Score(0.1 * f, 0.2 * f, np.nan, 0.1 * f) for f in np.linspace(0.85, 0.95, 12)]
+    surely = verdict_on(before, after)
+    assert surely.better and str(surely).startswith("better by 10.0% (95%: -1")
+    assert not verdict_on(after, before).better and verdict_on(after, before).certain
+    few = verdict_on(before[:2], after[:2])
+    assert not few.better and "not certain: better by" in str(few) and "of 2 moments, 8" in str(few)
+    one_way_and_the_other = after[:6] + [Score(0.1 * f, 0.2, np.nan, 0.1) for f in (1.1, 1.3) * 3]
+    mixed = verdict_on(before, one_way_and_the_other)
+    assert not mixed.certain and not mixed.better and str(mixed).startswith("not certain: ")
+    nothing = verdict_on([Score(*[np.nan] * 4)], [Score(*[np.nan] * 4)])
+    assert not nothing.better and "nothing that the moments left out" in str(nothing)
 
 
 def exported_as(card):
@@ -302,7 +321,8 @@ def test_a_better_model_is_put_in_place_whole(
 ):
     monkeypatch.setattr(train, "export_onnx", exported_as(model_card))
     out = tmp_path / "mine"
-    assert main(command(driven_bag, out, "--model", str(far_off), *QUICK)) == 0
+    judged_on = ("--left-out", "0.45")
+    assert main(command(driven_bag, out, "--model", str(far_off), *judged_on, *QUICK)) == 0
     said = capsys.readouterr().out
     assert f"model: {out / 'mine.json'}" in said and "better by" in said
     card = load_card(out / "mine.json")
@@ -313,7 +333,9 @@ def test_a_better_model_is_put_in_place_whole(
     assert any("left out, without truth" in title for title in card.metrics)
     report = json.loads((out / "report.json").read_text())
     assert report["after"]["ground"] < report["before"]["ground"] and report["change"] < 0
-    assert "| ground" in (out / "report.md").read_text()
+    text = (out / "report.md").read_text()
+    assert "On 8 moments, which nothing was learnt from: second 1.0 to 1.7 of drive" in text
+    assert "| ground" in text and "weighted by photometric 2, overlap 0.5" in text
     assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
 
 
@@ -366,5 +388,5 @@ def test_a_stopped_run_goes_on_and_a_worse_model_is_kept_out(
     assert "did not get better" in said and f"what was in {out} stays" in said
     assert (out / "mine.json").read_bytes() == model_card.read_bytes()
     assert (out / "work" / "train" / "mine.onnx").exists()
-    assert "worse by" in (out / "work" / "report.md").read_text()
+    assert "not certain: worse by" in (out / "work" / "report.md").read_text()
     assert not (out / "report.md").exists()

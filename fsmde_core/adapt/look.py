@@ -30,6 +30,7 @@ def summary(source: Source, chosen: int, moments: int) -> dict:
         "metres": round(how.metres, 1),
         "in_motion": round(how.moving, 3),
         "moments": moments,
+        "start_ns": int(source.stamps_ns[0][0]),
         "rates_hz": [round(rate, 2) for rate in source.rates_hz],
         "notes": notes,
     }
@@ -59,8 +60,8 @@ def described(drive: Drive, sources: Sequence[Mapping], fit: Fit) -> str:
     for source in sources:
         lines.append(
             f"{source['name']}: {source['metres']:.0f} m in {source['seconds']:.0f} s by "
-            f"{source['motion']}, {source['in_motion']:.0%} of the time in motion, "
-            f"{source['moments']} moments"
+            f"{source['motion']}, {source['in_motion']:.0%} of the time in motion, of "
+            f"which {source['moments']} moments are taken"
         )
         lines += [f"! {note}" for note in source["notes"]]
     scale = "too little moves to tell"
@@ -68,6 +69,21 @@ def described(drive: Drive, sources: Sequence[Mapping], fit: Fit) -> str:
         scale = f"times {fit.scale:.2f} fits best, +-{fit.spread:.0%} (1 is metres)"
     lines.append(f"unit of odometry, by the network's own depths: {scale}")
     return "\n".join(lines)
+
+
+def where(drive: Drive, sources: Sequence[Mapping], moments: Sequence[int]) -> str:
+    """From when to when some moments of a drive are, in each of its sources, in words."""
+    spans, first = [], 0
+    for source in sources:
+        inside = [m for m in moments if first <= m < first + source["moments"]]
+        first += source["moments"]
+        if inside:
+            ends = (
+                drive.moments[m].stamps_ns[0] - source["start_ns"] for m in (inside[0], inside[-1])
+            )
+            from_s, to_s = (ns / 1e9 for ns in ends)
+            spans.append(f"second {from_s:.1f} to {to_s:.1f} of {source['name']}")
+    return " and ".join(spans)
 
 
 def _late_ms(stamps_ns: Sequence[int]) -> list[float]:

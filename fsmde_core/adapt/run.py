@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from fsmde_core.adapt.doubts import check_fit
-from fsmde_core.adapt.look import described, summary
+from fsmde_core.adapt.look import described, summary, where
 from fsmde_core.adapt.report import numbers, write_picture, write_report
-from fsmde_core.adapt.score import Score, score
+from fsmde_core.adapt.score import Score, mean_score, score
 from fsmde_core.adapt.source import (
     FEWEST_MOMENTS,
     MOST_MOMENTS,
@@ -32,6 +32,7 @@ from fsmde_core.adapt.source import (
     choose,
     write_drive,
 )
+from fsmde_core.adapt.verdict import FEWEST_JUDGED, judged
 from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, quantize
 from fsmde_core.card import load_card, save_card, verified_file
 from fsmde_core.data.drive import Drive, load_drive
@@ -103,10 +104,10 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     drive, sources = _drive(request, open_sources)
     fit = check_fit(drive, before)
     look = described(drive, sources, fit)
-    judged = _left_out(drive, request.left_out)
-    learnt = range(judged[0])
+    left_out = _left_out(drive, request.left_out)
+    learnt, moments = range(left_out[0]), spread(left_out, JUDGED)
     print(look)
-    print(_plan(request, len(learnt), len(judged)), flush=True)
+    print(_plan(request, len(learnt), moments, where(drive, sources, moments)), flush=True)
     of_poses = [d for c in drive.rig.cameras for d in pose_doubts(c, drive.rig.base_frame)]
     refused = _refused(request, fit.of_odometry, [*of_poses, *fit.of_rig])
     for sentence in refused:
@@ -119,7 +120,7 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     card = request.work / "train" / f"{request.name}.json"
     if code or not card.exists() or load_card(card).provisional:
         return code
-    return _judge(request, drive, card, before=before, judged=judged, look=look, sources=sources)
+    return _judge(request, drive, card, before=before, moments=moments, look=look, sources=sources)
 
 
 def _check(request: Request) -> Predictor:
@@ -204,13 +205,19 @@ def _check_near(drive: Drive, learnt: range) -> None:
         )
 
 
-def _plan(request: Request, learnt: int, judged: int) -> str:
+def _plan(request: Request, learnt: int, moments: Sequence[int], when: str) -> str:
     teacher = request.teacher or "the same"
+    place = f"puts {request.out / (request.name + '.json')} in place if it is certainly better"
+    if len(moments) < FEWEST_JUDGED:
+        place = (
+            f"puts nothing in place, as {FEWEST_JUDGED} moments to be judged on are needed: drive "
+            "longer, or give --left-out a larger share"
+        )
     return (
-        f"learns from {learnt} moments, is judged on the last {judged}; begins with "
-        f"{request.model}, teacher {teacher}, {request.config.name}"
+        f"learns from {learnt} moments, is judged on {len(moments)} of the last ({when}); begins "
+        f"with {request.model}, teacher {teacher}, {request.config.name}"
         f"{' with ' + ' '.join(request.overrides) if request.overrides else ''}; "
-        f"puts {request.out / (request.name + '.json')} in place if it is better"
+        f"{place}"
     )
 
 
@@ -259,46 +266,44 @@ def _judge(
     card: Path,
     *,
     before: Predictor,
-    judged: range,
+    moments: Sequence[int],
     look: str,
     sources: Sequence[dict],
 ) -> int:
-    """Score both models, write the report, and put the new one in place unless it is worse."""
+    """Score both models, write the report, and put the new one in place if it is better."""
     after = Predictor(card)
-    moments = spread(judged, JUDGED)
+    print(f"judges both models on {len(moments)} moments", flush=True)
     scores = [
         score(predictor, drive, moments, label=label)
         for predictor, label in ((before, "before"), (after, "after"))
     ]
-    change = scores[1].against(scores[0])
-    better = bool(change < 0)
-    verdict = f"{'better' if better else 'worse'} by {abs(np.expm1(change)):.1%}"
-    if np.isnan(change):
-        verdict = "nothing that the moments left out could be judged by"
-    print(f"\n{numbers(*scores)}\n\n{verdict}, the weighted mean of the measures")
+    verdict, means = judged(*scores), [mean_score(of) for of in scores]
+    print(f"\n{numbers(*means)}\n\n{verdict}, the weighted mean of the measures", flush=True)
     about = {
         "name": request.name,
-        "change": round(change, 5),
+        "left_out": list(moments),
         "initial": before.card.name,
         "trained": after.card.description,
         "sources": list(sources),
     }
     write_report(
-        request.work, verdict=verdict, before=scores[0], after=scores[1], look=look,
-        moments=moments, about=about,
+        request.work, verdict=verdict, before=means[0], after=means[1], look=look,
+        where=where(drive, sources, moments), about=about,
     )  # fmt: skip
     middle = moments[len(moments) // 2]
     caption = f"{request.name}: {verdict}"
     write_picture(request.work / "report.png", before, after, drive, middle, caption)
-    if not better:
+    if not verdict.better:
+        how = "did not get better" if verdict.certain else "did not get better for certain"
         print(
-            f"fsmde-adapt: {request.name} did not get better, what was in {request.out} stays; the "
-            f"model is {card}, the report {request.work / 'report.md'}",
+            f"fsmde-adapt: {request.name} {how}, what was in {request.out} stays; the model is "
+            f"{card}, the report {request.work / 'report.md'}",
             file=sys.stderr,
         )
         return 1
-    _quantize(card, drive, judged)
-    _note_scores(card, *scores, len(moments))
+    print("int8: makes the file and measures how near it is", flush=True)
+    _quantize(card, drive, _left_out(drive, request.left_out))
+    _note_scores(card, *means, len(moments))
     placed = _put_in_place(card, request)
     print(f"model: {placed}\nreport: {request.out / 'report.md'}")
     print(
@@ -312,11 +317,11 @@ def spread(moments: range, most: int) -> list[int]:
     return np.unique(np.linspace(moments[0], moments[-1], most).round().astype(int)).tolist()
 
 
-def _quantize(card: Path, drive: Drive, judged: range) -> None:
+def _quantize(card: Path, drive: Drive, left_out: range) -> None:
     """The int8 file, where it stays near the exact one on the moments left out."""
     train, val = (
         [_views(drive, m) for m in spread(moments, CALIBRATED)]
-        for moments in (range(judged[0]), judged)
+        for moments in (range(left_out[0]), left_out)
     )
     verdict = quantize(
         card, precision="int8", train=train, val=Sets(val, f"{drive.path.name} left out"),

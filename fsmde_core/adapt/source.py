@@ -73,8 +73,8 @@ def movement(source: Source) -> Movement:
 
 
 def choose(source: Source, *, step_m: float = STEP_M, most: int = MOST_MOMENTS) -> list[int]:
-    """The sets that are learnt from: at least step_m apart, in runs spread over the drive if there
-    are more than `most`."""
+    """The sets that are learnt from: at least step_m apart; where there are more than `most`, so
+    many of them, in two or more runs of about RUN that are spread over the drive, to its end."""
     chosen: list[int] = []
     places = source.T_world_ego[:, 0, :3, 3]
     for i, place in enumerate(places):
@@ -82,15 +82,21 @@ def choose(source: Source, *, step_m: float = STEP_M, most: int = MOST_MOMENTS) 
             chosen.append(i)
     if len(chosen) <= most:
         return chosen
-    run = min(RUN, most)
-    starts = np.linspace(0, len(chosen) - run, most // run).astype(int)
-    return sorted({chosen[start + k] for start in starts for k in range(run)})
+    runs = max(2, round(most / RUN))
+    passed_over = np.linspace(0, len(chosen) - most, runs).astype(int)  # before each run, in all
+    taken = np.array_split(np.arange(most), runs)
+    return [chosen[k] for run, before in zip(taken, passed_over) for k in run + before]
 
 
 def check_moving(source: Source, chosen: Sequence[int]) -> None:
     """AdaptError where the vehicle stands still, or nearly so."""
     if len(chosen) >= FEWEST_MOMENTS:
         return
+    if (count := len(source.stamps_ns)) < FEWEST_MOMENTS:
+        raise AdaptError(
+            f"{source.name} has {count} moments of which all cameras have an image, "
+            f"{FEWEST_MOMENTS} are needed: record a drive, ten images a second"
+        )
     how = movement(source)
     why = "drive longer, or take a smaller --step"
     if how.moving < 0.5:
