@@ -11,9 +11,10 @@ import pytest
 from drives import in_unit, standing, swapped, write_foreign_bag
 from rosbags.rosbag2 import StoragePlugin
 
-from fsmde_core.adapt import run
+from fsmde_core.adapt import place, run
 from fsmde_core.adapt.agreement import Spoilt, write_spoilt
 from fsmde_core.adapt.doubts import Fit, check_fit
+from fsmde_core.adapt.request import Request
 from fsmde_core.adapt.score import Score, mean_score, score
 from fsmde_core.adapt.source import choose, write_drive
 from fsmde_core.adapt.verdict import judged as verdict_on
@@ -55,6 +56,12 @@ def command(bag, out, *more):
     return [str(bag), "--rig", rig, "--out", str(out), "--accelerator", "cpu", *more]
 
 
+def begun(out):
+    """As if something had been learnt."""
+    (out / "work" / "train").mkdir()
+    (out / "work" / "train" / "last.pt").touch()
+
+
 def test_a_good_drive_has_no_doubts_and_a_table(driven_bag, tmp_path, capsys):
     assert main(command(driven_bag, tmp_path / "mine", "--dry-run")) == 0
     said = capsys.readouterr()
@@ -69,8 +76,14 @@ def test_a_good_drive_has_no_doubts_and_a_table(driven_bag, tmp_path, capsys):
     assert "judged on 4 of the last (second 1.4 to 1.7 of drive)" in said.out
     assert "puts nothing in place, as 8 moments to be judged on are needed" in said.out
     assert "unit of odometry" in said.out and not (tmp_path / "mine" / "mine.json").exists()
-    assert main(command(driven_bag, tmp_path / "mine", "--dry-run", "--moments", "50")) == 1
-    assert "holds the drive of another command" in capsys.readouterr().err
+    assert main(command(driven_bag, tmp_path / "mine", "--dry-run", "--moments", "12")) == 0
+    assert "which 12 moments are taken" in capsys.readouterr().out  # nothing was learnt so far
+    begun(tmp_path / "mine")
+    assert main(command(driven_bag, tmp_path / "mine", "--dry-run", "--moments", "15")) == 1
+    said = capsys.readouterr().err
+    work = tmp_path / "mine" / "work"
+    assert f"{work} holds the work of another command (moments: 12 then, 15 now)" in said
+    assert f"or remove {work}" in said
 
 
 def test_standing_still_is_refused(driven, tmp_path, capsys):
@@ -111,6 +124,7 @@ def test_what_cannot_be_is_said_before_the_drive_is_read(words, code, sentence, 
 def test_a_folder_may_be_called_as_one_likes(name, tmp_path, capsys):
     assert main(["no.bag", "--out", str(tmp_path / name)]) == 2
     assert "bag no.bag does not exist" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_without_its_files_is_named_before_the_drive_is_read(model_card, tmp_path, capsys):
@@ -153,6 +167,7 @@ def test_a_source_that_was_changed_is_not_taken_for_what_it_was(drive, tmp_path,
     save_rig(masked, tmp_path / RIG_FILE)
     words = [str(source), "--rig", str(tmp_path / RIG_FILE), "--out", str(out), "--dry-run"]
     assert main(words) == 0 == main(words)
+    begun(out)
     assert load_drive(out / "work" / "drive").rig.cameras[0].body is not None
     mask = tmp_path / "CAM_FRONT_mask.png"
     before = mask.read_bytes()
@@ -164,8 +179,9 @@ def test_a_source_that_was_changed_is_not_taken_for_what_it_was(drive, tmp_path,
     (out / "work" / "sources.json").write_text('{"asked": 5}')
     assert main(words) == 1
     said = capsys.readouterr().err
-    assert "holds the drive of another command" in said and "is not as it was written" in said
-    assert f"{source} was changed since {out / 'work'} was made of it" in said
+    assert "the rig file or a mask of it was changed" in said
+    assert "sources.json is not as this version writes it" in said
+    assert f"{source} was changed since" in said
 
 
 def test_feet_are_named_and_refused_unless_trusted(driven, tmp_path, capsys):
@@ -337,20 +353,28 @@ def test_a_better_model_is_put_in_place_whole(
     assert "On 8 moments, which nothing was learnt from: second 1.0 to 1.7 of drive" in text
     assert "| ground" in text and "weighted by photometric 2, overlap 0.5" in text
     assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
+    again = command(driven_bag, out, "--model", str(far_off), *judged_on)
+    assert f"rig:={driven_bag / RIG_FILE} model:={out / 'mine.json'}" in said
+    assert main([*again, *QUICK]) == 0
+    said = capsys.readouterr().out
+    assert f"is done and in place: report at {out / 'report.md'}" in said and "ros2" not in said
+    assert main([*again, *QUICK, "steps=2"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("fsmde-adapt: ") and "another steps (1, now 2)" in said
 
 
 @pytest.mark.parametrize("last", ["mine.json", "mine.onnx", "report.png"])
 def test_a_model_that_cannot_be_placed_whole_leaves_the_old_one(
     last, model_card, far_off, tmp_path, monkeypatch
 ):
-    request = run.Request(tmp_path / "mine", far_off, tmp_path)
+    request = Request(tmp_path / "mine", far_off, tmp_path)
     new = request.work / "train" / "mine.json"
     for card, of in ((request.out / "mine.json", model_card), (new, far_off)):
         card.parent.mkdir(parents=True, exist_ok=True)
-        files = [shutil.copy(of.with_suffix(s), card.with_suffix(s)) for s in run.SUFFIXES[:2]]
+        files = [shutil.copy(of.with_suffix(s), card.with_suffix(s)) for s in place.SUFFIXES[:2]]
         hashes = {file.name: sha256_of(file) for file in files}
         save_card(replace(load_card(of), name="mine", sha256=hashes), card)
-    for name in run.REPORTS:
+    for name in place.REPORTS:
         (request.work / name).write_text("new")
     stale = request.out / "mine.int8.onnx"
     stale.touch()
@@ -362,12 +386,14 @@ def test_a_model_that_cannot_be_placed_whole_leaves_the_old_one(
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left") as refused:
-        patched.setattr(run.shutil, "copyfile", full)
-        run._put_in_place(new, request)
+        patched.setattr(place.shutil, "copyfile", full)
+        place.put_in_place(new, request.work, request.out)
     assert str(refused.value.filename) == str(request.out / last)
     assert {file: file.read_bytes() for file in request.out.glob("*.*")} == before
-    card = run._put_in_place(new, request)
-    assert all(verified_file(card, suffix) for suffix in run.SUFFIXES[:2])
+    kept = place.put_in_place(new, request.work, request.out)
+    assert {file.with_name(file.name[:-4]): file.read_bytes() for file in kept} == before
+    card = request.placed
+    assert all(verified_file(card, suffix) for suffix in place.SUFFIXES[:2])
     assert (request.out / "report.md").read_text() == "new" and not stale.exists()
 
 

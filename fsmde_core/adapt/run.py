@@ -8,89 +8,42 @@ OUT/work/drive, OUT/work/train                what it learnt from, and the train
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import shlex
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fsmde_core.adapt.doubts import check_fit
-from fsmde_core.adapt.look import described, summary, where
+from fsmde_core.adapt.look import described, where
+from fsmde_core.adapt.place import REPORTS, put_in_place
 from fsmde_core.adapt.report import numbers, write_picture, write_report
+from fsmde_core.adapt.request import Request
 from fsmde_core.adapt.score import Score, mean_score, score
-from fsmde_core.adapt.source import (
-    FEWEST_MOMENTS,
-    MOST_MOMENTS,
-    STEP_M,
-    AdaptError,
-    Source,
-    check_moving,
-    choose,
-    write_drive,
-)
+from fsmde_core.adapt.source import FEWEST_MOMENTS, AdaptError, Source
 from fsmde_core.adapt.verdict import FEWEST_JUDGED, judged
+from fsmde_core.adapt.work import drive_of
 from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, quantize
-from fsmde_core.card import load_card, save_card, verified_file
-from fsmde_core.data.drive import Drive, load_drive
+from fsmde_core.card import load_card, save_card, sha256_of, verified_file
+from fsmde_core.data.drive import Drive
 from fsmde_core.data.drive_samples import TRAVELLED_M, DriveSamples
 from fsmde_core.data.sample import load_json
 from fsmde_core.distill import main as distill
 from fsmde_core.distill.config import load_config
-from fsmde_core.files import whole_file, writable_folder, write_json
-from fsmde_core.interrupt import signals_wait
+from fsmde_core.distill.origin import made_from
+from fsmde_core.distill.state import CheckpointError, read_checkpoint
+from fsmde_core.files import write_json
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
 from fsmde_core.rig import pose_doubts
 from fsmde_core.runtime.predictor import Predictor
 
-SUFFIXES = (".safetensors", ".onnx", ".int8.onnx")
-REPORTS = ("report.md", "report.json", "report.png")
 SET_HERE = ("name", "initial", "teacher", "data.kind", "data.train", "data.train_split")
+DONE = "done.json"
 JUDGED = 20  # moments of those left out, at most
 CALIBRATED = 16
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for."""
-
-    out: Path
-    model: Path
-    """Card of the model that is begun with."""
-    config: Path
-    """Of the training, see config/distill/adapt.yaml."""
-    teacher: str = ""
-    """Card of the teacher, or the file of a foundation model, whose shapes are then taught at the
-    model's own depths; empty: the model itself, as an anchor against drift."""
-    overrides: tuple[str, ...] = ()
-    """Of the config, KEY=VALUE."""
-    devices: tuple[str, ...] = ()
-    """fsmde-distill's arguments that say where it trains."""
-    step_m: float = STEP_M
-    most: int = MOST_MOMENTS
-    left_out: float = 0.2
-    """Share of the moments, the last ones, that is judged on and not learnt from."""
-    trust_odometry: bool = False
-    trust_rig: bool = False
-    dry_run: bool = False
-    sources: tuple[Path, ...] = ()
-    """Where the drive comes from."""
-    asked: dict = field(default_factory=dict)
-    """What the drive is made of, as JSON has it: another request needs another drive."""
-    files: dict = field(default_factory=dict)
-    """Of each source that is there, what tells whether it was changed, as JSON has it."""
-
-    @property
-    def name(self) -> str:
-        return os.path.basename(os.path.abspath(self.out))  # without .. in it
-
-    @property
-    def work(self) -> Path:
-        return self.out / "work"
 
 
 def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int:
@@ -100,12 +53,15 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     DatasetError and ModelError are sentences for the user.
     """
     before = _check(request)
-    writable_folder(request.work)
-    drive, sources = _drive(request, open_sources)
-    fit = check_fit(drive, before)
-    look = described(drive, sources, fit)
+    drive, sources = drive_of(request, open_sources)
     left_out = _left_out(drive, request.left_out)
     learnt, moments = range(left_out[0]), spread(left_out, JUDGED)
+    _check_training(request, learnt)
+    if not request.dry_run and _is_done(request):
+        print(f"{request.placed} is done and in place: report at {request.out / REPORTS[0]}")
+        return 0
+    fit = check_fit(drive, before)
+    look = described(drive, sources, fit)
     print(look)
     print(_plan(request, len(learnt), moments, where(drive, sources, moments)), flush=True)
     of_poses = [d for c in drive.rig.cameras for d in pose_doubts(c, drive.rig.base_frame)]
@@ -160,29 +116,21 @@ def _check_places(request: Request) -> None:
         seen.add(found)
 
 
-def _drive(
-    request: Request, open_sources: Callable[[], Sequence[Source]]
-) -> tuple[Drive, list[dict]]:
-    """The drive of the work folder, written if it is not there; and what it was made of."""
-    folder, file = request.work / "drive", request.work / "sources.json"
-    if not file.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        sources = open_sources()
-        chosen = [choose(s, step_m=request.step_m, most=request.most) for s in sources]
-        for source, sets in zip(sources, chosen):
-            check_moving(source, sets)
-        written = write_drive(sources, chosen, folder)
-        about = [summary(*of) for of in zip(sources, map(len, chosen), written)]
-        write_json(file, {"asked": request.asked, "files": request.files, "sources": about})
-    document, other = load_json(file), "choose another --out, or remove it"
-    if not isinstance(document, dict) or {"asked", "files", "sources"} - set(document):
-        raise AdaptError(f"{file} is not as it was written: {other}")
-    if document["asked"] != request.asked:
-        raise AdaptError(f"{request.work} holds the drive of another command: {other}")
-    for path, files in request.files.items():
-        if document["files"].get(path, files) != files:
-            raise AdaptError(f"{path} was changed since {request.work} was made of it: {other}")
-    return load_drive(folder), document["sources"]
+def _check_training(request: Request, learnt: range) -> None:
+    """AdaptError if a training was begun otherwise than is asked for now."""
+    config, train = load_config(request.config, _training(request, learnt)), request.work / "train"
+    try:
+        read_checkpoint(config, train, made_from=made_from(config))
+    except CheckpointError as error:
+        raise AdaptError(f"{error}, or remove {train} to train anew") from error
+
+
+def _is_done(request: Request) -> bool:
+    """Whether this request was carried out, and its model is the one in place."""
+    done = request.work / DONE
+    if not (done.exists() and request.placed.exists()):
+        return False
+    return load_json(done) == {"request": request.made_of(), "card": sha256_of(request.placed)}
 
 
 def _left_out(drive: Drive, share: float) -> range:
@@ -207,7 +155,7 @@ def _check_near(drive: Drive, learnt: range) -> None:
 
 def _plan(request: Request, learnt: int, moments: Sequence[int], when: str) -> str:
     teacher = request.teacher or "the same"
-    place = f"puts {request.out / (request.name + '.json')} in place if it is certainly better"
+    place = f"puts {request.placed} in place if it is certainly better"
     if len(moments) < FEWEST_JUDGED:
         place = (
             f"puts nothing in place, as {FEWEST_JUDGED} moments to be judged on are needed: drive "
@@ -304,10 +252,16 @@ def _judge(
     print("int8: makes the file and measures how near it is", flush=True)
     _quantize(card, drive, _left_out(drive, request.left_out))
     _note_scores(card, *means, len(moments))
-    placed = _put_in_place(card, request)
-    print(f"model: {placed}\nreport: {request.out / 'report.md'}")
+    kept = put_in_place(card, request.work, request.out)
+    done = {"request": request.made_of(), "card": sha256_of(request.placed)}
+    write_json(request.work / DONE, done)
+    if kept:
+        print(f"what was there is kept: {' '.join(file.name for file in kept)}")
+    rig = shlex.quote(str(request.rig.absolute())) if request.rig else "RIG.yaml"
+    print(f"model: {request.placed}\nreport: {request.out / REPORTS[0]}")
     print(
-        f"ros2 launch fsmde_ros surround_depth.launch.py rig:=RIG.yaml model:={placed.absolute()}"
+        f"ros2 launch fsmde_ros surround_depth.launch.py rig:={rig} "
+        f"model:={shlex.quote(str(request.placed.absolute()))}"
     )
     return 0
 
@@ -344,18 +298,3 @@ def _note_scores(card_path: Path, before: Score, after: Score, moments: int) -> 
     }
     title = f"fsmde-adapt: {moments} moments left out, without truth"
     save_card(replace(card, metrics={**card.metrics, title: found}), card_path)
-
-
-def _put_in_place(card: Path, request: Request) -> Path:
-    """Copy model and report to OUT, all beside what is there, and only then rename them in a row.
-
-    The card is renamed last: it vouches for the others.
-    """
-    listed = load_card(card).sha256
-    files = {file: file.name in listed for file in map(card.with_suffix, SUFFIXES)}
-    with ExitStack() as places, signals_wait():
-        for file in (card, *(f for f in files if files[f]), *map(request.work.joinpath, REPORTS)):
-            shutil.copyfile(file, places.enter_context(whole_file(request.out / file.name)))
-    for file in (f for f in files if not files[f]):  # of the model that was there
-        (request.out / file.name).unlink(missing_ok=True)
-    return request.out / card.name

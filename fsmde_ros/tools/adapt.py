@@ -21,7 +21,8 @@ prepare_processor()  # before torch is imported
 
 with needed_by("fsmde-adapt", __file__):
     from fsmde_core.adapt.datasets import is_dataset, open_dataset, open_drive
-    from fsmde_core.adapt.run import Request, adapt
+    from fsmde_core.adapt.request import Request
+    from fsmde_core.adapt.run import adapt
     from fsmde_core.adapt.source import MOST_MOMENTS, STEP_M, AdaptError, Source
     from fsmde_core.card import ModelError, sha256_of
     from fsmde_core.data.drive import FILE as DRIVE_FILE
@@ -111,9 +112,16 @@ def _request(arguments: argparse.Namespace) -> Request:
         trust_rig=arguments.trust_rig,
         dry_run=arguments.dry_run,
         sources=tuple(paths),
+        rig=arguments.rig or _rig_beside(paths[0]),
         asked=asked,
         files={str(path.absolute()): _files(path) for path in paths if path.exists()},
     )
+
+
+def _rig_beside(path: Path) -> Path | None:
+    """The rig file of a recording, if it has one."""
+    file = (path if path.is_dir() else path.parent) / SOURCE_FILES[0]
+    return file if file.is_file() else None
 
 
 def _rig_files(path: Path) -> list[str]:
