@@ -75,6 +75,8 @@ def test_a_good_drive_has_no_doubts_and_a_table(driven_bag, tmp_path, capsys):
     )
     assert "judged on 4 of the last (second 1.4 to 1.7 of drive)" in said.out
     assert "puts nothing in place, as 8 moments to be judged on are needed" in said.out
+    assert "! no mask: where cameras see the own vehicle" in said.out
+    assert "licence is unknown (data of drive)" in said.out
     assert "unit of odometry" in said.out and not (tmp_path / "mine" / "mine.json").exists()
     assert main(command(driven_bag, tmp_path / "mine", "--dry-run", "--moments", "12")) == 0
     assert "which 12 moments are taken" in capsys.readouterr().out  # nothing was learnt so far
@@ -345,6 +347,10 @@ def test_a_better_model_is_put_in_place_whole(
     assert verified_file(out / "mine.json", ".onnx").read_bytes()
     assert verified_file(out / "mine.json", ".safetensors").exists()
     assert ("mine.int8.onnx" in card.sha256) == ("kept" in said and "not kept" not in said)
+    assert (
+        card.licence == "unknown (data of drive)"
+        and "Drive: drive; fsmde-adapt" in card.description
+    )
     assert not card.provisional and card.made_from["initial"]["name"] == "far_off"
     assert any("left out, without truth" in title for title in card.metrics)
     report = json.loads((out / "report.json").read_text())
@@ -352,7 +358,7 @@ def test_a_better_model_is_put_in_place_whole(
     text = (out / "report.md").read_text()
     assert "On 8 moments, which nothing was learnt from: second 1.0 to 1.7 of drive" in text
     assert "| ground" in text and "weighted by photometric 2, overlap 0.5" in text
-    assert cv2.imread(str(out / "report.png")).shape[1] == 3 * 480
+    assert cv2.imread(str(out / "report.png")).shape[1] == 4 * 480
     again = command(driven_bag, out, "--model", str(far_off), *judged_on)
     assert f"rig:={driven_bag / RIG_FILE} model:={out / 'mine.json'}" in said
     assert main([*again, *QUICK]) == 0

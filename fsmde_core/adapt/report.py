@@ -61,6 +61,8 @@ def write_report(
         look,
         "## How it was made",
         f"Begun with {about['initial']}; {about['trained']}",
+        f"    {about['command']}",
+        f"Rig file: {about['rig'] or 'that of the source'}",
     ]
     write_text(folder / "report.md", "\n\n".join(text) + "\n")
 

@@ -42,6 +42,9 @@ class Request:
     rig: Path | None = None
     """The rig file, if one is known, for whoever starts the node."""
 
+    command: str = ""
+    """As it was typed, for the report."""
+
     @property
     def name(self) -> str:
         return os.path.basename(os.path.abspath(self.out))  # without .. in it

@@ -64,6 +64,8 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     look = described(drive, sources, fit)
     print(look)
     print(_plan(request, len(learnt), moments, where(drive, sources, moments)), flush=True)
+    if drive.licence.startswith("unknown"):
+        print(f"! the model's card will say that its licence is {drive.licence}: --licence says it")
     of_poses = [d for c in drive.rig.cameras for d in pose_doubts(c, drive.rig.base_frame)]
     refused = _refused(request, fit.of_odometry, [*of_poses, *fit.of_rig])
     for sentence in refused:
@@ -233,13 +235,15 @@ def _judge(
         "initial": before.card.name,
         "trained": after.card.description,
         "sources": list(sources),
+        "command": request.command,
+        "rig": str(request.rig or ""),
     }
     write_report(
         request.work, verdict=verdict, before=means[0], after=means[1], look=look,
         where=where(drive, sources, moments), about=about,
     )  # fmt: skip
     middle = moments[len(moments) // 2]
-    caption = f"{request.name}: {verdict}"
+    caption = f"{request.name}: {verdict}, here {where(drive, sources, [middle])}"
     write_picture(request.work / "report.png", before, after, drive, middle, caption)
     if not verdict.better:
         how = "did not get better" if verdict.certain else "did not get better for certain"
@@ -252,6 +256,7 @@ def _judge(
     print("int8: makes the file and measures how near it is", flush=True)
     _quantize(card, drive, _left_out(drive, request.left_out))
     _note_scores(card, *means, len(moments))
+    _note_drive(card, drive, request)
     kept = put_in_place(card, request.work, request.out)
     done = {"request": request.made_of(), "card": sha256_of(request.placed)}
     write_json(request.work / DONE, done)
@@ -287,6 +292,14 @@ def _quantize(card: Path, drive: Drive, left_out: range) -> None:
 
 def _views(drive: Drive, moment: int) -> Views:
     return Views([drive.image(moment, i) for i in range(len(drive.rig.cameras))], drive.rig)
+
+
+def _note_drive(card_path: Path, drive: Drive, request: Request) -> None:
+    """Which recording it was; the trainer only knows the drive folder."""
+    card = load_card(card_path)
+    trained = card.description.partition(" Drive: ")[0]  # of a run that ended behind this
+    what = f"{trained} Drive: {drive.source}; {request.command}"
+    save_card(replace(card, description=what), card_path)
 
 
 def _note_scores(card_path: Path, before: Score, after: Score, moments: int) -> None:

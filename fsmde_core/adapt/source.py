@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fsmde_core.data.drive import DriveWriter
+from fsmde_core.data.drive import DriveWriter, unknown_licence
 from fsmde_core.geometry import invert_transform, motion_between
 from fsmde_core.rig import Rig
 
@@ -124,7 +124,7 @@ def write_drive(
     for source in sources[1:]:
         if not _same(source.rig, first.rig):
             raise AdaptError(f"{source.name} has another rig than {first.name}: adapt to one rig")
-    licences = sorted({source.licence for source in sources if source.licence})
+    licences = sorted({source.licence or unknown_licence(source.name) for source in sources})
     about = {
         "source": ", ".join(source.name for source in sources),
         "licence": " and ".join(licences),
