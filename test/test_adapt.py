@@ -13,11 +13,10 @@ from rosbags.rosbag2 import StoragePlugin
 
 from fsmde_core.adapt import place, run
 from fsmde_core.adapt.agreement import Spoilt, write_spoilt
-from fsmde_core.adapt.doubts import Fit, check_fit
+from fsmde_core.adapt.doubts import check_fit
 from fsmde_core.adapt.request import Request
-from fsmde_core.adapt.score import Score, mean_score, score
+from fsmde_core.adapt.score import mean_score, score
 from fsmde_core.adapt.source import choose, write_drive
-from fsmde_core.adapt.verdict import judged as verdict_on
 from fsmde_core.card import load_card, save_card, sha256_of, verified_file
 from fsmde_core.data.drive import Drive, load_drive
 from fsmde_core.distill import train
@@ -222,59 +221,6 @@ def test_swapped_cameras_are_named(driven, tmp_path, capsys):
     assert "seem" not in said.replace("seem to be swapped", "")  # nothing else does
 
 
-RIGHT = np.array([[3, 170, 90, 90], [170, 2, 90, 90], [90, 90, 4, 60], [90, 90, 60, 3.0]])
-NAMES = ("front", "back", "left", "right")
-FITS = {90: 90.0, 180: 170.0, 270: 90.0}
-
-
-@pytest.mark.parametrize(
-    ("order", "sentences"),
-    [
-        ([0, 1, 2, 3], []),
-        ([1, 0, 2, 3], ["front and back seem to be swapped"]),
-        ([0, 2, 3, 1], [f"the images of {a} seem to be those of {b}" for a, b in
-                        (("back", "left"), ("left", "right"), ("right", "back"))]),
-    ],
-)  # fmt: skip
-def test_cameras_at_places_of_others_are_told_apart(order, sentences):
-    fit = Fit(1.0, 0.1, RIGHT[order], FITS, NAMES)
-    assert len(fit.of_rig) == len(sentences) and not fit.of_odometry
-    assert all(found.startswith(wanted) for found, wanted in zip(fit.of_rig, sentences))
-
-
-def test_every_one_of_many_cameras_is_told():
-    around = np.linspace(0, 330, 12)
-    apart = np.abs((around[:, None] - around + 180) % 360 - 180)
-    order, names = np.roll(np.arange(12), 2), [f"camera{i}" for i in range(12)]
-    fit = Fit(1.0, 0.1, (apart + 3)[order], dict.fromkeys(FITS, 60.0), names)
-    assert fit.of_rig == [
-        f"the images of {names[i]} seem to be those of {names[order[i]]} (points move 63 degrees "
-        "off as it is, 3 there)"
-        for i in range(12)
-    ]
-
-
-def test_axes_frames_and_units_are_told_apart():
-    all_wrong = RIGHT + 50 * np.eye(4)
-    backwards = Fit(1.0, 0.1, all_wrong, {**FITS, 180: 4.0}, NAMES)
-    assert "axes seem to be backwards" in backwards.of_odometry[0] and not backwards.of_rig
-    nothing_fits = Fit(1.0, 0.1, all_wrong, FITS, NAMES)
-    assert len(nothing_fits.of_rig) == 4 and "its frame, axes and stamps" in nothing_fits.of_rig[0]
-    too_dark = Fit(np.nan, np.nan, np.full((4, 4), np.nan), FITS, NAMES)
-    assert not too_dark.of_odometry and not too_dark.of_rig
-    said = [Fit(scale, 0.1, RIGHT, FITS, NAMES).of_odometry for scale in (0.7, 3.6, 0.0011, 7.0)]
-    assert said[0] == [] and "made of m/s taken for km/h (times 3.6)" in said[1][0]
-    assert "in millimetres (times 0.001)" in said[2][0]
-    assert said[3][0].startswith(
-        "odometry seems not to be in metres: translations fit best times 7"
-    )
-    other_way = Fit(1.0, 0.1, all_wrong, FITS, NAMES, mirrored_deg=3.0)
-    assert "seems to turn the other way: y has to be left" in other_way.of_odometry[0]
-    assert len(other_way.of_odometry) == 1 and not other_way.of_rig
-    in_feet = Fit(0.3, 0.1, RIGHT + np.diag([50, 0, 0, 0]), FITS, NAMES)
-    assert "in feet" in in_feet.of_odometry[0] and in_feet.of_rig[0].startswith("front: points")
-
-
 def test_cameras_that_hang_or_see_nothing_are_named(drive, stub_model, tmp_path):
     folder = shutil.copytree(drive.path, tmp_path / "drive")
     for moment in range(len(drive)):
@@ -312,21 +258,6 @@ def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
     right, wrong = map(mean_score, scores)
     assert wrong.against(right) > 0.1 > 0 > right.against(wrong)
     assert wrong.photometric > right.photometric and wrong.ground > 2 * right.ground
-
-
-def test_a_verdict_needs_moments_that_agree():
-    before = [Score(0.1, 0.2, np.nan, 0.1)] * 12
-    after = [Score(0.1 * f, 0.2 * f, np.nan, 0.1 * f) for f in np.linspace(0.85, 0.95, 12)]
-    surely = verdict_on(before, after)
-    assert surely.better and str(surely).startswith("better by 10.0% (95%: -1")
-    assert not verdict_on(after, before).better and verdict_on(after, before).certain
-    few = verdict_on(before[:2], after[:2])
-    assert not few.better and "not certain: better by" in str(few) and "of 2 moments, 8" in str(few)
-    one_way_and_the_other = after[:6] + [Score(0.1 * f, 0.2, np.nan, 0.1) for f in (1.1, 1.3) * 3]
-    mixed = verdict_on(before, one_way_and_the_other)
-    assert not mixed.certain and not mixed.better and str(mixed).startswith("not certain: ")
-    nothing = verdict_on([Score(*[np.nan] * 4)], [Score(*[np.nan] * 4)])
-    assert not nothing.better and "nothing that the moments left out" in str(nothing)
 
 
 def exported_as(card):

@@ -56,10 +56,11 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     drive, sources = drive_of(request, open_sources)
     left_out = _left_out(drive, request.left_out)
     learnt, moments = range(left_out[0]), spread(left_out, JUDGED)
-    _check_training(request, learnt)
-    if not request.dry_run and _is_done(request):
-        print(f"{request.placed} is done and in place: report at {request.out / REPORTS[0]}")
-        return 0
+    if not request.dry_run:
+        _check_training(request, learnt)
+        if _is_done(request):
+            print(f"{request.placed} is done and in place: report at {request.out / REPORTS[0]}")
+            return 0
     fit = check_fit(drive, before)
     look = described(drive, sources, fit)
     print(look)

@@ -92,10 +92,11 @@ def check_moving(source: Source, chosen: Sequence[int]) -> None:
     """AdaptError where the vehicle stands still, or nearly so."""
     if len(chosen) >= FEWEST_MOMENTS:
         return
+    notes = "".join(f"; {note}" for note in source.notes)
     if (count := len(source.stamps_ns)) < FEWEST_MOMENTS:
         raise AdaptError(
-            f"{source.name} has {count} moments of which all cameras have an image, "
-            f"{FEWEST_MOMENTS} are needed: record a drive, ten images a second"
+            f"{source.name} has an image of every camera at {count} moments, {FEWEST_MOMENTS} are "
+            f"needed: record a drive, ten images a second{notes}"
         )
     how = movement(source)
     why = "drive longer, or take a smaller --step"
@@ -104,7 +105,6 @@ def check_moving(source: Source, chosen: Sequence[int]) -> None:
             "a vehicle that stands still shows every camera one picture, which teaches nothing (or "
             "is odometry in kilometres?)"
         )
-    notes = "".join(f"; {note}" for note in source.notes)
     raise AdaptError(
         f"{source.name}: the vehicle moves {how.metres:.1f} m in {how.seconds:.0f} s by "
         f"{source.motion}, which gives {len(chosen)} moments, {FEWEST_MOMENTS} are needed: "
