@@ -184,6 +184,8 @@ def _compare(theirs: dict, ours: dict, path: Path) -> tuple[str, ...]:
     moved = []
     for key, old, new in _different(theirs, ours):
         last = key.rpartition(".")[2]
+        if (key, new) == ("precision", "auto"):
+            continue  # the trainer, which knows the device, says which it is
         if last not in FREE_TO_CHANGE:
             raise CheckpointError(
                 f"checkpoint {path} is of a run with another {key} ({old!r}, now {new!r}); "
