@@ -14,6 +14,7 @@ NEAR_M, FAR_M = 2.0, 80.0  # ends of the colour scale, logarithmic in between
 BACKGROUND = 24
 TOP_VIEW_HEIGHT_M = 4.0  # points above would hide the street
 ERROR_SCALE = 0.5  # relative error shown as white
+CHANGE_LOG = 0.3  # of a depth between two models, shown in full colour
 BLUE = (31, 95, 180)
 ORANGE = (255, 170, 0)
 VEHICLE = ((-1.0, -0.95, 0.1), (3.7, 0.95, 1.5))  # corners of a box in the ego frame, metres
@@ -213,18 +214,34 @@ def before_and_after(
     caption: str,
     cell_width: int = 480,
 ) -> np.ndarray:
-    """Image and the depths of two models of N cameras, as uint8 RGB; a row a camera.
+    """Image, the depths of two models, and what changed, of N cameras, as uint8 RGB; a row a
+    camera, and the colours' metres below.
 
     images N x [H, W, 3] uint8 RGB, before and after N x [H, W] in metres.
     """
     rows = []
     for image, *depths, name in zip(images, before, after, names):
         size = (cell_width, round(cell_width * image.shape[0] / image.shape[1]))
-        picture = _named(image, name, size)
-        pictures = [colour_depth(d) for d in depths]
+        pictures = [*(colour_depth(d) for d in depths), _colour_change(*depths)]
         pictures = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
-        rows.append(np.hstack([picture, *pictures]))
-    return _headed(rows, caption, ("image", "before", "after"), cell_width)
+        rows.append(np.hstack([_named(image, name, size), *pictures]))
+    foot = np.full((60, 4 * cell_width, 3), BACKGROUND, np.uint8)
+    _draw_scale(foot)
+    _write(foot, "depth in metres", (foot.shape[1] - 400, 28), size=0.45, colour=(170, 170, 170))
+    share = f"{np.expm1(CHANGE_LOG):.0%}"
+    titles = ("image", "before", "after", f"change: orange nearer, blue farther, full at {share}")
+    return _headed([*rows, foot], caption, titles, cell_width)
+
+
+def _colour_change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The logarithm of after / before [H, W] as uint8 RGB; dark where a depth is not known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.log(after / before)
+    known = np.isfinite(change)
+    share = np.clip(np.where(known, change, 0) / CHANGE_LOG, -1, 1)[..., None]
+    colours = np.where(share < 0, ORANGE, BLUE)
+    mixed = 255 + np.abs(share) * (colours - 255.0)
+    return np.where(known[..., None], mixed, BACKGROUND).astype(np.uint8)
 
 
 def _named(image: np.ndarray, name: str, size: tuple[int, int]) -> np.ndarray:

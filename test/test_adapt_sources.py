@@ -199,7 +199,10 @@ def test_a_broken_image_is_passed_over_and_many_are_named(driven, tmp_path, monk
 def test_long_drives_are_taken_in_runs(driven_bag):
     source = open_bag_drive(driven_bag, None)
     chosen = choose(source, step_m=0.1, most=13)
-    assert len(chosen) == 12 and (np.diff(chosen) == 1).all()
+    runs = np.split(np.array(chosen), np.flatnonzero(np.diff(chosen) > 1) + 1)
+    assert [len(run) for run in runs] == [7, 6] and (chosen[0], chosen[-1]) == (0, 17)
+    for most in (16, 17, 18, 30):
+        assert len(choose(source, step_m=0.1, most=most)) == min(most, 18)
     with pytest.raises(AdaptError, match=r"moves \d+\.\d m in 2 s by /tf.*take a smaller --step"):
         check_moving(source, choose(source, step_m=50.0))
 

@@ -28,7 +28,7 @@ with needed_by("agreement", __file__):
     from onnx import helper, numpy_helper
     from scipy.stats import spearmanr
 
-    from fsmde_core.adapt.score import MEASURES, Score, score
+    from fsmde_core.adapt.score import MEASURES, Score, mean_score, score
     from fsmde_core.runtime.predictor import Predictor
     from fsmde_core.street.camera_view import RenderConfig
     from fsmde_core.street.drive import DriveConfig, render_drive
@@ -136,7 +136,8 @@ def main(argv: list[str] | None = None) -> int:
             card = write_spoilt(arguments.model, Path(folder) / f"m{number}.json", spoilt)
             predictor = Predictor(card)
             errors.append(abs_rel(predictor, drive, depths, moments))
-            scores.append(score(predictor, drive, moments, label=f"{number + 1} of {len(ALL)}"))
+            label = f"{number + 1} of {len(ALL)}"
+            scores.append(mean_score(score(predictor, drive, moments, label=label)))
             values = [errors[-1], *(getattr(scores[-1], name) for name in MEASURES)]
             what = f"depth x {spoilt.scale:g}, noise {spoilt.noise:g}"
             rows.append([what, *(f"{value:.4f}" for value in values)])

@@ -30,6 +30,8 @@ def summary(source: Source, chosen: int, moments: int) -> dict:
         "metres": round(how.metres, 1),
         "in_motion": round(how.moving, 3),
         "moments": moments,
+        "start_ns": int(source.stamps_ns[0][0]),
+        "sizes": [f"{camera.width}x{camera.height}" for camera in source.rig.cameras],
         "rates_hz": [round(rate, 2) for rate in source.rates_hz],
         "notes": notes,
     }
@@ -41,11 +43,12 @@ def described(drive: Drive, sources: Sequence[Mapping], fit: Fit) -> str:
     shared, rows = overlaps(drive.rig), []
     for i, camera in enumerate(drive.rig.cameras):
         rates = "/".join(sorted({f"{source['rates_hz'][i]:.1f}" for source in sources}))
-        angle = fit.angles_deg[i, i]
+        angle, kept = fit.angles_deg[i, i], f"{camera.width}x{camera.height}"
+        given = sources[0]["sizes"][i]
         rows.append(
             [
                 camera.name,
-                f"{camera.width}x{camera.height}",
+                kept if given == kept else f"{given} as {kept}",
                 f"{np.degrees(camera.horizontal_fov_rad):.0f} deg",
                 f"{np.degrees(camera.azimuth_rad):+.0f} deg, {camera.T_ego_cam[2, 3]:.2f} m up",
                 f"{rates} Hz",
@@ -59,15 +62,34 @@ def described(drive: Drive, sources: Sequence[Mapping], fit: Fit) -> str:
     for source in sources:
         lines.append(
             f"{source['name']}: {source['metres']:.0f} m in {source['seconds']:.0f} s by "
-            f"{source['motion']}, {source['in_motion']:.0%} of the time in motion, "
-            f"{source['moments']} moments"
+            f"{source['motion']}, {source['in_motion']:.0%} of the time in motion, of "
+            f"which {source['moments']} moments are taken"
         )
         lines += [f"! {note}" for note in source["notes"]]
     scale = "too little moves to tell"
     if np.isfinite(fit.scale):
-        scale = f"times {fit.scale:.2f} fits best, +-{fit.spread:.0%} (1 is metres)"
+        scale = f"times {fit.scale:.2f} fits best (1 is metres), half of the points say within "
+        scale += f"+-{fit.spread:.0%}"
+    if all(camera.body is None for camera in drive.rig.cameras):
+        lines.append("! no mask: where cameras see the own vehicle, it is learnt from; fsmde-mask")
     lines.append(f"unit of odometry, by the network's own depths: {scale}")
     return "\n".join(lines)
+
+
+def where(drive: Drive, sources: Sequence[Mapping], moments: Sequence[int]) -> str:
+    """From when to when some moments of a drive are, in each of its sources, in words."""
+    spans, first = [], 0
+    for source in sources:
+        inside = [m for m in moments if first <= m < first + source["moments"]]
+        first += source["moments"]
+        if inside:
+            ends = (
+                drive.moments[m].stamps_ns[0] - source["start_ns"] for m in (inside[0], inside[-1])
+            )
+            from_s, to_s = (ns / 1e9 for ns in ends)
+            until = f" to {to_s:.1f}" if len(inside) > 1 else ""
+            spans.append(f"second {from_s:.1f}{until} of {source['name']}")
+    return " and ".join(spans)
 
 
 def _late_ms(stamps_ns: Sequence[int]) -> list[float]:

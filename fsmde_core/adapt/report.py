@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fsmde_core.adapt.score import MEASURES, Score
+from fsmde_core.adapt.score import WEIGHTS, Score
+from fsmde_core.adapt.verdict import HOW, Verdict
 from fsmde_core.data.drive import Drive
 from fsmde_core.files import write_bytes, write_json, write_text
 from fsmde_core.runtime.predictor import Predictor
@@ -27,36 +28,41 @@ MEANING = {
 def numbers(before: Score, after: Score) -> str:
     """A table of the measures before and after."""
     rows = []
-    for name in MEASURES:
+    for name, weight in WEIGHTS.items():
         then, now = getattr(before, name), getattr(after, name)
         change = f"{now / then - 1:+.1%}" if np.isfinite([then, now]).all() and then else "-"
-        rows.append([name, f"{then:.4f}", f"{now:.4f}", change])
-    return table(["measure (lower is better)", "before", "after", "change"], rows)
+        rows.append([name, f"{weight:g}", f"{then:.4f}", f"{now:.4f}", change])
+    return table(["measure (lower is better)", "weight", "before", "after", "change"], rows)
 
 
 def write_report(
     folder: Path,
     *,
-    verdict: str,
+    verdict: Verdict,
     before: Score,
     after: Score,
     look: str,
-    moments: Sequence[int],
+    where: str,
     about: Mapping,
 ) -> None:
-    """report.md and report.json; about is what else the latter holds."""
-    document = {"verdict": verdict, "before": asdict(before), "after": asdict(after)}
-    write_json(folder / "report.json", {**document, "left_out": list(moments), **about})
+    """report.md and report.json; where the moments lie in words, about is what else the latter
+    holds."""
+    document = {"verdict": str(verdict), **asdict(verdict)}
+    document |= {"before": asdict(before), "after": asdict(after)}
+    write_json(folder / "report.json", {**document, **about})
     text = [
         f"# {about['name']}: {verdict}",
-        f"On {len(moments)} moments of the drive's end, which nothing was learnt from:",
+        f"On {verdict.moments} moments, which nothing was learnt from: {where}.",
         numbers(before, after),
         "\n".join(f"- {name}: {meaning}" for name, meaning in MEANING.items()),
+        HOW,
         "![images, depths before and after](report.png)",
         "## The drive",
         look,
         "## How it was made",
         f"Begun with {about['initial']}; {about['trained']}",
+        f"    {about['command']}",
+        f"Rig file: {about['rig'] or 'that of the source'}",
     ]
     write_text(folder / "report.md", "\n\n".join(text) + "\n")
 

@@ -8,88 +8,42 @@ OUT/work/drive, OUT/work/train                what it learnt from, and the train
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import shlex
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fsmde_core.adapt.doubts import check_fit
-from fsmde_core.adapt.look import described, summary
+from fsmde_core.adapt.look import described, where
+from fsmde_core.adapt.place import REPORTS, put_in_place
 from fsmde_core.adapt.report import numbers, write_picture, write_report
-from fsmde_core.adapt.score import Score, score
-from fsmde_core.adapt.source import (
-    FEWEST_MOMENTS,
-    MOST_MOMENTS,
-    STEP_M,
-    AdaptError,
-    Source,
-    check_moving,
-    choose,
-    write_drive,
-)
+from fsmde_core.adapt.request import Request
+from fsmde_core.adapt.score import Score, mean_score, score
+from fsmde_core.adapt.source import FEWEST_MOMENTS, AdaptError, Source
+from fsmde_core.adapt.verdict import FEWEST_JUDGED, judged
+from fsmde_core.adapt.work import drive_of
 from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, quantize
-from fsmde_core.card import load_card, save_card, verified_file
-from fsmde_core.data.drive import Drive, load_drive
+from fsmde_core.card import load_card, save_card, sha256_of, verified_file
+from fsmde_core.data.drive import Drive
 from fsmde_core.data.drive_samples import TRAVELLED_M, DriveSamples
 from fsmde_core.data.sample import load_json
 from fsmde_core.distill import main as distill
 from fsmde_core.distill.config import load_config
-from fsmde_core.files import whole_file, writable_folder, write_json
-from fsmde_core.interrupt import signals_wait
+from fsmde_core.distill.origin import made_from
+from fsmde_core.distill.state import CheckpointError, read_checkpoint
+from fsmde_core.files import write_json
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
 from fsmde_core.rig import pose_doubts
 from fsmde_core.runtime.predictor import Predictor
 
-SUFFIXES = (".safetensors", ".onnx", ".int8.onnx")
-REPORTS = ("report.md", "report.json", "report.png")
 SET_HERE = ("name", "initial", "teacher", "data.kind", "data.train", "data.train_split")
+DONE = "done.json"
 JUDGED = 20  # moments of those left out, at most
 CALIBRATED = 16
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for."""
-
-    out: Path
-    model: Path
-    """Card of the model that is begun with."""
-    config: Path
-    """Of the training, see config/distill/adapt.yaml."""
-    teacher: str = ""
-    """Card of the teacher, or the file of a foundation model, whose shapes are then taught at the
-    model's own depths; empty: the model itself, as an anchor against drift."""
-    overrides: tuple[str, ...] = ()
-    """Of the config, KEY=VALUE."""
-    devices: tuple[str, ...] = ()
-    """fsmde-distill's arguments that say where it trains."""
-    step_m: float = STEP_M
-    most: int = MOST_MOMENTS
-    left_out: float = 0.2
-    """Share of the moments, the last ones, that is judged on and not learnt from."""
-    trust_odometry: bool = False
-    trust_rig: bool = False
-    dry_run: bool = False
-    sources: tuple[Path, ...] = ()
-    """Where the drive comes from."""
-    asked: dict = field(default_factory=dict)
-    """What the drive is made of, as JSON has it: another request needs another drive."""
-    files: dict = field(default_factory=dict)
-    """Of each source that is there, what tells whether it was changed, as JSON has it."""
-
-    @property
-    def name(self) -> str:
-        return os.path.basename(os.path.abspath(self.out))  # without .. in it
-
-    @property
-    def work(self) -> Path:
-        return self.out / "work"
 
 
 def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int:
@@ -99,14 +53,20 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     DatasetError and ModelError are sentences for the user.
     """
     before = _check(request)
-    writable_folder(request.work)
-    drive, sources = _drive(request, open_sources)
+    drive, sources = drive_of(request, open_sources)
+    left_out = _left_out(drive, request.left_out)
+    learnt, moments = range(left_out[0]), spread(left_out, JUDGED)
+    if not request.dry_run:
+        _check_training(request, learnt)
+        if _is_done(request):
+            print(f"{request.placed} is done and in place: report at {request.out / REPORTS[0]}")
+            return 0
     fit = check_fit(drive, before)
     look = described(drive, sources, fit)
-    judged = _left_out(drive, request.left_out)
-    learnt = range(judged[0])
     print(look)
-    print(_plan(request, len(learnt), len(judged)), flush=True)
+    print(_plan(request, len(learnt), moments, where(drive, sources, moments)), flush=True)
+    if drive.licence.startswith("unknown"):
+        print(f"! the model's card will say that its licence is {drive.licence}: --licence says it")
     of_poses = [d for c in drive.rig.cameras for d in pose_doubts(c, drive.rig.base_frame)]
     refused = _refused(request, fit.of_odometry, [*of_poses, *fit.of_rig])
     for sentence in refused:
@@ -119,7 +79,7 @@ def adapt(request: Request, open_sources: Callable[[], Sequence[Source]]) -> int
     card = request.work / "train" / f"{request.name}.json"
     if code or not card.exists() or load_card(card).provisional:
         return code
-    return _judge(request, drive, card, before=before, judged=judged, look=look, sources=sources)
+    return _judge(request, drive, card, before=before, moments=moments, look=look, sources=sources)
 
 
 def _check(request: Request) -> Predictor:
@@ -159,29 +119,21 @@ def _check_places(request: Request) -> None:
         seen.add(found)
 
 
-def _drive(
-    request: Request, open_sources: Callable[[], Sequence[Source]]
-) -> tuple[Drive, list[dict]]:
-    """The drive of the work folder, written if it is not there; and what it was made of."""
-    folder, file = request.work / "drive", request.work / "sources.json"
-    if not file.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        sources = open_sources()
-        chosen = [choose(s, step_m=request.step_m, most=request.most) for s in sources]
-        for source, sets in zip(sources, chosen):
-            check_moving(source, sets)
-        written = write_drive(sources, chosen, folder)
-        about = [summary(*of) for of in zip(sources, map(len, chosen), written)]
-        write_json(file, {"asked": request.asked, "files": request.files, "sources": about})
-    document, other = load_json(file), "choose another --out, or remove it"
-    if not isinstance(document, dict) or {"asked", "files", "sources"} - set(document):
-        raise AdaptError(f"{file} is not as it was written: {other}")
-    if document["asked"] != request.asked:
-        raise AdaptError(f"{request.work} holds the drive of another command: {other}")
-    for path, files in request.files.items():
-        if document["files"].get(path, files) != files:
-            raise AdaptError(f"{path} was changed since {request.work} was made of it: {other}")
-    return load_drive(folder), document["sources"]
+def _check_training(request: Request, learnt: range) -> None:
+    """AdaptError if a training was begun otherwise than is asked for now."""
+    config, train = load_config(request.config, _training(request, learnt)), request.work / "train"
+    try:
+        read_checkpoint(config, train, made_from=made_from(config))
+    except CheckpointError as error:
+        raise AdaptError(f"{error}, or remove {train} to train anew") from error
+
+
+def _is_done(request: Request) -> bool:
+    """Whether this request was carried out, and its model is the one in place."""
+    done = request.work / DONE
+    if not (done.exists() and request.placed.exists()):
+        return False
+    return load_json(done) == {"request": request.made_of(), "card": sha256_of(request.placed)}
 
 
 def _left_out(drive: Drive, share: float) -> range:
@@ -204,13 +156,19 @@ def _check_near(drive: Drive, learnt: range) -> None:
         )
 
 
-def _plan(request: Request, learnt: int, judged: int) -> str:
+def _plan(request: Request, learnt: int, moments: Sequence[int], when: str) -> str:
     teacher = request.teacher or "the same"
+    place = f"puts {request.placed} in place if it is certainly better"
+    if len(moments) < FEWEST_JUDGED:
+        place = (
+            f"puts nothing in place, as {FEWEST_JUDGED} moments to be judged on are needed: drive "
+            "longer, or give --left-out a larger share"
+        )
     return (
-        f"learns from {learnt} moments, is judged on the last {judged}; begins with "
-        f"{request.model}, teacher {teacher}, {request.config.name}"
+        f"learns from {learnt} moments, is judged on {len(moments)} of the last ({when}); begins "
+        f"with {request.model}, teacher {teacher}, {request.config.name}"
         f"{' with ' + ' '.join(request.overrides) if request.overrides else ''}; "
-        f"puts {request.out / (request.name + '.json')} in place if it is better"
+        f"{place}"
     )
 
 
@@ -259,50 +217,57 @@ def _judge(
     card: Path,
     *,
     before: Predictor,
-    judged: range,
+    moments: Sequence[int],
     look: str,
     sources: Sequence[dict],
 ) -> int:
-    """Score both models, write the report, and put the new one in place unless it is worse."""
+    """Score both models, write the report, and put the new one in place if it is better."""
     after = Predictor(card)
-    moments = spread(judged, JUDGED)
+    print(f"judges both models on {len(moments)} moments", flush=True)
     scores = [
         score(predictor, drive, moments, label=label)
         for predictor, label in ((before, "before"), (after, "after"))
     ]
-    change = scores[1].against(scores[0])
-    better = bool(change < 0)
-    verdict = f"{'better' if better else 'worse'} by {abs(np.expm1(change)):.1%}"
-    if np.isnan(change):
-        verdict = "nothing that the moments left out could be judged by"
-    print(f"\n{numbers(*scores)}\n\n{verdict}, the weighted mean of the measures")
+    verdict, means = judged(*scores), [mean_score(of) for of in scores]
+    print(f"\n{numbers(*means)}\n\n{verdict}, the weighted mean of the measures", flush=True)
     about = {
         "name": request.name,
-        "change": round(change, 5),
+        "left_out": list(moments),
         "initial": before.card.name,
         "trained": after.card.description,
         "sources": list(sources),
+        "command": request.command,
+        "rig": str(request.rig or ""),
     }
     write_report(
-        request.work, verdict=verdict, before=scores[0], after=scores[1], look=look,
-        moments=moments, about=about,
+        request.work, verdict=verdict, before=means[0], after=means[1], look=look,
+        where=where(drive, sources, moments), about=about,
     )  # fmt: skip
     middle = moments[len(moments) // 2]
-    caption = f"{request.name}: {verdict}"
+    caption = f"{request.name}: {verdict}, here {where(drive, sources, [middle])}"
     write_picture(request.work / "report.png", before, after, drive, middle, caption)
-    if not better:
+    if not verdict.better:
+        how = "did not get better" if verdict.certain else "did not get better for certain"
         print(
-            f"fsmde-adapt: {request.name} did not get better, what was in {request.out} stays; the "
-            f"model is {card}, the report {request.work / 'report.md'}",
+            f"fsmde-adapt: {request.name} {how}, what was in {request.out} stays; the model is "
+            f"{card}, the report {request.work / 'report.md'}",
             file=sys.stderr,
         )
         return 1
-    _quantize(card, drive, judged)
-    _note_scores(card, *scores, len(moments))
-    placed = _put_in_place(card, request)
-    print(f"model: {placed}\nreport: {request.out / 'report.md'}")
+    print("int8: makes the file and measures how near it is", flush=True)
+    _quantize(card, drive, _left_out(drive, request.left_out))
+    _note_scores(card, *means, len(moments))
+    _note_drive(card, drive, request)
+    kept = put_in_place(card, request.work, request.out)
+    done = {"request": request.made_of(), "card": sha256_of(request.placed)}
+    write_json(request.work / DONE, done)
+    if kept:
+        print(f"what was there is kept: {' '.join(file.name for file in kept)}")
+    rig = shlex.quote(str(request.rig.absolute())) if request.rig else "RIG.yaml"
+    print(f"model: {request.placed}\nreport: {request.out / REPORTS[0]}")
     print(
-        f"ros2 launch fsmde_ros surround_depth.launch.py rig:=RIG.yaml model:={placed.absolute()}"
+        f"ros2 launch fsmde_ros surround_depth.launch.py rig:={rig} "
+        f"model:={shlex.quote(str(request.placed.absolute()))}"
     )
     return 0
 
@@ -312,11 +277,11 @@ def spread(moments: range, most: int) -> list[int]:
     return np.unique(np.linspace(moments[0], moments[-1], most).round().astype(int)).tolist()
 
 
-def _quantize(card: Path, drive: Drive, judged: range) -> None:
+def _quantize(card: Path, drive: Drive, left_out: range) -> None:
     """The int8 file, where it stays near the exact one on the moments left out."""
     train, val = (
         [_views(drive, m) for m in spread(moments, CALIBRATED)]
-        for moments in (range(judged[0]), judged)
+        for moments in (range(left_out[0]), left_out)
     )
     verdict = quantize(
         card, precision="int8", train=train, val=Sets(val, f"{drive.path.name} left out"),
@@ -330,6 +295,14 @@ def _views(drive: Drive, moment: int) -> Views:
     return Views([drive.image(moment, i) for i in range(len(drive.rig.cameras))], drive.rig)
 
 
+def _note_drive(card_path: Path, drive: Drive, request: Request) -> None:
+    """Which recording it was; the trainer only knows the drive folder."""
+    card = load_card(card_path)
+    trained = card.description.partition(" Drive: ")[0]  # of a run that ended behind this
+    what = f"{trained} Drive: {drive.source}; {request.command}"
+    save_card(replace(card, description=what), card_path)
+
+
 def _note_scores(card_path: Path, before: Score, after: Score, moments: int) -> None:
     card = load_card(card_path)
     found = {
@@ -339,18 +312,3 @@ def _note_scores(card_path: Path, before: Score, after: Score, moments: int) -> 
     }
     title = f"fsmde-adapt: {moments} moments left out, without truth"
     save_card(replace(card, metrics={**card.metrics, title: found}), card_path)
-
-
-def _put_in_place(card: Path, request: Request) -> Path:
-    """Copy model and report to OUT, all beside what is there, and only then rename them in a row.
-
-    The card is renamed last: it vouches for the others.
-    """
-    listed = load_card(card).sha256
-    files = {file: file.name in listed for file in map(card.with_suffix, SUFFIXES)}
-    with ExitStack() as places, signals_wait():
-        for file in (card, *(f for f in files if files[f]), *map(request.work.joinpath, REPORTS)):
-            shutil.copyfile(file, places.enter_context(whole_file(request.out / file.name)))
-    for file in (f for f in files if not files[f]):  # of the model that was there
-        (request.out / file.name).unlink(missing_ok=True)
-    return request.out / card.name

@@ -7,7 +7,7 @@ things and what is hidden weigh little, and takes the same pixels whatever the m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import cv2
 import numpy as np
@@ -52,35 +52,45 @@ class Score:
     """Mean |log| of a camera's depths at one moment against those at the next."""
 
     def against(self, before: Score) -> float:
-        """Weighted mean of the logarithms of the errors' ratios: below 0 is better, NaN where
-        nothing is measured."""
-        logs, weights = [], []
-        for name, weight in WEIGHTS.items():
-            now, then = getattr(self, name), getattr(before, name)
-            if np.isfinite([now, then]).all() and min(now, then) > 0:
-                logs.append(np.log(now / then))
-                weights.append(weight)
-        return float(np.average(logs, weights=weights)) if logs else np.nan
+        """See weighted_change: below 0 is better, NaN where nothing is measured."""
+        return float(weighted_change(*(np.array(astuple(of)) for of in (before, self))))
+
+
+def weighted_change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """[...] weighted mean of the logarithms of the ratios of errors [..., MEASURES] that are known;
+    NaN where none is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(after / before)
+        known = np.isfinite(logs)
+        weights = known * np.array(list(WEIGHTS.values()))
+        return (np.where(known, logs, 0) * weights).sum(axis=-1) / weights.sum(axis=-1)
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean over moments, of each measure over those at which it is known."""
+    return Score(*(_mean(values) for values in zip(*map(astuple, scores))))
 
 
 def score(
     predictor: Predictor, drive: Drive, moments: Sequence[int], *, label: str = "score"
-) -> Score:
-    """Errors of a model at some moments of a drive, compared with those before and after them."""
-    sums = {name: [] for name in MEASURES}
+) -> list[Score]:
+    """Errors of a model at each of some moments of a drive, compared with those before and after
+    them."""
+    scores = []
     kept: dict[int, _Seen] = {}
     for moment in tqdm(moments, desc=label, unit="moment", disable=None):
         around = [m for m in _around(drive, moment) if m is not None]
         wanted = {moment, *around}
         kept = {m: kept.get(m) or _see(predictor, drive, m) for m in wanted}
-        at = kept[moment]
+        at, found = kept[moment], {name: [] for name in MEASURES}
         for i in range(len(drive.rig.cameras)):
-            sums["photometric"].append(_photometric(at, [kept[m] for m in around], i))
-            sums["ground"].append(_ground(at, i))
-            sums["temporal"] += [_disagreement(at, i, kept[m], i) for m in around]
+            found["photometric"].append(_photometric(at, [kept[m] for m in around], i))
+            found["ground"].append(_ground(at, i))
+            found["temporal"] += [_disagreement(at, i, kept[m], i) for m in around]
         for i, j in drive.rig.neighbours():
-            sums["overlap"] += [_disagreement(at, i, at, j), _disagreement(at, j, at, i)]
-    return Score(**{name: _mean(values) for name, values in sums.items()})
+            found["overlap"] += [_disagreement(at, i, at, j), _disagreement(at, j, at, i)]
+        scores.append(Score(**{name: _mean(values) for name, values in found.items()}))
+    return scores
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fsmde_core.data.drive import DriveWriter
+from fsmde_core.data.drive import DriveWriter, unknown_licence
 from fsmde_core.geometry import invert_transform, motion_between
 from fsmde_core.rig import Rig
 
@@ -73,8 +73,8 @@ def movement(source: Source) -> Movement:
 
 
 def choose(source: Source, *, step_m: float = STEP_M, most: int = MOST_MOMENTS) -> list[int]:
-    """The sets that are learnt from: at least step_m apart, in runs spread over the drive if there
-    are more than `most`."""
+    """The sets that are learnt from: at least step_m apart; where there are more than `most`, so
+    many of them, in two or more runs of about RUN that are spread over the drive, to its end."""
     chosen: list[int] = []
     places = source.T_world_ego[:, 0, :3, 3]
     for i, place in enumerate(places):
@@ -82,15 +82,22 @@ def choose(source: Source, *, step_m: float = STEP_M, most: int = MOST_MOMENTS) 
             chosen.append(i)
     if len(chosen) <= most:
         return chosen
-    run = min(RUN, most)
-    starts = np.linspace(0, len(chosen) - run, most // run).astype(int)
-    return sorted({chosen[start + k] for start in starts for k in range(run)})
+    runs = max(2, round(most / RUN))
+    passed_over = np.linspace(0, len(chosen) - most, runs).astype(int)  # before each run, in all
+    taken = np.array_split(np.arange(most), runs)
+    return [chosen[k] for run, before in zip(taken, passed_over) for k in run + before]
 
 
 def check_moving(source: Source, chosen: Sequence[int]) -> None:
     """AdaptError where the vehicle stands still, or nearly so."""
     if len(chosen) >= FEWEST_MOMENTS:
         return
+    notes = "".join(f"; {note}" for note in source.notes)
+    if (count := len(source.stamps_ns)) < FEWEST_MOMENTS:
+        raise AdaptError(
+            f"{source.name} has an image of every camera at {count} moments, {FEWEST_MOMENTS} are "
+            f"needed: record a drive, ten images a second{notes}"
+        )
     how = movement(source)
     why = "drive longer, or take a smaller --step"
     if how.moving < 0.5:
@@ -98,7 +105,6 @@ def check_moving(source: Source, chosen: Sequence[int]) -> None:
             "a vehicle that stands still shows every camera one picture, which teaches nothing (or "
             "is odometry in kilometres?)"
         )
-    notes = "".join(f"; {note}" for note in source.notes)
     raise AdaptError(
         f"{source.name}: the vehicle moves {how.metres:.1f} m in {how.seconds:.0f} s by "
         f"{source.motion}, which gives {len(chosen)} moments, {FEWEST_MOMENTS} are needed: "
@@ -118,7 +124,7 @@ def write_drive(
     for source in sources[1:]:
         if not _same(source.rig, first.rig):
             raise AdaptError(f"{source.name} has another rig than {first.name}: adapt to one rig")
-    licences = sorted({source.licence for source in sources if source.licence})
+    licences = sorted({source.licence or unknown_licence(source.name) for source in sources})
     about = {
         "source": ", ".join(source.name for source in sources),
         "licence": " and ".join(licences),

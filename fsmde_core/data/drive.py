@@ -146,6 +146,11 @@ def _moment(stamps_ns: Sequence[int], T_world_ego: object, cameras: int) -> Mome
     return Moment(tuple(int(stamp) for stamp in stamps_ns), poses)
 
 
+def unknown_licence(source: str) -> str:
+    """In place of the licence of a drive that nobody named."""
+    return f"unknown (data of {source})"
+
+
 class DriveWriter:
     """Writes a drive folder, image by image; it appears whole at the end, or not at all.
 

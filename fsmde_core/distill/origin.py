@@ -6,24 +6,25 @@ import re
 from pathlib import Path
 
 from fsmde_core.card import load_card, sha256_of
-from fsmde_core.data.drive import load_drive
+from fsmde_core.data.drive import load_drive, unknown_licence
 from fsmde_core.distill.config import DataConfig, DistillConfig
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
 
 DATA_LICENCES = {"street": "Apache-2.0", "nuscenes": "CC-BY-NC-SA-4.0", "ddad": "CC-BY-NC-SA-4.0"}
 """data.kind -> the licence of these data; data.licence names another, where they have one. A drive
-names its own, or is the user's."""
+names its own."""
 FOUNDATION_LICENCES = {"vits": "Apache-2.0", "vitb": "CC-BY-NC-4.0", "vitl": "CC-BY-NC-4.0"}
 """Of Depth Anything V2's weights, metric ones too, by their size."""
 DA3_LICENCE = "Apache-2.0"  # of DA3MONO-LARGE and DA3METRIC-LARGE
-_RESTRICTED = re.compile(r"\bNC\b|non-?commercial|research", re.IGNORECASE)
+_RESTRICTED = re.compile(r"\bNC\b|non-?commercial|research|^unknown", re.IGNORECASE)
 
 
 def data_licence(data: DataConfig) -> str:
     """The licence under which these data may be learnt from."""
     if data.kind == "drive" and not data.licence:
-        return load_drive(data.train).licence
+        drive = load_drive(data.train)
+        return drive.licence or unknown_licence(drive.source or drive.path.name)
     return data.licence or DATA_LICENCES[data.kind]
 
 
@@ -31,7 +32,7 @@ def licence_of(config: DistillConfig) -> str:
     """What the model's card says: config.licence, unless anything it is made from forbids more.
 
     Data, the model begun with, the teacher and the foundation model count; what forbids commercial
-    use takes the place of what permits it.
+    use, or is unknown, takes the place of what permits it.
     """
     licences = [config.licence, *map(data_licence, config.sources)]
     licences += [load_card(path).licence for path in _models(config).values() if is_card(path)]

@@ -184,6 +184,8 @@ def _compare(theirs: dict, ours: dict, path: Path) -> tuple[str, ...]:
     moved = []
     for key, old, new in _different(theirs, ours):
         last = key.rpartition(".")[2]
+        if (key, new) == ("precision", "auto"):
+            continue  # the trainer, which knows the device, says which it is
         if last not in FREE_TO_CHANGE:
             raise CheckpointError(
                 f"checkpoint {path} is of a run with another {key} ({old!r}, now {new!r}); "
@@ -194,8 +196,10 @@ def _compare(theirs: dict, ours: dict, path: Path) -> tuple[str, ...]:
     return tuple(moved)
 
 
-def restore(state: TrainState, config: DistillConfig, folder: Path, *, made_from: dict) -> bool:
-    """Go on where the folder's checkpoint stopped; False if there is none.
+def read_checkpoint(
+    config: DistillConfig, folder: Path, *, made_from: dict
+) -> tuple[dict, tuple[str, ...]] | None:
+    """The checkpoint of a folder, and what moved since, in words; None if there is none.
 
     What changes the result must be as it was: the config but for places of files and what is
     reported when, and the weights that the run is made from. CheckpointError else, and for a file
@@ -203,7 +207,7 @@ def restore(state: TrainState, config: DistillConfig, folder: Path, *, made_from
     """
     path = folder / CHECKPOINT
     if not path.exists():
-        return False
+        return None
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
         theirs = json.loads(document["config"])
@@ -214,15 +218,26 @@ def restore(state: TrainState, config: DistillConfig, folder: Path, *, made_from
         raise CheckpointError(
             f"checkpoint {path} does not read ({reason}); delete it to start anew"
         ) from error
-    state.moved = _compare(theirs, ours, path)
+    return document, _compare(theirs, ours, path)
+
+
+def restore(state: TrainState, config: DistillConfig, folder: Path, *, made_from: dict) -> bool:
+    """Go on where the folder's checkpoint stopped; False if there is none.
+
+    CheckpointError as read_checkpoint.
+    """
+    found = read_checkpoint(config, folder, made_from=made_from)
+    if found is None:
+        return False
+    document, state.moved = found
     restore_weights(state.student, document["student"])
     restore_weights(state.average, document["average"])
     try:
         state.optimizer.load_state_dict(document["optimizer"])
     except ValueError as error:
         raise CheckpointError(
-            f"checkpoint {path} is of a version that trained other groups of weights ({error}); "
-            "choose another --out"
+            f"checkpoint {folder / CHECKPOINT} is of a version that trained other groups of "
+            f"weights ({error}); choose another --out"
         ) from error
     state.schedule.load_state_dict(document["schedule"])
     state.step, state.seconds = document["step"], document["seconds"]

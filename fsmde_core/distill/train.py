@@ -250,6 +250,7 @@ class Trainer:
 
     def _finish(self, student: nn.Module, card: Path) -> None:
         if not self.config.foundation.checkpoint:
+            print(f"writes {card.with_suffix('.onnx')}", flush=True)  # a minute
             export_onnx(student.cpu(), self.config.student, card.with_suffix(".onnx"))
             add_file(card, card.with_suffix(".onnx"))
         save_card(replace(load_card(card), provisional=False), card)

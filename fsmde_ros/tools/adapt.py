@@ -10,7 +10,9 @@ where an interrupted run stopped.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,8 @@ prepare_processor()  # before torch is imported
 
 with needed_by("fsmde-adapt", __file__):
     from fsmde_core.adapt.datasets import is_dataset, open_dataset, open_drive
-    from fsmde_core.adapt.run import Request, adapt
+    from fsmde_core.adapt.request import Request
+    from fsmde_core.adapt.run import adapt
     from fsmde_core.adapt.source import MOST_MOMENTS, STEP_M, AdaptError, Source
     from fsmde_core.card import ModelError, sha256_of
     from fsmde_core.data.drive import FILE as DRIVE_FILE
@@ -44,9 +47,11 @@ def main(argv: list[str] | None = None) -> int:
 
     130 after Ctrl-C and 143 after SIGTERM: the same command goes on.
     """
-    arguments = _parser().parse_intermixed_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = _parser().parse_intermixed_args(words)
     try:
-        return adapt(_request(arguments), lambda: _open_sources(arguments))
+        request = _request(arguments, shlex.join(["fsmde-adapt", *words]))
+        return adapt(request, lambda: _open_sources(arguments))
     except AdaptError as error:
         print(f"fsmde-adapt: {error}", file=sys.stderr)
         return 1
@@ -66,27 +71,34 @@ def _parser() -> argparse.ArgumentParser:
         help="rig file; counts more than a recording's, of a dataset or drive folder its masks do",
     )
     add("--out", type=Path, required=True, help="folder of the model, which has its name")
-    add("--model", type=Path, help="card of the model to begin with; the shipped one")
+    add("--model", type=Path, help="card of the model to begin with, and to be better than; "
+        "default the shipped one")  # fmt: skip
     add("--teacher", default="", help="a foundation model's file (Depth Anything V2 or 3), or a "
-        "teacher's card; the model itself")  # fmt: skip
-    add("--config", type=Path, help=f"of the training; {CONFIG}")
-    add(
-        "--odometry", default="", metavar="TOPIC", help="Odometry or PoseStamped; found if left out"
-    )
+        "teacher's card; default the model itself")  # fmt: skip
+    add("--config", type=Path, help=f"of the training; default {CONFIG}")
+    add("--odometry", default="", metavar="TOPIC", help="Odometry or PoseStamped; default: found")
     add("--scene", help="of a dataset, the only one wanted")
-    add("--licence", default="", help="of the data, for the model's card")
-    add("--step", type=float, default=STEP_M, help="metres between two moments, at least")
-    add("--moments", type=int, default=MOST_MOMENTS, help="of each source, at most")
-    add("--left-out", type=float, default=0.2, help="share of the moments that is judged on")
+    add(
+        "--licence",
+        default="",
+        help="of the data, for the model's card; default: the dataset's, or unknown",
+    )
+    add("--step", type=float, default=STEP_M, help="metres between two moments, at least; "
+        "default %(default)s")  # fmt: skip
+    add("--moments", type=int, default=MOST_MOMENTS, help="of each source, at most; "
+        "default %(default)s")  # fmt: skip
+    add("--left-out", type=float, default=0.2, help="share of the moments, the last ones, "
+        "for judging; default %(default)s")  # fmt: skip
     add("--trust-odometry", action="store_true", help="go on although its unit or axes look wrong")
     add("--trust-rig", action="store_true", help="go on although cameras look swapped")
     add("--dry-run", action="store_true", help="end after the table")
-    add("--devices", default="1", help="GPUs in use")
-    add("--accelerator", choices=("auto", "cpu", "gpu"), default="auto")
+    add("--devices", default="1", help="GPUs in use; default %(default)s")
+    add("--accelerator", choices=("auto", "cpu", "gpu"), default="auto",
+        help="default %(default)s")  # fmt: skip
     return parser
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def _request(arguments: argparse.Namespace, command: str) -> Request:
     model, config = arguments.model or share_dir() / MODEL, arguments.config or share_dir() / CONFIG
     paths = _paths(arguments)
     asked = {
@@ -111,9 +123,17 @@ def _request(arguments: argparse.Namespace) -> Request:
         trust_rig=arguments.trust_rig,
         dry_run=arguments.dry_run,
         sources=tuple(paths),
+        rig=arguments.rig or _rig_beside(paths[0]),
+        command=command,
         asked=asked,
         files={str(path.absolute()): _files(path) for path in paths if path.exists()},
     )
+
+
+def _rig_beside(path: Path) -> Path | None:
+    """The rig file of a recording, if it has one."""
+    file = (path if path.is_dir() else path.parent) / SOURCE_FILES[0]
+    return file if file.is_file() else None
 
 
 def _rig_files(path: Path) -> list[str]:
@@ -165,7 +185,22 @@ def _open(path: Path, arguments: argparse.Namespace) -> Source:
         return _masked(open_dataset(path, scene=arguments.scene), arguments.rig)
     from fsmde_ros.bags.drive import open_bag_drive  # the others need no ROS
 
-    return open_bag_drive(path, arguments.rig, odometry=arguments.odometry)
+    try:
+        return open_bag_drive(path, arguments.rig, odometry=arguments.odometry)
+    except AdaptError as error:
+        if not arguments.odometry:
+            raise
+        found = _motion_without(path, arguments.rig)
+        raise AdaptError(f"{error}{found}") from error
+
+
+def _motion_without(path: Path, rig_file: Path | None) -> str:
+    """What says how the vehicle moves where --odometry is left out, in words; empty if nothing."""
+    from fsmde_ros.bags.drive import open_bag_drive
+
+    with suppress(AdaptError, DatasetError, RigError, OSError):
+        return f"; without --odometry it is {open_bag_drive(path, rig_file).motion}"
+    return ""
 
 
 def _is_recording(path: Path) -> bool:
