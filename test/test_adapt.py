@@ -159,6 +159,9 @@ def test_options_of_other_sources_are_not_passed_over(drive, driven_bag, tmp_pat
     ):
         assert main([str(source), "--out", str(tmp_path / "mine"), *words]) == 1
         assert f"{words[0]} is for " in capsys.readouterr().err
+    words = [str(driven_bag), "--out", str(tmp_path / "mine"), "--odometry", "nowhere"]
+    assert main(words) == 1
+    assert "; without --odometry it is /tf, map <- base_link" in capsys.readouterr().err
 
 
 def test_a_source_that_was_changed_is_not_taken_for_what_it_was(drive, tmp_path, capsys):

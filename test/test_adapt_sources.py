@@ -205,6 +205,9 @@ def test_long_drives_are_taken_in_runs(driven_bag):
         assert len(choose(source, step_m=0.1, most=most)) == min(most, 18)
     with pytest.raises(AdaptError, match=r"moves \d+\.\d m in 2 s by /tf.*take a smaller --step"):
         check_moving(source, choose(source, step_m=50.0))
+    one = replace(source, stamps_ns=source.stamps_ns[:1], T_world_ego=source.T_world_ego[:1])
+    with pytest.raises(AdaptError, match="an image of every camera at 1 moments, 12 are needed"):
+        check_moving(one, [0])
 
 
 def test_images_that_fire_together_are_a_set():
