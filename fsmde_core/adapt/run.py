@@ -158,11 +158,11 @@ def _check_near(drive: Drive, learnt: range) -> None:
 
 def _plan(request: Request, learnt: int, moments: Sequence[int], when: str) -> str:
     teacher = request.teacher or "the same"
-    place = f"puts {request.placed} in place if it is certainly better"
+    place = f"puts {request.placed} in place if it is better"
     if len(moments) < FEWEST_JUDGED:
-        place = (
-            f"puts nothing in place, as {FEWEST_JUDGED} moments to be judged on are needed: drive "
-            "longer, or give --left-out a larger share"
+        place += (
+            f", which {len(moments)} moments do not tell for certain: {FEWEST_JUDGED} do, of a "
+            "longer drive or a larger share by --left-out"
         )
     return (
         f"learns from {learnt} moments, is judged on {len(moments)} of the last ({when}); begins "
@@ -247,10 +247,9 @@ def _judge(
     caption = f"{request.name}: {verdict}, here {where(drive, sources, [middle])}"
     write_picture(request.work / "report.png", before, after, drive, middle, caption)
     if not verdict.better:
-        how = "did not get better" if verdict.certain else "did not get better for certain"
         print(
-            f"fsmde-adapt: {request.name} {how}, what was in {request.out} stays; the model is "
-            f"{card}, the report {request.work / 'report.md'}",
+            f"fsmde-adapt: {request.name} did not get better, what was in {request.out} stays; the "
+            f"model is {card}, the report {request.work / 'report.md'}",
             file=sys.stderr,
         )
         return 1

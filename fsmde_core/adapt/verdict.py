@@ -16,7 +16,7 @@ HOW = (
     + ", ".join(f"{name} {weight:g}" for name, weight in WEIGHTS.items())
     + f". It is certain if {FEWEST_JUDGED} moments or more are judged and the {CONFIDENCE:.0%} "
     f"interval (bootstrap over the moments, both models at the same ones, {DRAWS} draws) has 0 "
-    "outside. Only a model that is certainly better is put in place."
+    "outside. A model that is not better is not put in place."
 )
 
 
@@ -37,8 +37,8 @@ class Verdict:
 
     @property
     def better(self) -> bool:
-        """Certainly so."""
-        return self.certain and self.change < 0
+        """By its mean, certain or not."""
+        return self.change < 0
 
     def __str__(self) -> str:
         if np.isnan(self.change):
@@ -46,10 +46,10 @@ class Verdict:
         what = f"{'better' if self.change < 0 else 'worse'} by {abs(np.expm1(self.change)):.1%}"
         if self.moments < FEWEST_JUDGED:
             of = f"{self.moments} moment{'s' if self.moments > 1 else ''}"
-            return f"not certain: {what}, of {of}, {FEWEST_JUDGED} are needed"
+            return f"{what}, not certain: of {of}, {FEWEST_JUDGED} are needed"
         low, high = np.expm1(self.interval)
         within = f"{CONFIDENCE:.0%}: {low:+.1%} to {high:+.1%}"
-        return f"{what} ({within})" if self.certain else f"not certain: {what} ({within})"
+        return f"{what} ({within})" if self.certain else f"{what}, not certain ({within})"
 
 
 def judged(before: Sequence[Score], after: Sequence[Score]) -> Verdict:
