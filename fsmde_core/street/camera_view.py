@@ -27,6 +27,7 @@ from fsmde_core.street.trace import (
 from fsmde_core.street.tracer import render
 
 DEVICES = ("cpu", "cuda")
+EGO = 1  # the own vehicle among Stage.meshes()
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class Stage:
         """The mesh of every body: the street's, the ego's, those placed, the actors'."""
         return self._bodies
 
-    def world(self, time_s: float) -> World:
-        """The scene's arrays at a time, the ego body and all actors in their places."""
+    def world(self, time_s: float, *, ego: bool = True) -> World:
+        """The scene's arrays at a time, the ego body (unless not ego) and all actors in place."""
         poses = self.poses(time_s)
         lower, upper = np.moveaxis(self._bounds, 1, 0)
         A, position = poses[:, :3, :3], poses[:, :3, 3]
@@ -108,6 +109,8 @@ class Stage:
         bodies[:, ROOT] = self._root_of
         bodies[:, BODY_INSTANCE] = self._instances
         bodies[:, TINT:BODY_COLUMNS] = self._tints
+        if not ego:
+            bodies = np.delete(bodies, EGO, axis=0)
         tops, order = build_tops(bodies[:, LOWER:NORMALS].copy())
         lamps = self.scene.lamps_near(poses[1])
         return World(

@@ -38,12 +38,10 @@ HEIGHT_STEP_M = 0.1
 WITHIN_BEAM = (np.arange(4) - 1.5) / 4  # of a beam: where in it the truth is cast
 TOLERANCE_M, TOLERANCE = 0.5, 0.1
 TIMED_POINTS, TIMED_RUNS = 170_000, 300
-EGO = 1  # the own vehicle among a world's bodies
 
 
 def true_ranges(world: World, T_world_ego: np.ndarray, options: ObstacleOptions) -> np.ndarray:
     """[beams] metres to the first surface in the band of heights, +inf without one in range."""
-    others = world._replace(bodies=np.delete(world.bodies, EGO, axis=0))
     angles = (np.arange(options.beams)[:, None] + WITHIN_BEAM).ravel() * TURN / options.beams
     level = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=-1)
     directions = (level @ T_world_ego[:3, :3].T).astype(np.float32)
@@ -52,7 +50,7 @@ def true_ranges(world: World, T_world_ego: np.ndarray, options: ObstacleOptions)
     for height in np.arange(options.min_height_m, options.max_height_m, HEIGHT_STEP_M):
         origin = (T_world_ego @ (0.0, 0.0, height, 1.0))[:3].astype(np.float32)
         reach = np.float32(options.range_m)
-        cast_rays(others, origin, directions, reach, ranges, surface, facing)
+        cast_rays(world, origin, directions, reach, ranges, surface, facing)
         nearest = np.minimum(nearest, np.where(surface >= 0, ranges, np.inf))
     return nearest.reshape(options.beams, -1).min(axis=1)
 
@@ -77,7 +75,7 @@ def scans_and_truth(
             seen = [np.where(f.ego_mask, np.nan, d) for f, d in zip(frames, depths)]
             points = builder(prediction, [depth.astype(np.float32) for depth in seen])
             scans.append(finder.scan(finder(points)))
-        yield *scans, true_ranges(stage.world(0.0), frames[0].T_world_ego, options)
+        yield *scans, true_ranges(stage.world(0.0, ego=False), frames[0].T_world_ego, options)
 
 
 def rates(scan: np.ndarray, truth: np.ndarray) -> list[tuple[str, int, float, int, float]]:
