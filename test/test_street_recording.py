@@ -1,5 +1,7 @@
 """How a street of style world is recorded: the vehicle, the air, the cameras. The town stays."""
 
+from weakref import WeakKeyDictionary
+
 import cv2
 import numpy as np
 import pytest
@@ -75,6 +77,15 @@ def test_the_pose_follows_yaw_and_the_ground():
             assert wheel[2] == pytest.approx(float(road.height(*wheel[:2])), abs=0.25)
 
 
+REACH_M = WeakKeyDictionary()  # of meshes, sideways
+
+
+def reach_m(body):
+    if body.mesh not in REACH_M:
+        REACH_M[body.mesh] = np.linalg.norm(body.mesh.corners[..., :2], axis=-1).max()
+    return REACH_M[body.mesh] * np.linalg.norm(body.T_world_mesh[:2, :2], ord=2)
+
+
 def distance(T_world_a, T_world_b):
     return np.linalg.norm(T_world_a[:3, 3] - T_world_b[:3, 3])
 
@@ -92,10 +103,11 @@ def test_nothing_stands_or_drives_where_the_vehicle_is():
         for time_s in (0.0, 1.5):
             T_ego_world = invert_transform(scene.ego_pose(time_s))
             bodies = [a.mesh.transformed(a.pose(scene.road, time_s)) for a in scene.actors]
-            near = [
-                b for b in scene.placed if distance(b.T_world_mesh, scene.ego_pose(time_s)) < 15
+            bodies += [
+                body.mesh.transformed(body.T_world_mesh)
+                for body in scene.placed
+                if distance(body.T_world_mesh, scene.ego_pose(time_s)) < 4 + reach_m(body)
             ]
-            bodies += [body.mesh.transformed(body.T_world_mesh) for body in near]
             for mesh in (scene.static, *bodies):
                 x, y, z = transform_points(T_ego_world, mesh.corners.reshape(-1, 3)).T
                 inside = (x > BODY_X_M[0]) & (x < BODY_X_M[1]) & (np.abs(y) < BODY_HALF_M)
