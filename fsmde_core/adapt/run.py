@@ -229,7 +229,7 @@ def _judge(
         for predictor, label in ((before, "before"), (after, "after"))
     ]
     verdict, means = judged(*scores), [mean_score(of) for of in scores]
-    print(f"\n{numbers(*means)}\n\n{verdict}, the weighted mean of the measures", flush=True)
+    print(f"\n{numbers(*means)}\n\nby the weighted mean: {verdict}", flush=True)
     about = {
         "name": request.name,
         "left_out": list(moments),
