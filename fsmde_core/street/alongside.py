@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fsmde_core.street.library import VARIANTS, any_heavy, house, prop
+from fsmde_core.street.library import VARIANTS, any_heavy, any_house, any_prop, house, prop
 from fsmde_core.street.placement import Layout
+from fsmde_core.street.props.solids import Prop
 from fsmde_core.street.props.spanning import SPANNING_KINDS, make_spanning
 from fsmde_core.street.props.structures import WALL_KINDS
 from fsmde_core.street.surfaces import ObjectClass
@@ -47,7 +48,7 @@ def row(layout: Layout, kind: str, side: int, s0: float, s1: float, t: float) ->
 
 
 def _stand(
-    layout: Layout, piece, kind: ObjectClass, side: int, s, t, *, take=True, yaw=0.0
+    layout: Layout, piece: Prop, kind: ObjectClass, side: int, s, t, *, take=True, yaw=0.0
 ) -> bool:
     """Stand a piece, its face to the road; False where it may not stand."""
     road, at = layout.road, side * t
@@ -81,11 +82,11 @@ def edge_row(layout: Layout, side: int, s0: float, s1: float) -> None:
     row(layout, str(layout.rng.choice(kinds)), side, s0, s1, layout.edge_m + behind)
 
 
-def spots(layout: Layout, side: int, count: int, kinds: Sequence[str] = SPOTS) -> None:
+def spots(layout: Layout, side: int, count: int) -> None:
     """Single things on the pavement and behind it."""
     rng = layout.rng
     for _ in range(count):
-        piece = prop(str(rng.choice(kinds)), int(rng.integers(VARIANTS)))
+        piece = any_prop(rng, SPOTS)
         s = rng.normal(10, 35)
         least = layout.road.half_m + 0.3 + piece.half_y
         t = max(least, layout.edge_m + rng.normal(-0.5, 1.0))
@@ -101,7 +102,7 @@ def works(layout: Layout, side: int, s0: float, s1: float) -> None:
         _stand(layout, house("half-built", int(rng.integers(VARIANTS)), detail=True),
                ObjectClass.BUILDING, side, (s0 + s1) / 2, layout.edge_m + 14)  # fmt: skip
     for _ in range(int((s1 - s0) / 6)):
-        piece = prop(str(rng.choice(WORKS)), int(rng.integers(VARIANTS)))
+        piece = any_prop(rng, WORKS)
         s, t = rng.uniform(s0, s1), layout.edge_m + 1.5 + piece.half_y + rng.exponential(5)
         _stand(layout, piece, ObjectClass.FURNITURE, side, s, t, yaw=rng.normal(0, 0.4))
 
@@ -113,7 +114,7 @@ def houses(
     rng, s = layout.rng, s0
     while s < s1:
         near = abs(s) < NEAR_M
-        built = house(str(rng.choice(kinds)), int(rng.integers(VARIANTS)), detail=near)
+        built = any_house(rng, kinds, detail=near)
         t = layout.edge_m + rng.uniform(*setback) + built.half_y
         tint = rng.uniform(0.75, 1.1) * rng.uniform(0.93, 1.07, 3)
         at, clear = s + built.half_x, built.half_x + 0.35 * t + 2.0
@@ -125,11 +126,11 @@ def houses(
         s += 2 * built.half_x + rng.uniform(*gap)
 
 
-def yard(layout: Layout, side: int, s0: float, s1: float, kinds: Sequence[str] = YARDS) -> None:
+def yard(layout: Layout, side: int, s0: float, s1: float) -> None:
     """Large things one after the other, as far behind the edge as they are deep."""
     rng, s = layout.rng, s0
     while s < s1:
-        piece = prop(str(rng.choice(kinds)), int(rng.integers(VARIANTS)))
+        piece = any_prop(rng, YARDS)
         t = layout.edge_m + piece.half_y + rng.uniform(0.3, 4.0)
         _stand(layout, piece, ObjectClass.BUILDING, side, s + piece.half_x, t)
         s += 2 * piece.half_x + rng.uniform(1, 12)

@@ -74,10 +74,10 @@ class Stage:
         self._bounds = np.array([parts[mesh].bounds for mesh in self._bodies])
         instances = [body.instance for body in (*scene.placed, *scene.actors)]
         self._instances = np.array([-1, int(ObjectClass.EGO), *instances], np.float32)
-        self._tints = np.ones((len(self._bodies), 3), np.float32)
-        if scene.placed:
-            self._tints[2 : 2 + len(scene.placed)] = [body.tint for body in scene.placed]
-        self._placed = [body.T_world_mesh for body in scene.placed]
+        tints = [body.tint for body in scene.placed]
+        as_made = [(1.0, 1.0, 1.0)]
+        self._tints = np.array([*2 * as_made, *tints, *len(scene.actors) * as_made], np.float32)
+        self._placed = np.array([body.T_world_mesh for body in scene.placed]).reshape(-1, 4, 4)
         self._light = pack_light(scene.light)
 
     def poses(self, time_s: float) -> np.ndarray:
@@ -86,8 +86,9 @@ class Stage:
         In the order of meshes().
         """
         scene = self.scene
-        moving = (actor.pose(scene.road, time_s) for actor in scene.actors)
-        return np.stack([np.eye(4), scene.ego_pose(time_s), *self._placed, *moving])
+        moving = [actor.pose(scene.road, time_s) for actor in scene.actors]
+        own = np.stack([np.eye(4), scene.ego_pose(time_s)])
+        return np.concatenate([own, self._placed, np.array(moving).reshape(-1, 4, 4)])
 
     def meshes(self) -> list[Mesh]:
         """The mesh of every body: the street's, the ego's, those placed, the actors'."""
@@ -112,7 +113,7 @@ class Stage:
         if not ego:
             bodies = np.delete(bodies, EGO, axis=0)
         tops, order = build_tops(bodies[:, LOWER:NORMALS].copy())
-        lamps = self.scene.lamps_near(poses[1])
+        lamps = self.scene.lamps_near(poses[EGO])
         return World(
             tops=tops, bodies=bodies[order], lamps=lamps, light=self._light, **self._arrays
         )

@@ -20,7 +20,7 @@ from fsmde_core.street.surfaces import ObjectClass
 
 VEGETATION = ObjectClass.VEGETATION
 HALF_WAY_M = 1.9  # nothing hangs nearer to the middle of the ego's way
-NEAR_M = 45.0  # tall grass and shrubs of the verge stand no farther from the drive
+VERGE_FROM_M, VERGE_SHORT_M = -45.0, 25.0  # tall grass: from that s to so far before the end
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Gardener:
     def verge(self, s0: float, s1: float, side: int) -> None:
         """Tall grass, weeds and low shrubs behind the pavement."""
         layout, rng = self.layout, self.rng
-        s0, s1 = max(s0, -NEAR_M), min(s1, layout.last_m - layout.first_m - 200 + NEAR_M)
+        s0, s1 = max(s0, VERGE_FROM_M), min(s1, layout.last_m - VERGE_SHORT_M)
         for _ in range(int(max(0.0, s1 - s0) * rng.uniform(1.0, 5.0))):
             s, t = rng.uniform(s0, s1), side * (layout.edge_m + abs(rng.normal(0.3, 1.6)))
             free = layout.ego.gap_m(t) > HALF_WAY_M + 0.8

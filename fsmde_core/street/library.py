@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -50,6 +51,16 @@ def house(kind: str, variant: int, *, detail: bool) -> Prop:
     half_x, half_y, height = house_size(rng, kind)
     mesh = make_house(rng, kind, half_x, half_y, height, walls=COMMON_WALLS, detail=detail)
     return Prop(mesh, half_x, half_y, height)
+
+
+def any_prop(rng: np.random.Generator, kinds: Sequence[str]) -> Prop:
+    """Any variant of any of some kinds of MAKERS."""
+    return prop(str(rng.choice(kinds)), int(rng.integers(VARIANTS)))
+
+
+def any_house(rng: np.random.Generator, kinds: Sequence[str], *, detail: bool) -> Prop:
+    """Any variant of any of some of houses.KINDS; detail as in house."""
+    return house(str(rng.choice(kinds)), int(rng.integers(VARIANTS)), detail=detail)
 
 
 def any_heavy(rng: np.random.Generator) -> tuple[Mesh, float]:
