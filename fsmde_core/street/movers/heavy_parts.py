@@ -46,30 +46,13 @@ def add_wheels(mesh: MeshBuilder, rows: Rows, x, half: float, radius: float = TY
         for side in (-1, 1):
             inner, outer = side * (half - 0.32), side * (half - 0.02)
             mesh.tube(rows.tyre, (at, inner, radius), (at, outer, radius), radius, radius, sides=22)
-            mesh.tube(
-                rows.zinc,
-                (at, outer, radius),
-                (at, outer + side * 0.008, radius),
-                radius * 0.6,
-                radius * 0.56,
-                sides=18,
-            )
-            mesh.tube(
-                rows.dark,
-                (at, outer, radius),
-                (at, outer + side * 0.012, radius),
-                radius * 0.4,
-                radius * 0.38,
-                sides=14,
-            )
-            mesh.tube(
-                rows.zinc,
-                (at, outer, radius),
-                (at, outer + side * 0.05, radius),
-                radius * 0.2,
-                radius * 0.15,
-                sides=10,
-            )
+            for row, out, low, high, sides in (
+                (rows.zinc, 0.008, 0.6, 0.56, 18),
+                (rows.dark, 0.012, 0.4, 0.38, 14),
+                (rows.zinc, 0.05, 0.2, 0.15, 10),
+            ):  # rim, its hollow, hub
+                start, end = (at, outer, radius), (at, outer + side * out, radius)
+                mesh.tube(row, start, end, radius * low, radius * high, sides=sides)
         mesh.tube(rows.dark, (at, -half + 0.3, radius), (at, half - 0.3, radius), 0.09, 0.09)
 
 
