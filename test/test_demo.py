@@ -11,8 +11,10 @@ from recordings import Recording, ddad, moments
 
 from fsmde_core.data.nuscenes import read_keyframes
 from fsmde_core.rig import save_rig
+from fsmde_ros.diagnostics.reporter import PATIENCE_S
 from fsmde_ros.params import NodeParams
 from fsmde_ros.tools.demo import read_output, slop_s
+from fsmde_ros.tools.replay import QUIET_S
 
 
 def demo(*arguments):
@@ -61,6 +63,10 @@ def no_alarm(result):
     """Nothing is said of a replay that has not begun yet, or is over."""
     for text in ("no image yet", "no new images", "come together", "/clock", "not replayed"):
         assert text not in result.stderr, result.stderr
+
+
+def test_the_node_waits_longer_than_the_demo_does_before_it_warns_of_silence():
+    assert PATIENCE_S >= 2 * QUIET_S  # a slow machine needs seconds from the last image to its set
 
 
 def test_a_camera_whose_images_cannot_be_used_is_left_out_and_named(rig, images, tmp_path):

@@ -20,7 +20,9 @@ from fsmde_ros.sync import RigSync
 from fsmde_ros.sync.slower_clock import SlowerClock
 
 SILENCE_S = 2.0  # without a full set for longer, the node says why
-PATIENCE_S = 5.0  # so long the log waits for a driver that starts, or a player that ends
+PATIENCE_S = 10.0
+"""So long the log waits for a driver that starts, or a player that ends; longer than the demo waits
+for the last sets, or a slow machine would warn of a replay that is over."""
 IDLE_S, IDLE_PERIODS = 1.0, 2.0  # without an image of any camera for longer, none are coming
 
 
