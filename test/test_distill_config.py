@@ -55,6 +55,8 @@ def test_defaults_presets_and_overrides(config_file):
         ("preset=xl", "preset is 'xl', not one of s, m"),
         ("preset=[s]", "preset is ['s'], not one of s, m"),
         ("name=a/b", "name is 'a/b': string should match pattern"),
+        ("data={kind: ddad, train: [a, b]}", "data.train is a list, but only data.kind street"),
+        ("data.train=[1]", "data.train"),
         ("also_every=0", "also_every is 0: should be greater than 0"),
         ("seed=-1", "seed is -1: should be greater than or equal to 0"),
         ("steps=true", "steps is True: should be a valid integer"),

@@ -71,6 +71,16 @@ def test_samples_are_seen_equally_often_beside_a_second_dataset(config_file, str
         assert min(seen) > 0 and max(seen) - min(seen) <= 1, seen
 
 
+def test_rendered_folders_are_learnt_from_together(config_file, street):
+    folders = [str(street / "train"), str(street / "val")]
+    config = load_config(config_file(data={"train": folders, "workers": 0}))
+    samples = open_split(config.data, train=True)
+    parts = [open_split(replace(config.data, train=f), train=True) for f in folders]
+    tokens = [part[i].tokens for part in parts for i in range(len(part))]
+    assert [samples[i].tokens for i in range(len(samples))] == tokens
+    assert split_of(config.data, samples, train=True) == "street train val"
+
+
 def test_every_fourth_sample_is_of_the_second_dataset(config_file, street):
     also = {"train": str(street / "val"), "truth": "lidar"}
     config = load_config(config_file(also=also, also_every=4, losses={"sky": 1.0}))

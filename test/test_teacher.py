@@ -290,6 +290,18 @@ def test_kept_outputs_are_the_teachers(fit, config_file, tmp_path):
         assert np.allclose(batch.teacher_centers, fresh.bin_centers, rtol=1e-4)
 
 
+def test_kept_outputs_of_another_sample_of_that_name_are_refused(fit, config_file, tmp_path):
+    changes = {"losses": CKD_VRKD, "teacher": str(fit()), "teacher_cache": str(tmp_path / "c")}
+    file = config_file(**changes)
+    assert teacher_main(["cache", "--config", str(file)]) == 0
+    config = load_config(file)
+    samples = CachedTeacher(config, config.data)
+    first, other = (samples._file(samples.samples[i].tokens) for i in (0, 1))
+    first.write_bytes(other.read_bytes())
+    with pytest.raises(DatasetError, match="is of another sample of that name"):
+        samples[0]
+
+
 def test_a_teacher_is_asked_about_images_in_their_own_shape(fit, config_file, tmp_path):
     train = tmp_path / "tall"
     tall = StreetDatasetConfig(rigs=("varied",), size=(80, 80), poses=1, square=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from fsmde_core.network.teacher import load_teacher
 
 NOTE = "teacher.json"
 FOUNDATION = ("sha256", "variant", "max_depth_m", "input_px")  # decides what comes out
+SEEN = "mean_colours"
+SEEN_DIFFER = 1.0  # of 255; JPEG decoders differ by less
 STEPS = 16.0  # levels a unit of log probability; 255 levels reach down to exp(-15.9)
 
 
@@ -59,8 +62,15 @@ class CachedTeacher:
             raise DatasetError(f"teacher output {file} is missing; fsmde-teacher cache makes it")
         try:
             with np.load(file, allow_pickle=False) as arrays:
+                if not _is_of(arrays, item):
+                    raise DatasetError(
+                        f"teacher output {file} is of another sample of that name: folders whose "
+                        "samples share names need a teacher_cache each"
+                    )
                 logits = arrays["levels"].astype(np.float32) / -STEPS
                 return replace(item, teacher_logits=logits, teacher_centers=arrays["centers"])
+        except DatasetError:
+            raise
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DatasetError(f"teacher output {file} does not read: {error}") from error
 
@@ -81,7 +91,8 @@ class CachedTeacher:
             output = teacher(*views)
         log_probs = output.bin_logits[0].float().log_softmax(dim=-3)
         levels = (-STEPS * log_probs).round().clamp(0, 255).to(torch.uint8)
-        return {"levels": levels.cpu().numpy(), "centers": output.bin_centers[0].cpu().numpy()}
+        centers = output.bin_centers[0].cpu().numpy()
+        return {"levels": levels.cpu().numpy(), "centers": centers, SEEN: _seen(item)}
 
     def _file(self, token: str) -> Path:
         return inside_root(self.folder, f"{token}.npz")
@@ -99,6 +110,18 @@ class CachedTeacher:
             )
         if kept != origin:
             raise DatasetError(f"{note}: these outputs are of another teacher or input size")
+
+
+def _seen(item: RigBatch) -> np.ndarray:
+    """[N, 3] mean colours of the images: what tells samples of one name apart."""
+    return item.images.mean(axis=(1, 2), dtype=np.float32)
+
+
+def _is_of(arrays: Mapping[str, np.ndarray], item: RigBatch) -> bool:
+    """Whether a file's outputs are of that sample, as far as it says; older files do not."""
+    seen = _seen(item)
+    kept = arrays.get(SEEN, seen)
+    return kept.shape == seen.shape and np.allclose(kept, seen, atol=SEEN_DIFFER)
 
 
 def fill_cache(config: DistillConfig) -> None:

@@ -45,8 +45,9 @@ class DataConfig:
     kind: Literal["street", "nuscenes", "ddad", "drive"] = "street"
     """street: folders of samples rendered ahead by python -m fsmde_core.street.cache. drive: a
     drive folder (data.drive), images and poses without depth."""
-    train: str = ""
-    """Folder of rendered samples, nuScenes root, DDAD's ddad.json or its folder, drive folder."""
+    train: str | tuple[str, ...] = ""
+    """Folder of rendered samples, or a list of such folders; nuScenes root, DDAD's ddad.json or its
+    folder, drive folder."""
     val: str = ""
     """The same for validation; empty: no validation for the street, the same root else. A drive has
     nothing to be validated on."""
@@ -285,8 +286,7 @@ def configured(base: Any, document: dict, *, where: str = "") -> Any:
                 raise ConfigError(f"{where}{key} is {value!r}, not a mapping")
             values[key] = configured(old, value, where=f"{where}{key}.")
         else:  # YAML has no tuples
-            tuples = isinstance(old, tuple) and isinstance(value, list)
-            values[key] = tuple(value) if tuples else value
+            values[key] = tuple(value) if isinstance(value, list) else value
     try:
         checked = _checked(type(base))(**values)
     except ValidationError as error:
@@ -381,6 +381,8 @@ def _check(config: DistillConfig) -> None:
     if config.data.kind == "drive" and config.data.val:
         raise ConfigError(f"data.val is {config.data.val}, but a drive has no depth to validate on")
     for key, data in zip(("data", "also"), config.sources):
+        if isinstance(data.train, tuple) and data.kind != "street":
+            raise ConfigError(f"{key}.train is a list, but only data.kind street takes several")
         if data.skip_faulty and data.kind == "street":
             raise ConfigError(f"{key}.skip_faulty is for recorded data: render a street again")
         if data.truth == "none" and not config.losses.needs_teacher:

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.augment import at_size, augmented, random_size
@@ -44,8 +44,10 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
     if config.kind == "street":
         from fsmde_core.street.cache import open_cache  # numba, which real data does not need
 
-        samples, there = open_cache(root, lidar=train and config.truth == "lidar")
-        return Subset(samples, there)
+        lidar = train and config.truth == "lidar"
+        folders = [root] if isinstance(root, str) else root
+        parts = [Subset(*open_cache(folder, lidar=lidar)) for folder in folders]
+        return parts[0] if len(parts) == 1 else ConcatDataset(parts)
     root = root or config.train
     version = config.version or nuscenes.version_in(root) if config.kind == "nuscenes" else ""
     split = config.train_split if train else config.val_split
@@ -69,7 +71,9 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
 def split_of(config: DataConfig, samples: Sequence[RigBatch], *, train: bool) -> str:
     """Which split the samples of open_split are, for a card; a rendered folder knows its own."""
     if config.kind == "street":
-        return f"street {samples.dataset.street.split}"
+        parts = samples.datasets if isinstance(samples, ConcatDataset) else [samples]
+        splits = dict.fromkeys(part.dataset.street.split for part in parts)
+        return f"street {' '.join(splits)}"
     split = config.train_split if train else config.val_split
     return " ".join(filter(None, [config.kind, _version(config), split]))
 
