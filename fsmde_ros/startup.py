@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from fsmde_ros.bags.layout import BagLayout, look_into, write_setup
-from fsmde_ros.bags.source import BagError
 from fsmde_ros.loading import load_rig_file, rig_path
 from fsmde_ros.params import NodeParams, ParameterError
 from fsmde_ros.views.scene import Scene, scene_of
@@ -70,8 +69,7 @@ def prepare(
         layout = look_into(
             Path(arguments["bag"]), rig_file=rig_path(rig_file) if rig_file else None
         )
-        if layout.rig is None:
-            raise BagError(f"bag {layout.bag} gives no rig: {'; '.join(layout.problems)}")
+        layout.known_rig()
         setup = write_setup(layout, folder)
         files.insert(0, str(setup.params_file))
         given["rig_file"] = str(setup.rig_file)  # that was given, less what is not recorded

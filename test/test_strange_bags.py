@@ -72,8 +72,10 @@ def test_colour_and_grey_have_each_their_camera_info():
 
 def test_cameras_side_by_side_in_a_folder_are_several_without_camera_info(tmp_path, rig, images):
     bag = record(tmp_path / "bag", rig, images, image="/cameras/{}", info="")
-    with pytest.raises(BagError, match="gives no rig: camera back is left out: /cameras/back has"):
+    with pytest.raises(BagError) as refused:
         prepare({"bag": str(bag)}, tmp_path / "launch")
+    assert "gives no rig: camera back is left out: /cameras/back has" in str(refused.value)
+    assert f"fsmde-doctor --bag {bag} --out FOLDER writes one to fill in" in str(refused.value)
     layout = look_into(bag)
     assert sorted(camera.name for camera in layout.cameras) == sorted(rig.names)
     save_rig(rig, bag / "rig.yaml")

@@ -98,12 +98,11 @@ def open_bag_drive(bag: Path, rig_file: Path | None, *, odometry: str = "") -> S
     """
     with _one_kind_of_error():
         layout = look_into(bag, rig_file=rig_file)
-    if layout.rig is None:
-        raise AdaptError(f"bag {bag} gives no rig: {'; '.join(layout.problems)}")
+        known = layout.known_rig()
     with _one_kind_of_error(), open_source(bag) as recording:
-        views = [_view(*of, recording, layout) for of in zip(layout.cameras, layout.rig.cameras)]
+        views = [_view(*of, recording, layout) for of in zip(layout.cameras, known.cameras)]
         heard = _listen(recording, layout)
-    rig = Rig(tuple(view.camera for view in views), base_frame=layout.rig.base_frame)
+    rig = Rig(tuple(view.camera for view in views), base_frame=known.base_frame)
     motion = _motion(heard, layout, odometry)
     orders, stamps = zip(*(_in_order(heard.images[c.image_topic]) for c in layout.cameras))
     together = sets_of(stamps)

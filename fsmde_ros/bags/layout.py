@@ -120,6 +120,15 @@ class BagLayout:
     whole: bool
     """Whether there is a rig, of all cameras that the recording, or the rig file, seems to have."""
 
+    def known_rig(self) -> Rig:
+        """The rig; BagError where there is none, with what is missing and where to fill it in."""
+        if self.rig is None:
+            raise BagError(
+                f"bag {self.bag} gives no rig: {'; '.join(self.problems)}; "
+                f"fsmde-doctor --bag {self.bag} --out FOLDER writes one to fill in"
+            )
+        return self.rig
+
     @property
     def guessed(self) -> bool:
         """Whether the places of the cameras are guessed."""

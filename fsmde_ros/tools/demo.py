@@ -129,13 +129,12 @@ def run_bag_demo(
     """
     layout = look_into(bag, rig_file=rig_file)
     print(layout.described(), flush=True)
-    if layout.rig is None:
-        raise DemoError(f"bag {bag} gives no rig: {'; '.join(layout.problems)}")
+    rig = layout.known_rig()
     setup = write_setup(layout, out / "setup")
     pace = min(1.0, PACE_HZ / max(1e-6, max(camera.rate_hz for camera in layout.cameras)))
     if pace < 1:
         print(f"replayed {1 / pace:.1f} times slower than it was recorded, for any machine")
-    names = layout.rig.names
+    names = rig.names
     parameters = ("use_sim_time:=true", "publish_color:=true", CLOUD)
     given = _given(*parameters, *_model(model))
     replay(
@@ -151,7 +150,7 @@ def run_bag_demo(
     _check_any(sets)
     rates_hz = [layout.cameras[i].rate_hz for i in sets[0].cameras]
     recorded = round(min(rates_hz) * min(layout.seconds, LONGEST_S))
-    _print_table(layout.rig, sets, f"of about {max(recorded, len(sets))} recorded")
+    _print_table(rig, sets, f"of about {max(recorded, len(sets))} recorded")
     return _draw(sets, layout, out)
 
 
@@ -165,14 +164,15 @@ def _model(card: str) -> list[str]:
 
 def _draw(sets: Sequence[RecordedSet], layout: BagLayout, out: Path) -> list[Path]:
     """The picture of the set in the middle, and a film of all, if there are several."""
+    rig, guessed = layout.known_rig(), ", places of cameras GUESSED" if layout.guessed else ""
     panels = (
         surround_panel(
             recorded.images,
             recorded.depths,
-            layout.rig.subset(recorded.cameras),
+            rig.subset(recorded.cameras),
             xyz=recorded.xyz,
             rgb=recorded.rgb,
-            caption=f"{layout.bag.name}, {len(recorded.xyz):,} points in {layout.rig.base_frame}",
+            caption=f"{layout.bag.name}, {len(recorded.xyz):,} points in {rig.base_frame}{guessed}",
         )
         for recorded in tqdm(sets, desc="drawing", unit="set", disable=None)
     )
