@@ -27,10 +27,8 @@ from fsmde_core.geometry import (
     rotation_to_quaternion,
 )
 
+SAME_WAY_RAD = np.deg2rad(5)  # cameras that turn by less look the same way
 RING_GAP_DEG = 10.0  # two views this far from touching still count as neighbours
-HEIGHT_M = (0.2, 5.0)  # of cameras on a vehicle, above the ground
-STEEP_DEG = 60.0  # no camera that sees around a vehicle looks up or down by more
-OPTICAL = "optical axes have x right, y down, z forward; body axes x forward, z up"
 RIG_KEYS = ("base_frame", "cameras")
 CAMERA_KEYS = ("name", "frame_id", "width", "height", "K", "translation_m", "quaternion_xyzw")
 MASK_KEY = "mask"  # of a camera, optional
@@ -173,38 +171,40 @@ class Rig:
     def neighbours(self) -> tuple[tuple[int, int], ...]:
         """Pairs (i, j) of cameras next to each other around the vehicle, j left of i.
 
-        Next to each other: consecutive in azimuth, with fields of view that overlap or miss each
-        other by at most RING_GAP_DEG. A full ring of N > 2 cameras has N pairs.
+        Next to each other: with fields of view that overlap or miss each other by at most
+        RING_GAP_DEG, and without a third camera between them that does so with both. A full ring of
+        N > 2 cameras has N pairs; one that looks where another does, such as a telephoto in front
+        of a wide view, adds its own.
         """
-        ring = sorted(range(len(self.cameras)), key=lambda i: self.cameras[i].azimuth_rad)
-        pairs = list(zip(ring, ring[1:] + ring[:1]))
-        if len(ring) <= 2:
-            pairs = pairs[: len(ring) - 1]
-        return tuple(pair for pair in pairs if self._touch(*pair))
+        numbers = range(len(self.cameras))
+        left = {
+            (i, j): self._turn(i, j)
+            for i in numbers
+            for j in numbers
+            if i != j and self._is_left(i, j) and self._touch(i, j)
+        }
+        return tuple(
+            (i, j)
+            for (i, j), turn in left.items()
+            if not any(
+                (i, k) in left and (k, j) in left and min(left[i, k], left[k, j]) > SAME_WAY_RAD
+                for k in numbers
+            )
+        )
+
+    def _turn(self, i: int, j: int) -> float:
+        """From camera i to the left until camera j, in [0, 2 pi) rad."""
+        return (self.cameras[j].azimuth_rad - self.cameras[i].azimuth_rad) % (2 * np.pi)
+
+    def _is_left(self, i: int, j: int) -> bool:
+        turn, back = self._turn(i, j), self._turn(j, i)
+        return i < j if np.isclose(turn % np.pi, back % np.pi) else turn < back
 
     def _touch(self, i: int, j: int) -> bool:
         a, b = self.cameras[i], self.cameras[j]
         between = abs((b.azimuth_rad - a.azimuth_rad + np.pi) % (2 * np.pi) - np.pi)
         half_views = (a.horizontal_fov_rad + b.horizontal_fov_rad) / 2
         return bool(between <= half_views + np.deg2rad(RING_GAP_DEG))
-
-
-def pose_doubts(camera: Camera, base_frame: str) -> list[str]:
-    """Where a camera hardly sits like that on a vehicle."""
-    found, R = [], camera.T_ego_cam[:3, :3]
-    steep = np.rad2deg(np.arcsin(np.clip(R[2, 2], -1, 1)))
-    if np.allclose(R, np.eye(3), atol=1e-3):
-        found.append(f"its rotation in {base_frame} is the identity: {OPTICAL}")
-    elif abs(steep) > STEEP_DEG:
-        where = "up" if steep > 0 else "down"
-        found.append(f"its optical axis points {where} by {abs(steep):.0f} degrees: {OPTICAL}")
-    height_m = camera.T_ego_cam[2, 3]
-    if not HEIGHT_M[0] <= height_m <= HEIGHT_M[1]:
-        found.append(
-            f"it sits {height_m:.2f} m above {base_frame}: z = 0 should be the ground, and the "
-            f"translation that from {base_frame} to the camera, in metres"
-        )
-    return [f"camera {camera.name}: {text}" for text in found]
 
 
 def opencv_to_K(K_opencv: np.ndarray) -> np.ndarray:

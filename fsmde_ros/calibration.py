@@ -14,8 +14,9 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from fsmde_core.fit import BODY_SHARE, ROUNDING, Fit
+from fsmde_core.pose_doubts import pose_doubts
 from fsmde_core.rectify import Rectifier
-from fsmde_core.rig import Camera, Rig, pose_doubts
+from fsmde_core.rig import Camera, Rig
 from fsmde_ros.camera_info import ImageGeometry, read_camera_info
 from fsmde_ros.conversions import MessageError, camera_info_msg
 from fsmde_ros.doubts import (

@@ -10,7 +10,8 @@ from std_msgs.msg import Header
 
 from fsmde_core.fit import fit_camera
 from fsmde_core.geometry import make_transform
-from fsmde_core.rig import Rig, pose_doubts
+from fsmde_core.pose_doubts import pose_doubts
+from fsmde_core.rig import Rig
 from fsmde_ros.calibration import Calibration, extrinsics_from_rig
 from fsmde_ros.conversions import camera_info_msg
 from fsmde_ros.doubts import Watch

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -54,6 +56,36 @@ def test_neighbours_of_a_full_ring_go_around(rig):
             ("front_right", "front"),
         ]
     )
+
+
+@pytest.mark.parametrize("aside_deg", [-1.0, 0.0, 1.0])
+def test_a_camera_that_looks_where_another_does_parts_nobody(rig, aside_deg):
+    """A telephoto before or behind the wide view, whose narrow image touches no other camera's."""
+    turned = np.eye(4)
+    turned[:3, :3] = cv2.Rodrigues(np.array([0, 0, np.deg2rad(aside_deg)]))[0]
+    wide = rig.cameras[0]
+    tele = replace(
+        wide, name="tele", K=wide.K * [[4, 1, 1], [1, 4, 1], [1, 1, 1]],
+        T_ego_cam=turned @ wide.T_ego_cam,
+    )  # fmt: skip
+    for cameras in ((*rig.cameras, tele), (tele, *rig.cameras)):
+        more = Rig(cameras)
+        names = {frozenset(more.names[i] for i in pair) for pair in more.neighbours()}
+        ring = {frozenset(rig.names[i] for i in pair) for pair in rig.neighbours()}
+        assert names == ring | {frozenset(("front", "tele"))}
+
+
+def test_both_of_a_stereo_pair_have_the_cameras_beside_it(rig):
+    twin = replace(rig.cameras[0], name="twin")
+    more = Rig((*rig.cameras, twin))
+    names = {(more.names[i], more.names[j]) for i, j in more.neighbours()}
+    assert {("front", "front_left"), ("twin", "front_left"), ("front", "twin")} <= names
+    assert len(names) == 9
+
+
+def test_a_ring_of_fisheyes_pairs_only_those_side_by_side(rig):
+    four = [replace(c, K=c.K * [[0.2, 1, 1], [1, 0.2, 1], [1, 1, 1]]) for c in rig.cameras]
+    assert len(Rig(tuple(four)).neighbours()) == 6
 
 
 @pytest.mark.parametrize(("names", "pairs"), [(("front",), 0), (("front", "front_left"), 1)])

@@ -37,7 +37,7 @@ from fsmde_core.distill.state import CheckpointError, read_checkpoint
 from fsmde_core.files import write_json
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
-from fsmde_core.rig import pose_doubts
+from fsmde_core.pose_doubts import pose_doubts
 from fsmde_core.runtime.predictor import Predictor
 
 SET_HERE = ("name", "initial", "teacher", "data.kind", "data.train", "data.train_split")

@@ -46,8 +46,7 @@ class DataConfig:
     """street: folders of samples rendered ahead by python -m fsmde_core.street.cache. drive: a
     drive folder (data.drive), images and poses without depth."""
     train: str | tuple[str, ...] = ""
-    """Folder of rendered samples, or a list of such folders; nuScenes root, DDAD's ddad.json or its
-    folder, drive folder."""
+    """Folder of rendered samples, or a list of such; nuScenes root, DDAD's ddad.json, a drive."""
     val: str = ""
     """The same for validation; empty: no validation for the street, the same root else. A drive has
     nothing to be validated on."""
@@ -73,8 +72,7 @@ class DataConfig:
     workers: NonNegativeInt = 1
     """Processes that read and augment; one keeps two cores of training busy."""
     timeout_s: PositiveFloat = 600.0
-    """How long a step waits for them before the run ends with a sentence; the first of a slow disk
-    may take minutes."""
+    """How long a step waits for them before the run ends; the first of a slow disk may be slow."""
     skip_faulty: bool = False
     """Recorded data: whether a sample with a file that is missing or broken is passed over,
     named and counted, as by fsmde-evaluate; false: it ends the run."""
@@ -285,8 +283,8 @@ def configured(base: Any, document: dict, *, where: str = "") -> Any:
             if not isinstance(value, dict):
                 raise ConfigError(f"{where}{key} is {value!r}, not a mapping")
             values[key] = configured(old, value, where=f"{where}{key}.")
-        else:  # YAML has no tuples
-            values[key] = tuple(value) if isinstance(value, list) else value
+        else:
+            values[key] = tuple(value) if isinstance(value, list) else value  # YAML has no tuples
     try:
         checked = _checked(type(base))(**values)
     except ValidationError as error:
