@@ -40,8 +40,17 @@ def test_plants_differ_by_variant_and_stretch_to_hedges():
 
 
 def test_a_street_of_the_world_is_full_and_its_way_is_free():
+    crowds = 0
     for seed in (40, 41, 42):
         scene = build_scene(seed, WORLD)
+        people = [
+            body.T_world_mesh[:2, 3]
+            for body in scene.placed
+            if scene.instance_class[body.instance] == ObjectClass.PERSON
+        ]
+        start = scene.ego_pose(0.0)[:2, 3]
+        crowds += sum(np.linalg.norm(at - start) < 30 for at in people) >= 5
+        assert all(np.linalg.norm(a - b) > 0.4 for i, a in enumerate(people) for b in people[:i])
         green = [b for b in scene.placed if scene.instance_class[b.instance] == 5]
         assert ObjectClass.VEGETATION == 5 and len(green) > 300
         assert len({id(body.mesh) for body in green}) < 40  # shared
@@ -50,6 +59,7 @@ def test_a_street_of_the_world_is_full_and_its_way_is_free():
             near = np.abs(body.T_world_mesh[:2, 3] - path[:, :2]).max(axis=1).min() < 14
             if near:
                 assert not hangs_into(body, path), f"seed {seed} at {body.T_world_mesh[:3, 3]}"
+    assert 1 <= crowds <= 2  # of three streets
 
 
 def hangs_into(body, path):

@@ -10,6 +10,7 @@ import numpy as np
 from fsmde_core.street.buildings.houses import house_size, make_house
 from fsmde_core.street.mesh import Mesh
 from fsmde_core.street.movers.heavy import HEAVY_KINDS, make_heavy
+from fsmde_core.street.movers.people import make_person
 from fsmde_core.street.props.barriers import BARRIER_KINDS, make_barrier
 from fsmde_core.street.props.clutter import CLUTTER_KINDS, make_clutter
 from fsmde_core.street.props.posts import POST_KINDS, make_post
@@ -18,7 +19,7 @@ from fsmde_core.street.props.structures import STRUCTURE_KINDS, make_structure
 from fsmde_core.street.props.works import WORKS_KINDS, make_works
 from fsmde_core.street.styles import COMMON_WALLS
 
-VARIANTS = 4
+VARIANTS, PEOPLE = 4, 24
 MAKERS = {
     **dict.fromkeys(STRUCTURE_KINDS, make_structure),
     **dict.fromkeys(BARRIER_KINDS, make_barrier),
@@ -42,6 +43,12 @@ def prop(kind: str, variant: int) -> Prop:
 def heavy(kind: str, variant: int) -> tuple[Mesh, float]:
     """A vehicle of HEAVY_KINDS and its length in metres."""
     return make_heavy(_rng("heavy", kind, variant), kind)
+
+
+@cache
+def person(number: int) -> Mesh:
+    """One of PEOPLE."""
+    return make_person(_rng("person", number))
 
 
 @cache

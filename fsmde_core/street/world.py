@@ -90,6 +90,7 @@ def fill_world(layout: Layout) -> None:
     place_traffic(layout, [any_heavy(rng) for _ in range(4)])
     alongside.parked_lorries(layout)
     place_people(layout)
+    alongside.crowd(layout)
     place_junctions(layout)
     setting = SETTINGS[str(rng.choice(list(SETTINGS)))]
     gardener = Gardener(layout, draw_planting(rng))
