@@ -85,6 +85,7 @@ def test_defaults_presets_and_overrides(config_file):
             "augment.aspects is [0.0, 4.0], not a range of positive numbers",
         ),
         ("augment.smallest_crop=2", "augment.smallest_crop is 2: should be less than or equal to"),
+        ("augment.ground_share=0", "augment.ground_share is 0: should be greater than 0"),
         ("augment.mirror_probability=2", "augment.mirror_probability is 2: should be less than or"),
         ("augment.keep_cameras=-1", "augment.keep_cameras is -1: should be greater than or equal"),
         ("student.reach_m=-1", "student.reach_m is -1: should be greater than 0"),

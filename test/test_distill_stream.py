@@ -31,6 +31,7 @@ from fsmde_core.distill.stream import (
     split_of,
     training_batches,
 )
+from fsmde_core.geometry import pixel_centres, pixel_rays, transform_points
 
 
 def test_all_rigs_of_a_step_have_one_size_and_steps_have_many(config_file):
@@ -91,6 +92,27 @@ def test_every_fourth_sample_is_of_the_second_dataset(config_file, street):
     sparse, dense = stream[3], stream[0]
     assert sparse.valid.any() and not sparse.sky.any()  # what no beam hit is not taken for it
     assert np.array_equal(dense.sky, ~(dense.valid | dense.mask)) and dense.sky.any()
+
+
+def test_of_the_ground_only_a_share_is_learnt_from(config_file, street):
+    """What stands on it, and the sky, stay as they are."""
+    items = []
+    for share in (1.0, 0.25):
+        given = config_file(augment={"ground_share": share}, losses={"sky": 1.0})
+        config = load_config(given)
+        items.append(SampleStream(open_split(config.data, train=True), config)[0])
+    whole, less = items
+    assert np.array_equal(whole.images, less.images) and np.array_equal(whole.sky, less.sky)
+    kept = {True: [], False: []}  # by whether it is ground
+    for i, depth in enumerate(whole.depth_gt):
+        rays = pixel_rays(whole.K[i], pixel_centres(depth.shape[1], depth.shape[0]))
+        points = transform_points(whole.T_ego_cam[i], depth[..., None] * rays)
+        for ground in kept:
+            of = whole.valid[i] & ((points[..., 2] < 0.3) == ground)
+            kept[ground] += [less.valid[i][of]]
+    assert np.concatenate(kept[False]).all()
+    assert 0.15 < np.concatenate(kept[True]).mean() < 0.35
+    assert not (less.valid & ~whole.valid).any()
 
 
 def test_images_without_depth_show_nothing_of_it(config_file, street):

@@ -15,9 +15,10 @@ from fsmde_core.data.bin_map import BinMap
 from fsmde_core.data.sample import scatter_depth
 from fsmde_core.data.sources import MIRROR_CAM, Sources
 from fsmde_core.fit import CELL
-from fsmde_core.geometry import pixel_rays
+from fsmde_core.geometry import pixel_rays, transform_points, unproject
 from fsmde_core.rig import Camera
 
+GROUND_M = 0.3  # above the ego frame's origin: kerbs and slopes are ground too
 MIRROR_EGO = np.diag([1.0, -1.0, 1.0, 1.0])  # y left becomes right
 
 
@@ -46,6 +47,9 @@ class AugmentConfig:
     keep_cameras: NonNegativeInt = 0
     """Cameras left after others are dropped; 0 keeps all. A number, not a chance: samples of one
     batch need equally many."""
+    ground_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of the pixels on the ground, those that are learnt from. Rays alone tell where flat ground
+    is, and it fills half of the images: with less of it more is learnt of what stands on it."""
 
 
 def augmented(
@@ -79,6 +83,17 @@ def augmented(
             image = as_camera_sees(image, rng, strength=config.camera_strength)
         views[i] = replace(views[i], image=image, plain=views[i].image)
     return _stacked(item, views)
+
+
+def with_less_ground(item: RigBatch, share: float, rng: np.random.Generator) -> RigBatch:
+    """The sample, but of the truth lower than GROUND_M only a share of the pixels is valid."""
+    if share == 1:
+        return item
+    valid = item.valid.copy()
+    for depth, K, T_ego_cam, known in zip(item.depth_gt, item.K, item.T_ego_cam, valid):
+        heights = transform_points(T_ego_cam, unproject(depth, K))[..., 2]
+        known &= (heights >= GROUND_M) | (rng.random(depth.shape) < share)
+    return replace(item, valid=valid)
 
 
 def at_size(item: RigBatch, *, size: tuple[int, int], dense: bool, whole: bool = False) -> RigBatch:

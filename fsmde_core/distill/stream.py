@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from fsmde_core.data import ddad, nuscenes
-from fsmde_core.data.augment import at_size, augmented, random_size
+from fsmde_core.data.augment import at_size, augmented, random_size, with_less_ground
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
 from fsmde_core.data.drive import load_drive
 from fsmde_core.data.drive_samples import DriveSamples
@@ -119,7 +119,8 @@ class SampleStream(Dataset):
         rng = np.random.default_rng([config.seed, 1, k])
         size = self.size(k // config.rigs_per_step)
         item = augmented(item, config.augment, size=size, rng=rng, dense=data.dense)
-        return _with_sky(item, dense=data.dense) if config.losses.needs_sky else item
+        item = _with_sky(item, dense=data.dense) if config.losses.needs_sky else item
+        return with_less_ground(item, config.augment.ground_share, rng)  # which is no sky
 
     def bytes_of(self, places: Sequence[int]) -> int:
         """Memory of the arrays of these items if they were of the largest size there is."""
