@@ -185,7 +185,7 @@ class Rig:
         }
         return tuple(
             (i, j)
-            for (i, j), turn in left.items()
+            for i, j in left
             if not any(
                 (i, k) in left and (k, j) in left and min(left[i, k], left[k, j]) > SAME_WAY_RAD
                 for k in numbers
@@ -197,12 +197,13 @@ class Rig:
         return (self.cameras[j].azimuth_rad - self.cameras[i].azimuth_rad) % (2 * np.pi)
 
     def _is_left(self, i: int, j: int) -> bool:
+        """Of two that look the same way, or opposite ways, the later in the rig is left."""
         turn, back = self._turn(i, j), self._turn(j, i)
         return i < j if np.isclose(turn % np.pi, back % np.pi) else turn < back
 
     def _touch(self, i: int, j: int) -> bool:
         a, b = self.cameras[i], self.cameras[j]
-        between = abs((b.azimuth_rad - a.azimuth_rad + np.pi) % (2 * np.pi) - np.pi)
+        between = min(self._turn(i, j), self._turn(j, i))
         half_views = (a.horizontal_fov_rad + b.horizontal_fov_rad) / 2
         return bool(between <= half_views + np.deg2rad(RING_GAP_DEG))
 

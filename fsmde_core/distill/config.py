@@ -46,7 +46,7 @@ class DataConfig:
     """street: folders of samples rendered ahead by python -m fsmde_core.street.cache. drive: a
     drive folder (data.drive), images and poses without depth."""
     train: str | tuple[str, ...] = ""
-    """Folder of rendered samples, or a list of such; nuScenes root, DDAD's ddad.json, a drive."""
+    """Folder of rendered samples, or a list; nuScenes root; ddad.json or its folder; a drive's."""
     val: str = ""
     """The same for validation; empty: no validation for the street, the same root else. A drive has
     nothing to be validated on."""
@@ -72,7 +72,7 @@ class DataConfig:
     workers: NonNegativeInt = 1
     """Processes that read and augment; one keeps two cores of training busy."""
     timeout_s: PositiveFloat = 600.0
-    """How long a step waits for them before the run ends; the first of a slow disk may be slow."""
+    """How long a step waits for them, then the run ends; the first of a slow disk takes minutes."""
     skip_faulty: bool = False
     """Recorded data: whether a sample with a file that is missing or broken is passed over,
     named and counted, as by fsmde-evaluate; false: it ends the run."""

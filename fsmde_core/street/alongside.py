@@ -193,7 +193,7 @@ def parked_lorries(layout: Layout) -> None:
     """Lorries, buses and trams along the kerb."""
     rng, road = layout.rng, layout.road
     if road.half_m - road.lanes * road.lane_m > 2.0:
-        for side in (-1, 1):
+        for side in SIDES:
             for _ in range(int(rng.choice([0, 1, 2], p=[0.6, 0.25, 0.15]))):
                 mesh, length = any_heavy(rng)
                 s, t = rng.normal(8, 25), side * (road.half_m - 1.35)
