@@ -23,6 +23,15 @@ def test_expected_depth_by_hand():
     assert torch.allclose(depth, torch.tensor(8.0))
 
 
+def test_the_geometric_mean_by_hand():
+    # a quarter on 2 m and three on 10 m: 2^0.25 * 10^0.75; the confidence is of the bins alone
+    logits = torch.tensor([1.0, 3.0]).log().reshape(1, 2, 1, 1)
+    centers = torch.tensor([[2.0, 10.0]])
+    depth, confidence = expected_depth(logits, centers, "geometric")
+    assert torch.allclose(depth, torch.tensor(2**0.25 * 10**0.75))
+    assert torch.equal(confidence, expected_depth(logits, centers)[1])
+
+
 def test_confidence_is_one_for_a_single_bin_and_falls_with_the_spread():
     centers = torch.tensor([[1.0, torch.e]])  # log depths 0 and 1
     sure = torch.tensor([50.0, -50.0]).reshape(1, 2, 1, 1)

@@ -28,6 +28,34 @@ def test_weights_and_shape_come_back(saved):
     assert not back.training
 
 
+def test_how_depth_is_read_is_of_the_card(saved):
+    student, path = saved
+    document = json.loads(path.read_text())
+    rig = torch.rand(1, 2, 32, 64, 3), 50 * torch.eye(3).expand(1, 2, 3, 3)
+    depths = []
+    for depth_mean in (None, "arithmetic", "geometric"):  # cards of before it was said have none
+        document["student"].pop("depth_mean")
+        if depth_mean:
+            document["student"]["depth_mean"] = depth_mean
+        path.write_text(json.dumps(document))
+        document["student"].setdefault("depth_mean", "")
+        with torch.no_grad():
+            depths.append(load_student(path)(*rig, torch.eye(4).expand(1, 2, 4, 4)).depth)
+    assert torch.equal(depths[0], depths[1]) and (depths[2] < depths[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("depth_mean", "median"), ("n_bins", "many"), ("input_width", 30)]
+)
+def test_a_card_with_a_value_that_cannot_be_is_refused(saved, key, value):
+    _, path = saved
+    document = json.loads(path.read_text())
+    document["student"][key] = value
+    path.write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=f"student.{key} is {value!r}"):
+        load_student(path)
+
+
 def test_rubbish_weights_are_refused(saved):
     _, path = saved
     path.with_suffix(".safetensors").write_bytes(b"rubbish")

@@ -114,7 +114,7 @@ def test_points_count_alike_however_they_fall_into_cells():
         bin_likelihood_loss(fine, centers, depth_gt, valid).item(), rel=1e-5
     )
     forgiving = [
-        bin_likelihood_loss(maps, centers, depth_gt, valid, scale_invariant=True).item()
+        bin_likelihood_loss(maps, centers, depth_gt, valid, depth_mean="arithmetic").item()
         for maps in (logits, fine)
     ]
     assert forgiving[0] == pytest.approx(forgiving[1], rel=1e-5)
@@ -125,10 +125,26 @@ def test_a_scale_invariant_likelihood_sees_no_common_scale():
     logits, depth_gt = torch.randn(1, 2, 16, 3, 4), torch.rand(1, 2, 3, 4) * 20 + 1
     centers = torch.linspace(0.0, 5.0, 16).exp().expand(1, 2, 16)
     near, far = (
-        bin_likelihood_loss(logits, centers, scale * depth_gt, depth_gt > 0, scale_invariant=True)
+        bin_likelihood_loss(
+            logits, centers, scale * depth_gt, depth_gt > 0, depth_mean="arithmetic"
+        )
         for scale in (1.0, 3.0)
     )
     assert near.item() == pytest.approx(far.item(), rel=1e-4)
+
+
+def test_losses_read_depth_as_the_student_does():
+    # half on 2 m, half on 8 m: 5 m or 4 m
+    logits, centers = logits_of(0.5, 0.5), torch.tensor([[2.0, 8.0]])
+    known = ONE_PIXEL
+    for depth_mean, depth in (("arithmetic", 5.0), ("geometric", 4.0)):
+        depth_gt = torch.full((1, 1, 1), depth)
+        loss = cross_interaction_loss(centers, logits, depth_gt, known, depth_mean=depth_mean)
+        assert loss.item() == pytest.approx(0, abs=1e-2)
+        aligned = aligned_logits(
+            logits, 3 * centers, centers, depth_gt, known, depth_mean=depth_mean
+        )
+        assert torch.allclose(aligned, logits, atol=1e-4)
 
 
 def test_only_a_near_sky_costs():

@@ -6,7 +6,8 @@ a rig without a single pixel to learn from counts as 0 with a zero gradient.
 
 Published (Hwang et al., RA-L 2026): bin probabilities of a scale-invariant teacher are distilled
 while ground truth makes the student's bin centres metric, and relations between adjacent views are
-distilled as well. The formulas are this project's own reading.
+distilled as well. The formulas are this project's own reading. Where a loss reads depth from bins,
+depth_mean says how, as BinOutput's does: always as the student does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsmde_core.network.bins import at_pixels, full_precision
+from fsmde_core.network.bins import DepthMean, at_pixels, full_precision
 
 MEAN_WEIGHT = 0.15  # AdaBins' share of a common scale in SILog; 0 would forgive any scale
 LEAST_PROBABILITY = 1e-6  # of a bin into which none of the teacher's falls
@@ -68,7 +69,7 @@ def bin_likelihood_loss(
     depth_gt: Tensor,
     valid: Tensor,
     *,
-    scale_invariant: bool = False,
+    depth_mean: DepthMean | None = None,
 ) -> Tensor:
     """Minus the log probability of the true depth's bin, mean over the rig's valid pixels, in nats.
 
@@ -77,17 +78,18 @@ def bin_likelihood_loss(
     centres belongs to both, in proportion, in logs; one beyond the last centre belongs to the last
     bin, one before the first to the first. The gradient reaches the logits only.
     bin_logits [..., N, Z, h, w]; bin_centers [..., N, Z]; depth_gt and valid [..., N, H, W], H and
-    W multiples of h and w: all of a cell's pixels count. scale_invariant: the truth is first scaled
-    to what the rig's expected depth is on the mean.
+    W multiples of h and w: all of a cell's pixels count. With depth_mean, for teachers of no scale,
+    the truth is first scaled to what the rig's depth so read is on the mean.
     """
     with full_precision(bin_logits.device.type):
         log_probs = bin_logits.float().log_softmax(dim=-3)
         logs = bin_centers.detach().float().log()
         depth_gt, valid = (_by_cell(maps, log_probs.shape[-2:]) for maps in (depth_gt, valid))
         place = torch.where(valid, depth_gt.float(), torch.ones((), device=valid.device)).log()
-        if scale_invariant:
+        if depth_mean:
             with torch.no_grad():
-                depth = _expected(log_probs.exp(), logs.exp()).flatten(-2)[..., None, :]
+                depth = _expected(log_probs.exp(), logs.exp(), depth_mean)
+                depth = depth.flatten(-2)[..., None, :]
                 errors = _log_errors(depth, depth_gt, valid)
                 place = place + _masked_mean(errors, valid.flatten(-3))[..., None, None, None]
         above = torch.searchsorted(logs.contiguous(), place.flatten(-2).contiguous())
@@ -148,6 +150,7 @@ def aligned_logits(
     valid: Tensor,
     *,
     far_share: Tensor | None = None,
+    depth_mean: DepthMean = "arithmetic",
 ) -> Tensor:
     """What the teacher says, as logits [..., N, Z, h, w] of the student's bins.
 
@@ -162,7 +165,8 @@ def aligned_logits(
     """
     with torch.no_grad(), full_precision(depth_gt.device.type):
         probs, centers = teacher_logits.float().softmax(dim=-3), teacher_centers.float()
-        depth = _at_pixels(_expected(probs, centers), depth_gt.shape[-2:], far_share)
+        depth = _expected(probs, centers, depth_mean)
+        depth = _at_pixels(depth, depth_gt.shape[-2:], far_share)
         errors = _log_errors(depth, depth_gt, valid)
         logs = centers.log() - _masked_mean(errors, valid.flatten(-3))[..., None, None]
         moved = _overlaps(logs, bin_centers.float().log()) @ probs.flatten(-2)
@@ -193,6 +197,7 @@ def cross_interaction_loss(
     valid: Tensor,
     *,
     far_share: Tensor | None = None,
+    depth_mean: DepthMean = "arithmetic",
 ) -> Tensor:
     """SILog of the teacher's probabilities times the student's centres, the second part of CKD.
 
@@ -203,12 +208,17 @@ def cross_interaction_loss(
     """
     with full_precision(bin_centers.device.type):
         teacher_probs = teacher_logits.detach().float().softmax(dim=-3)
-        depth = _expected(teacher_probs, bin_centers.float())
+        depth = _expected(teacher_probs, bin_centers.float(), depth_mean)
         return silog_loss(_at_pixels(depth, depth_gt.shape[-2:], far_share), depth_gt, valid)
 
 
 def relative_depth_loss(
-    bin_logits: Tensor, teacher_logits: Tensor, teacher_centers: Tensor, mask: Tensor
+    bin_logits: Tensor,
+    teacher_logits: Tensor,
+    teacher_centers: Tensor,
+    mask: Tensor,
+    *,
+    depth_mean: DepthMean = "arithmetic",
 ) -> Tensor:
     """Affine-invariant distance to the teacher's relative depth, CKD's third part, ours.
 
@@ -219,7 +229,7 @@ def relative_depth_loss(
     with full_precision(bin_logits.device.type):
         centers, mask = teacher_centers.detach().float(), mask.flatten(-2)
         depths = [
-            _expected(logits.float().softmax(dim=-3), centers).log().flatten(-2)
+            _expected(logits.float().softmax(dim=-3), centers, depth_mean).log().flatten(-2)
             for logits in (bin_logits, teacher_logits.detach())
         ]
         student, teacher = (_standardised(depth, mask) for depth in depths)
@@ -261,7 +271,10 @@ def _log_errors(depth: Tensor, depth_gt: Tensor, valid: Tensor) -> Tensor:
     return (g - torch.where(valid, depth_gt.float(), ones).log()).flatten(-3)
 
 
-def _expected(bin_probs: Tensor, bin_centers: Tensor) -> Tensor:
+def _expected(bin_probs: Tensor, bin_centers: Tensor, depth_mean: DepthMean) -> Tensor:
+    """Depth [..., h, w] of probabilities [..., Z, h, w] and centres [..., Z]."""
+    if depth_mean == "geometric":
+        return _expected(bin_probs, bin_centers.log(), "arithmetic").exp()
     return (bin_probs * bin_centers[..., None, None]).sum(dim=-3)
 
 

@@ -137,7 +137,7 @@ def _rate_share(name: str, config: DistillConfig) -> float:
 def _load_initial(student: nn.Module, config: DistillConfig) -> None:
     """Weights of `initial`, also of one whose bins lie elsewhere; its own bins are then let go."""
     theirs = student_config(load_card(config.initial))
-    free = ("input_width", "input_height", "reach_m", *BINS)
+    free = ("input_width", "input_height", "reach_m", "depth_mean", *BINS)
     shape = asdict(theirs)
     different = [k for k, v in asdict(config.student).items() if shape[k] != v and k not in free]
     if different:

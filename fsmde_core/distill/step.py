@@ -135,7 +135,10 @@ def supervised_loss(output: BinOutput, truth: Truth, weights: LossConfig) -> tup
         "log_l1": lambda: log_l1_loss(output.depth, *known),
         "abs_rel": lambda: abs_rel_loss(output.depth, *known),
         "bins": lambda: bin_likelihood_loss(
-            output.bin_logits, output.bin_centers, *known, scale_invariant=weights.scale_invariant
+            output.bin_logits,
+            output.bin_centers,
+            *known,
+            depth_mean=output.depth_mean if weights.scale_invariant else None,
         ),
         "sky": lambda: sky_loss(output.depth, truth.sky | truth.too_far, truth.reach),
         "surface": lambda: surface_loss(
@@ -156,10 +159,15 @@ def ckd_loss(
             student, teacher, teaching.seen, temperature=weights.temperature
         ),
         "cross": lambda: cross_interaction_loss(
-            output.bin_centers, teacher, truth.depth_gt, truth.valid, far_share=output.far_share
+            output.bin_centers,
+            teacher,
+            truth.depth_gt,
+            truth.valid,
+            far_share=output.far_share,
+            depth_mean=output.depth_mean,
         ),
         "relative": lambda: relative_depth_loss(
-            student, teacher, teaching.bin_centers, teaching.seen
+            student, teacher, teaching.bin_centers, teaching.seen, depth_mean=output.depth_mean
         ),
     }
     return _weighted(parts, weights)
@@ -209,7 +217,8 @@ def trusted(output: BinOutput, teaching: Teaching) -> Tensor:
         rigs, size = output.depth.shape[:2], output.depth.shape[-2:]
         flat = teaching.bin_logits.flatten(0, 1).float(), teaching.bin_centers.flatten(0, 1).float()
         far_share = None if output.far_share is None else output.far_share.flatten(0, 1)
-        depth = at_pixels(expected_depth(*flat)[0], size, far_share).unflatten(0, rigs)
+        depth, _ = expected_depth(*flat, output.depth_mean)
+        depth = at_pixels(depth, size, far_share).unflatten(0, rigs)
         apart = (output.depth.float().log() - depth.log()).abs()
         return (1 - apart / DOUBT).clamp_min(0)
 
@@ -273,6 +282,7 @@ def taught(
         output.bin_centers,
         *_scale_reference(output, truth),
         far_share=output.far_share,
+        depth_mean=output.depth_mean,
     )
     return Teaching(logits, output.bin_centers.detach(), seen)
 

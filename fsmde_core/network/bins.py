@@ -1,4 +1,4 @@
-"""Depth as hybrid regression: the sum over bins of probability times bin centre.
+"""Depth as hybrid regression: the mean of bin centres, weighted with their probabilities.
 
 Teacher and student share this head. Bin widths are a softmax over Z bins of log depth, so bins keep
 their rank; where bin k lies is each network's own (see aligned_logits).
@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,9 @@ WIDTH_SPREAD = 0.5
 """Bins adapt by at most this in the log of their width. Left free, they collapse: losses of the
 expected depth push 50 of 64 bins into the nearest metre, as that moves the mean as well as any
 probability does, and the rest are too coarse to mean a depth, or to teach one."""
+DepthMean = Literal["arithmetic", "geometric"]
+"""How depth is read from bins. Where training never showed what is seen, many bins have a share:
+their arithmetic mean lies far, the geometric one in the middle of them."""
 GUESS_M = 10.0
 """Where an untrained head believes everything to be, in metres at the canonical focal length."""
 
@@ -41,6 +45,8 @@ class BinOutput:
     far_share: Tensor | None = None
     """[V, H, W] in (0, 1), where each pixel lies between the cells around it, see on_a_side; None
     for a network that upsamples its depth bilinearly."""
+    depth_mean: DepthMean = "arithmetic"
+    """How depth was read from the bins."""
 
 
 def full_precision(device_type: str) -> AbstractContextManager:
@@ -53,19 +59,24 @@ def full_precision(device_type: str) -> AbstractContextManager:
     return nullcontext()
 
 
-def expected_depth(bin_logits: Tensor, bin_centers: Tensor) -> tuple[Tensor, Tensor]:
+def expected_depth(
+    bin_logits: Tensor, bin_centers: Tensor, depth_mean: DepthMean = "arithmetic"
+) -> tuple[Tensor, Tensor]:
     """Depth and confidence of every pixel from its bin probabilities.
 
     bin_logits [V, Z, h, w]; bin_centers [V, Z] in metres; returns depth [V, h, w] in metres and
-    confidence [V, h, w] in (0, 1]. Channels last and one matrix product for all three moments:
-    a softmax over the channel axis followed by a weighted sum takes a third longer on a CPU.
+    confidence [V, h, w] in (0, 1]. Channels last and one matrix product for all moments: a softmax
+    over the channel axis followed by a weighted sum takes a third longer on a CPU.
     """
     views, _, height, width = bin_logits.shape
     bin_probs = bin_logits.flatten(2).transpose(1, 2).softmax(dim=-1)
     log_centers = bin_centers.log()
-    log_centers = log_centers - log_centers.mean(dim=-1, keepdim=True)  # keeps fp16 moments small
+    middle = log_centers.mean(dim=-1, keepdim=True)
+    log_centers = log_centers - middle  # keeps fp16 moments small
     moments = bin_probs @ torch.stack([bin_centers, log_centers, log_centers.square()], dim=-1)
     depth, log_mean, log_square = moments.unbind(dim=-1)
+    if depth_mean == "geometric":
+        depth = torch.exp(log_mean + middle)
     spread = (log_square - log_mean.square()).clamp_min(1e-8).sqrt()
     shape = (views, height, width)
     return depth.reshape(shape), torch.exp(-spread).reshape(shape)
@@ -74,9 +85,8 @@ def expected_depth(bin_logits: Tensor, bin_centers: Tensor) -> tuple[Tensor, Ten
 def for_rigs(output: BinOutput, cameras: int) -> BinOutput:
     """The output of V = B * cameras views with leading axes [B, cameras]."""
     values = {f.name: getattr(output, f.name) for f in fields(output)}
-    return BinOutput(
-        **{k: v if v is None else v.unflatten(0, (-1, cameras)) for k, v in values.items()}
-    )
+    maps = {name: v for name, v in values.items() if isinstance(v, Tensor)}
+    return replace(output, **{name: v.unflatten(0, (-1, cameras)) for name, v in maps.items()})
 
 
 def upsampled(output: BinOutput, size: tuple[int, int]) -> BinOutput:
@@ -150,8 +160,10 @@ class BinHead(nn.Module):
         min_depth_m: float,
         max_depth_m: float,
         canonical_focal_px: float,
+        depth_mean: DepthMean = "arithmetic",
     ):
         super().__init__()
+        self.depth_mean = depth_mean
         self.log_min = math.log(min_depth_m)
         self.log_range = math.log(max_depth_m / min_depth_m)
         self.canonical_focal_px = canonical_focal_px
@@ -179,5 +191,5 @@ class BinHead(nn.Module):
             bin_widths = log_widths.softmax(dim=-1)
             log_centers = self.log_min + self.log_range * (bin_widths @ self.to_centers)
             bin_centers = log_centers.exp() * (focal_px / self.canonical_focal_px)[:, None]
-            depth, confidence = expected_depth(bin_logits.float(), bin_centers)
-        return BinOutput(bin_logits, bin_centers, depth, confidence)
+            depth, confidence = expected_depth(bin_logits.float(), bin_centers, self.depth_mean)
+        return BinOutput(bin_logits, bin_centers, depth, confidence, depth_mean=self.depth_mean)

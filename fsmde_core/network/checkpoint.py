@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -91,9 +92,16 @@ def restore_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def student_config(card: ModelCard) -> StudentConfig:
-    """The StudentConfig in a card; ModelError for an unknown key."""
+    """The StudentConfig in a card; ModelError for an unknown key, or a value that cannot be."""
     known = {f.name for f in fields(StudentConfig)}
     for key in card.student:
         if key not in known:
             raise ModelError(f"model card {card.name}: unknown student key {key!r}")
-    return replace(StudentConfig(), **card.student)
+    try:
+        return TypeAdapter(StudentConfig).validate_python(card.student)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = first["loc"][0] if first["loc"] else "student"
+        raise ModelError(
+            f"model card {card.name}: student.{key} is {first['input']!r}: {first['msg']}"
+        ) from error

@@ -20,7 +20,14 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from fsmde_core.network.bins import BinHead, BinOutput, for_rigs, full_precision, on_a_side
+from fsmde_core.network.bins import (
+    BinHead,
+    BinOutput,
+    DepthMean,
+    for_rigs,
+    full_precision,
+    on_a_side,
+)
 from fsmde_core.network.encoder import create_encoder
 
 STRIDES = (4, 8, 16, 32)
@@ -44,6 +51,9 @@ class StudentConfig:
     """First bin edge at the canonical focal length, metres."""
     max_depth_m: PositiveFloat = 200.0
     """Last bin edge at the canonical focal length, metres."""
+    depth_mean: DepthMean = "arithmetic"
+    """How depth is read from the bins. geometric wants losses.bins or log_l1 in training: weights
+    of other losses alone are right under the mean that they were trained with only."""
     canonical_focal_px: PositiveFloat = 500.0
     """Focal length at which the edges hold: that of nuScenes' cameras at 640 pixels width."""
     reach_m: PositiveFloat = 200.0
@@ -85,6 +95,7 @@ class StudentDepthNet(nn.Module):
             min_depth_m=config.min_depth_m,
             max_depth_m=config.max_depth_m,
             canonical_focal_px=config.canonical_focal_px,
+            depth_mean=config.depth_mean,
         )
         self.sides = nn.Sequential(
             _conv_norm_relu(widths[0]), nn.Conv2d(widths[0], STRIDES[0] ** 2, kernel_size=1)

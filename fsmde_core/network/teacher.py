@@ -105,6 +105,7 @@ class FoundationTeacher(nn.Module):
             min_depth_m=bins.min_depth_m,
             max_depth_m=bins.max_depth_m,
             canonical_focal_px=bins.canonical_focal_px,
+            depth_mean=bins.depth_mean,
         )
         self.reach_m = bins.reach_m
 
@@ -177,15 +178,16 @@ class AnchoredTeacher(nn.Module):
             maps.flatten(0, 1).float() for maps in (told.bin_logits, told.bin_centers)
         )
         with full_precision(images.device.type):
-            guess, _ = expected_depth(logits, centers)
+            guess, _ = expected_depth(logits, centers, told.depth_mean)
             inverse = _resized(seen.inverse_depth[:, None], guess.shape[-2:])[:, 0]
             surface = _resized(told.surface_logits.flatten(0, 1)[:, None], guess.shape[-2:])[:, 0]
             inverse = _fitted(inverse, 1 / guess, surface > 0)
             apart = centers.log()[:, :, None, None] + inverse.log()[:, None]
             logits = -(apart / SPREAD).square() / 2
-            depth, confidence = expected_depth(logits, centers)
-        output = upsampled(BinOutput(logits, centers, depth, confidence), images.shape[2:4])
-        return replace(for_rigs(output, images.shape[1]), surface_logits=told.surface_logits)
+            depth, confidence = expected_depth(logits, centers, told.depth_mean)
+        output = BinOutput(logits, centers, depth, confidence, depth_mean=told.depth_mean)
+        output = for_rigs(upsampled(output, images.shape[2:4]), images.shape[1])
+        return replace(output, surface_logits=told.surface_logits)
 
 
 def _fitted(inverse: Tensor, expected: Tensor, counts: Tensor) -> Tensor:
@@ -257,7 +259,7 @@ def _far_in_the_sky(output: BinOutput, sky: Tensor) -> BinOutput:
         last = torch.zeros_like(logits[:, :, :1, :1])
         last[:, -1] = SURE_LOGIT
         logits = torch.where(_resized(sky, logits.shape[-2:]) > 0.5, last, logits)
-        depth, confidence = expected_depth(logits, output.bin_centers)
+        depth, confidence = expected_depth(logits, output.bin_centers, output.depth_mean)
     return replace(output, bin_logits=logits, depth=depth, confidence=confidence)
 
 

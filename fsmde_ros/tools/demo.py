@@ -39,7 +39,7 @@ DRIVE_SEED = 1_000_003  # of the validation split: no shipped model was trained 
 DRIVE_SIZE = (640, 360)
 DRIVE_FRAMES = 4
 DRIVE_HZ = 2.0  # nuScenes' keyframes
-SAMPLES_PACE = 0.5  # of keyframes while they are replayed; slow enough for a busy machine to keep up
+SAMPLES_PACE = 0.5  # of keyframes, while they are replayed: so a busy machine keeps up
 
 
 def render_street(folder: Path) -> list[Sample]:
