@@ -101,12 +101,13 @@ def test_nothing_stands_or_drives_where_the_vehicle_is():
             if scene.instance_class[actor.instance] == ObjectClass.VEHICLE:
                 assert actor.speed_mps * actor.t * scene.road.hand < 0
         for time_s in (0.0, 1.5):
-            T_ego_world = invert_transform(scene.ego_pose(time_s))
+            T_world_ego = scene.ego_pose(time_s)
+            T_ego_world = invert_transform(T_world_ego)
             bodies = [a.mesh.transformed(a.pose(scene.road, time_s)) for a in scene.actors]
             bodies += [
                 body.mesh.transformed(body.T_world_mesh)
                 for body in scene.placed
-                if distance(body.T_world_mesh, scene.ego_pose(time_s)) < 4 + reach_m(body)
+                if distance(body.T_world_mesh, T_world_ego) < 4 + reach_m(body)
             ]
             for mesh in (scene.static, *bodies):
                 x, y, z = transform_points(T_ego_world, mesh.corners.reshape(-1, 3)).T
