@@ -11,7 +11,7 @@ from conftest import ROOT
 from fsmde_core.distill.config import ConfigError, DistillConfig, LossConfig, load_config
 from fsmde_core.distill.losses import bin_likelihood_loss
 from fsmde_core.distill.rebin import carry_over, head_with_bins
-from fsmde_core.distill.state import new_state
+from fsmde_core.distill.state import another_mean, new_state
 from fsmde_core.network.bins import BinHead
 from fsmde_core.network.checkpoint import load_student, save_student
 from fsmde_core.network.student import StudentConfig, StudentDepthNet
@@ -135,6 +135,18 @@ def test_norms_and_biases_do_not_decay(tmp_path):
 def started(card, **changes):
     student = StudentConfig(decoder_channels=16, n_bins=8, **changes)
     return new_state(DistillConfig(student=student, initial=str(card)), CPU).student
+
+
+def test_a_run_says_that_it_reads_depth_in_another_way(tmp_path):
+    config = DistillConfig(
+        student=StudentConfig(decoder_channels=16, n_bins=8, depth_mean="geometric"),
+        initial=str(student_card(tmp_path)),
+    )
+    said = another_mean(config)
+    assert "initial.json reads depth as the arithmetic mean" in said and "the geometric" in said
+    assert another_mean(replace(config, initial="")) is None
+    same = replace(config, student=replace(config.student, depth_mean="arithmetic"))
+    assert another_mean(same) is None
 
 
 def test_another_reach_alone_changes_no_weight(tmp_path):

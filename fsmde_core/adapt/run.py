@@ -11,7 +11,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from fsmde_core.distill.config import load_config
 from fsmde_core.distill.origin import made_from
 from fsmde_core.distill.state import CheckpointError, read_checkpoint
 from fsmde_core.files import write_json
+from fsmde_core.network.checkpoint import student_config
 from fsmde_core.network.depth_anything import size_in
 from fsmde_core.network.teacher import is_card
 from fsmde_core.pose_doubts import pose_doubts
@@ -193,7 +194,7 @@ def _train(request: Request, learnt: range) -> int:
 
 def _training(request: Request, learnt: range) -> list[str]:
     """What the training's config does not say by itself, KEY=VALUE."""
-    student = load_card(request.model).student  # the network stays what it is
+    student = asdict(student_config(load_card(request.model)))  # the network stays what it is
     return [
         *(f"student.{key}={_text(value)}" for key, value in student.items()),
         f"name={_text(request.name)}",

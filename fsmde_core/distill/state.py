@@ -152,6 +152,20 @@ def _load_initial(student: nn.Module, config: DistillConfig) -> None:
     student.head = ours
 
 
+def another_mean(config: DistillConfig) -> str | None:
+    """A sentence where `initial` reads depth from its bins in another way than this run does."""
+    if not config.initial or config.foundation.checkpoint:
+        return None
+    theirs = student_config(load_card(config.initial)).depth_mean
+    ours = config.student.depth_mean
+    if theirs == ours:
+        return None
+    return (
+        f"initial {config.initial} reads depth as the {theirs} mean of its bins, this run as the "
+        f"{ours} (student.depth_mean)"
+    )
+
+
 def save_state(state: TrainState, config: DistillConfig, folder: Path, *, made_from: dict) -> None:
     """Write the checkpoint; it replaces the one before only when it is whole."""
     document = {

@@ -27,6 +27,7 @@ from fsmde_core.distill.faulty import PassedOver
 from fsmde_core.distill.origin import licence_of, made_from
 from fsmde_core.distill.state import (
     CHECKPOINT,
+    another_mean,
     new_state,
     restore,
     save_state,
@@ -79,6 +80,9 @@ class Trainer:
         self.validation = self._validation()
         writable_folder(out)
         self.state = new_state(config, fabric.device)
+        notice = another_mean(config) if fabric.is_global_zero else None
+        if notice:
+            print(notice, file=sys.stderr)
         if config.foundation.checkpoint:  # a run goes on with the file that it began with
             self.config = config = replace(config, foundation=self.state.student.foundation)
         self.licence = licence_of(config)
