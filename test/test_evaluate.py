@@ -164,11 +164,15 @@ def test_a_dangling_token_and_a_missing_prediction_are_faults(nuscenes_root, tmp
     entries[0]["next"] = "nowhere"
     table.unlink()
     table.write_text(json.dumps(entries))
-    (tmp_path / "empty").mkdir()
+    (token,) = [entry["token"] for entry in entries]
+    (tmp_path / "empty" / token).mkdir(parents=True)
     arguments = nuscenes_arguments(root, tmp_path / "out")
     assert main([*arguments, "--predictions", str(tmp_path / "empty")]) == 1
     faults = json.loads((tmp_path / "out" / "report.json").read_text())["faults"]
-    assert "CAM_FRONT.npy is missing, and so is CAM_FRONT.png" in faults[0]["reason"]
+    assert (
+        "CAM_FRONT.npy is missing, and so are CAM_FRONT.npz and CAM_FRONT.png"
+        in faults[0]["reason"]
+    )
     assert "sample.json" in faults[1]["reason"] and "lacks token 'nowhere'" in faults[1]["reason"]
     assert "0 samples counted, 2 with faults" in capsys.readouterr().out
 
@@ -176,7 +180,7 @@ def test_a_dangling_token_and_a_missing_prediction_are_faults(nuscenes_root, tmp
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--data", "none", "--model", "m.json"], "nuScenes root none has no folder v1.0-trainval"),
+        (["--data", "none", "--model", "m.json"], "nuScenes root none is no folder"),
         (["--compare", "a.json", "b.json"], "report a.json: No such file or directory"),
     ],
 )
