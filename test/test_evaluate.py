@@ -200,3 +200,28 @@ def test_prediction_folders_cannot_be_left(nuscenes_root, tmp_path):
 
 def test_the_command_is_installed():
     assert "fsmde-evaluate = fsmde_core.evaluate.main:main" in (ROOT / "setup.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("version", "scene", "split"),
+    [
+        ("v1.0-mini", "scene-0103", "mini_val"),
+        ("v1.0-trainval", "scene-0103", "val"),
+        ("v1.0-mini", "scene-0061", "mini_val"),
+    ],
+)
+def test_without_a_split_it_is_the_versions_own(
+    nuscenes_root, tmp_path, model_card, version, scene, split, capsys
+):
+    shutil.copytree(nuscenes_root / "v1.0-mini", tmp_path / version)
+    (tmp_path / "samples").symlink_to(nuscenes_root.resolve() / "samples")
+    table = tmp_path / version / "scene.json"
+    table.chmod(0o644)
+    table.write_text(table.read_text().replace("scene-0061", scene))
+    arguments = ["--data", str(tmp_path), "--model", str(model_card), "--panels", "0"]
+    code = main([*arguments, "--out", str(tmp_path / "out")])
+    said = capsys.readouterr()
+    if scene == "scene-0061":
+        assert code == 2 and f"no scene of the split '{split}'" in said.err
+    else:
+        assert code == 0 and f"nuscenes {version} {split}" in said.out

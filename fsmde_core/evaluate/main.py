@@ -14,6 +14,7 @@ import numpy as np
 from fsmde_core.card import ModelError
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.batch import BodyMasks, RigDataset
+from fsmde_core.data.nuscenes_splits import usual_split
 from fsmde_core.data.sample import DatasetError, Samples
 from fsmde_core.evaluate.compare import compare, comparison_table
 from fsmde_core.evaluate.evaluation import Evaluation, evaluate, score_sample
@@ -61,9 +62,10 @@ def main(argv: list[str] | None = None) -> int:
             return _compare(arguments.compare)
         if not arguments.data or not (arguments.model or arguments.predictions):
             parser.error("--data and one of --model and --predictions are needed, or --compare")
-        arguments.out = arguments.out or _own_folder(arguments)
         if arguments.dataset == "nuscenes" and arguments.version is None:
             arguments.version = nuscenes.version_in(arguments.data)
+        arguments.split = arguments.split or usual_split(arguments.version or "", train=False)
+        arguments.out = arguments.out or _own_folder(arguments)
         with Interrupt() as interrupt:
             return _evaluate(arguments, shlex.join(["fsmde-evaluate", *argv]), interrupt)
     except REFUSALS as error:
@@ -86,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--version", help="nuScenes: folder of tables; v1.0-trainval or v1.0-mini, if there")
     add(
         "--split",
-        default="val",
-        help="train, val, test; nuScenes: mini_train, mini_val, all too; street: stress, deployed",
+        help="train, val, test; nuScenes: mini_train, mini_val, all too; street: stress, deployed; "
+        "default val, of v1.0-mini mini_val",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", type=Path, metavar="CARD", help="models/NAME.json")
