@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fsmde_core.evaluate.compare import bootstrap_interval, compare
+from fsmde_core.evaluate.compare import bootstrap_interval, compare, comparison_table
 from fsmde_core.evaluate.metrics import METRICS
 from fsmde_core.evaluate.report import ReportError
 
@@ -45,9 +45,26 @@ def test_the_bootstrap_interval_is_that_of_the_mean():
 def test_a_single_sample_has_no_interval():
     (difference, *_), samples = compare([documents({"1": 0.5}, {"1": 0.4})])
     assert samples == 1 and np.isnan(difference.low) and not difference.certain
+    assert "nan" not in comparison_table([difference], [("a.json", "b.json")], samples)
 
 
 def test_reports_of_different_protocols_do_not_compare():
     a, b = documents({"1": 0.5}, {"1": 0.4})
     with pytest.raises(ReportError, match="differ in protocol"):
         compare([(a, b), (a, {**b, "protocol": "other"})])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("protocol", {"name": "vfdepth", "masks": True}, "protocol: cvcdepth and vfdepth"),
+        ("protocol", {"name": "cvcdepth", "masks": False}, "masks of protocol cvcdepth: True and"),
+        ("split", "mini_val", "split: val and mini_val"),
+    ],
+)
+def test_what_two_reports_differ_in_is_named_alone(key, value, said):
+    a, b = documents({"1": 0.5}, {"1": 0.4})
+    protocol = {"protocol": {"name": "cvcdepth", "masks": True}}
+    with pytest.raises(ReportError) as error:
+        compare([({**a, **protocol}, {**b, **protocol, key: value})])
+    assert f"the reports differ in {said}" in str(error.value) and "{" not in str(error.value)

@@ -164,11 +164,15 @@ def test_a_dangling_token_and_a_missing_prediction_are_faults(nuscenes_root, tmp
     entries[0]["next"] = "nowhere"
     table.unlink()
     table.write_text(json.dumps(entries))
-    (tmp_path / "empty").mkdir()
+    (token,) = [entry["token"] for entry in entries]
+    (tmp_path / "empty" / token).mkdir(parents=True)
     arguments = nuscenes_arguments(root, tmp_path / "out")
     assert main([*arguments, "--predictions", str(tmp_path / "empty")]) == 1
     faults = json.loads((tmp_path / "out" / "report.json").read_text())["faults"]
-    assert "CAM_FRONT.npy is missing, and so is CAM_FRONT.png" in faults[0]["reason"]
+    assert (
+        "CAM_FRONT.npy is missing, and so are CAM_FRONT.npz and CAM_FRONT.png"
+        in faults[0]["reason"]
+    )
     assert "sample.json" in faults[1]["reason"] and "lacks token 'nowhere'" in faults[1]["reason"]
     assert "0 samples counted, 2 with faults" in capsys.readouterr().out
 
@@ -176,7 +180,7 @@ def test_a_dangling_token_and_a_missing_prediction_are_faults(nuscenes_root, tmp
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--data", "none", "--model", "m.json"], "nuScenes root none has no folder v1.0-trainval"),
+        (["--data", "none", "--model", "m.json"], "nuScenes root none is no folder"),
         (["--compare", "a.json", "b.json"], "report a.json: No such file or directory"),
     ],
 )
@@ -196,3 +200,28 @@ def test_prediction_folders_cannot_be_left(nuscenes_root, tmp_path):
 
 def test_the_command_is_installed():
     assert "fsmde-evaluate = fsmde_core.evaluate.main:main" in (ROOT / "setup.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("version", "scene", "split"),
+    [
+        ("v1.0-mini", "scene-0103", "mini_val"),
+        ("v1.0-trainval", "scene-0103", "val"),
+        ("v1.0-mini", "scene-0061", "mini_val"),
+    ],
+)
+def test_without_a_split_it_is_the_versions_own(
+    nuscenes_root, tmp_path, model_card, version, scene, split, capsys
+):
+    shutil.copytree(nuscenes_root / "v1.0-mini", tmp_path / version)
+    (tmp_path / "samples").symlink_to(nuscenes_root.resolve() / "samples")
+    table = tmp_path / version / "scene.json"
+    table.chmod(0o644)
+    table.write_text(table.read_text().replace("scene-0061", scene))
+    arguments = ["--data", str(tmp_path), "--model", str(model_card), "--panels", "0"]
+    code = main([*arguments, "--out", str(tmp_path / "out")])
+    said = capsys.readouterr()
+    if scene == "scene-0061":
+        assert code == 2 and f"no scene of the split '{split}'" in said.err
+    else:
+        assert code == 0 and f"nuscenes {version} {split}" in said.out

@@ -28,7 +28,7 @@ def interrupted(number, *, after):
             os.kill(os.getpid(), number)
         return [np.full((30, 40), 12, np.float32) for _ in images]
 
-    return lambda arguments: predict
+    return lambda arguments, samples: predict
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,23 @@ def test_a_missing_root_or_table_is_named(copy, tmp_path):
         list(read_keyframes(copy, VERSION))
 
 
+@pytest.mark.parametrize(
+    ("root", "sentence"),
+    [
+        ("none", "nuScenes root {root} is no folder"),
+        ("a", "nuScenes root {root} has no folder v1.0-test; there are tables in {root}/b/v1.0-x"),
+        ("a/b", "nuScenes root {root} has no folder v1.0-test; there are tables in {root}/v1.0-x"),
+        ("a/b/v1.0-x", "nuScenes root {root} has no folder v1.0-test"),
+    ],
+)
+def test_a_root_that_is_none_is_told_from_tables_of_another_name(tmp_path, root, sentence):
+    (tmp_path / "a/b/v1.0-x").mkdir(parents=True)
+    (tmp_path / "a/b/v1.0-x/scene.json").write_text("[]")
+    with pytest.raises(DatasetError) as said:
+        read_keyframes(tmp_path / root, "v1.0-test")
+    assert str(said.value) == sentence.format(root=tmp_path / root)
+
+
 def test_a_truncated_point_cloud_and_a_missing_image_are_named(copy, tmp_path):
     (sample,) = read_keyframes(copy, VERSION)
     sample.lidar.file.parent.mkdir(parents=True)

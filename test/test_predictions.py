@@ -24,6 +24,8 @@ def write(folder, token, depths, *, suffix=".npy", steps=1.0):
         file = folder / token / f"{name}{suffix}"
         if suffix == ".npy":
             np.save(file, (steps * depth).astype(np.float32))
+        elif suffix == ".npz":
+            np.savez_compressed(file, (steps * depth).astype(np.float32))
         else:
             cv2.imwrite(str(file), np.clip(steps * depth, 0, 65535).round().astype(np.uint16))
 
@@ -150,3 +152,68 @@ def test_where_there_are_no_masks_vfdepth_goes_without(ddad_scene, tmp_path, cap
         assert without["counts"][name]["pixels"] > masked["counts"][name]["pixels"]
     assert main(["--compare", *map(str, files)]) == 2  # they do not compare
     assert "differ in protocol" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arrays", [{"arr_0": 20.0}, {"pred": 20.0}, {"depth": 20.0, "conf": 0.5}])
+def test_an_npz_is_read_as_the_same_npy(nuscenes_root, truth, tmp_path, arrays):
+    sample, item = truth
+    write(tmp_path / "npy", sample.token, depths_of(item.names, (90, 160)))
+    (tmp_path / "npz" / sample.token).mkdir(parents=True)
+    for name in item.names:
+        full = {key: np.full((90, 160), value, np.float32) for key, value in arrays.items()}
+        np.savez_compressed(tmp_path / "npz" / sample.token / f"{name}.npz", **full)
+    (npy, _), (npz, code) = (evaluated(nuscenes_root, tmp_path / n) for n in ("npy", "npz"))
+    assert code == 0 and npz["metric"] == npy["metric"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda f: np.savez(f, a=np.ones((9, 9)), b=np.ones((9, 9))), "holds a, b, not one array"),
+        (lambda f: np.savez(f), "holds no array, not one array"),
+        (lambda f: f.write_bytes(f.read_bytes()[:100]), "File is not a zip file"),
+        (
+            lambda f: np.savez(f, depth=np.ones((9, 9), np.uint16)),
+            "is uint16 (9, 9), not float",
+        ),
+    ],
+)
+def test_an_npz_that_holds_something_else_is_named(nuscenes_root, truth, tmp_path, spoil, said):
+    sample, item = truth
+    write(tmp_path / "p", sample.token, depths_of(item.names, (90, 160)), suffix=".npz")
+    file = tmp_path / "p" / sample.token / f"{item.names[0]}.npz"
+    spoil(file)
+    report, code = evaluated(nuscenes_root, tmp_path / "p")
+    (fault,) = report["faults"]
+    assert code == 1 and f"prediction {file}" in fault["reason"] and said in fault["reason"]
+
+
+@pytest.mark.parametrize("layout", ["{camera}/{token}.npy", "{token}_{camera}.npy", ""])
+def test_a_folder_of_another_layout_is_refused_before_anything_is_read(
+    nuscenes_root, truth, tmp_path, layout, capsys
+):
+    sample, item = truth
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for name in item.names if layout else ():
+        file = folder / layout.format(camera=name, token=sample.token)
+        file.parent.mkdir(exist_ok=True)
+        np.save(file, np.ones((9, 16), np.float32))
+    arguments = ["--data", str(nuscenes_root), "--split", "all", "--predictions", str(folder)]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    has = min((path.name for path in folder.iterdir()), default="nothing")
+    said = f"has no folder {sample.token}, nor that of any other sample; it has {has}"
+    assert said in capsys.readouterr().err
+
+
+def test_without_out_no_evaluation_replaces_another(nuscenes_root, truth, tmp_path, monkeypatch):
+    sample, item = truth
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--data", str(nuscenes_root.resolve()), "--split", "all", "--predictions"]
+    for name in ("a/depths", "b/depths"):
+        write(tmp_path / name, sample.token, depths_of(item.names, (90, 160)))
+        for protocol in ("surrounddepth", "vfdepth"):
+            assert main([*arguments, name, "--protocol", protocol]) == 0
+    names = sorted(path.parent.name for path in tmp_path.glob("out/evaluation/*/report.json"))
+    told = [f"{f}_depths_nuscenes_all_{p}" for f in "ab" for p in ("surrounddepth", "vfdepth")]
+    assert names == told

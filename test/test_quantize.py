@@ -169,6 +169,8 @@ def test_nuscenes_is_named_with_its_split(card_path, nuscenes_root, quick, capsy
     assert module.main([*common, *mini, "--split", "all", "--val-split", "mini_train"]) == 0
     assert "Abs Rel on 1 sets of nuscenes v1.0-mini mini_train, to 80 m, metric" in about(card_path)
     assert capsys.readouterr().out.startswith("Abs Rel fp32 ")
+    assert module.main([*common, *mini]) == 2  # the keyframe is in mini_train alone
+    assert "no scene of the split 'mini_val'" in capsys.readouterr().err
 
 
 def test_ddad_is_named_with_its_split(card_path, ddad_scene, quick):

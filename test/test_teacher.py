@@ -232,6 +232,21 @@ def test_a_metric_teacher_may_learn_metres(fit, foundation, config_file, tmp_pat
     assert "unless foundation.variant is metric" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("data.train=none", "none"),
+        ("rigs_per_step=0", "rigs_per_step is 0"),
+        ("foundation.checkpoint=none.pth", "checkpoint none.pth: No such file"),
+    ],
+)
+def test_what_stops_fit_is_said_in_its_own_name(config_file, tmp_path, capsys, override, reason):
+    config = str(config_file(losses=SCALE_INVARIANT))
+    assert teacher_main(["fit", "--config", config, "--out", str(tmp_path), override]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("fsmde-teacher: ") and reason in error
+
+
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_student_learns_from_a_larger_network(fit, config_file, tmp_path, cached, capsys):
     larger = {"input_width": 96, "input_height": 64, "decoder_channels": 24, "n_bins": 8}

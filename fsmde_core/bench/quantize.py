@@ -28,6 +28,7 @@ from fsmde_core.card import ModelError, add_file, load_card, save_card, verified
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.bag import BagImages
 from fsmde_core.data.batch import RigBatch, RigDataset, rig_of
+from fsmde_core.data.nuscenes_splits import usual_split
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.evaluate.main import sentence
 from fsmde_core.evaluate.metrics import image_errors
@@ -211,11 +212,18 @@ class _BagViews(Sequence):
 
 
 def open_sets(
-    kind: str, root: Path, split: str, limit: int, *, options: argparse.Namespace
+    kind: str,
+    root: Path,
+    split: str | None,
+    limit: int,
+    *,
+    train: bool,
+    options: argparse.Namespace,
 ) -> Sets:
     """At most `limit` sets of a dataset's split; DatasetError if there are none.
 
-    options are the command line's version, rig and image_topic.
+    split: None is the dataset's own to train on, or to validate on. options are the command line's
+    version, rig and image_topic.
     """
     if kind == "bag":
         rig = load_rig(options.rig or root / BAG_RIG)
@@ -228,9 +236,11 @@ def open_sets(
         return Sets(_Spread(samples, there, limit), f"street {samples.street.split}")
     if kind == "nuscenes":
         version = options.version or nuscenes.version_in(root)
+        split = split or usual_split(version, train=train)
         found = nuscenes.read_keyframes(root, version, split=split)
         name, read_points = f"nuscenes {version} {split}", nuscenes.read_points
     else:
+        split = split or usual_split("", train=train)
         found, read_points = ddad.read_dataset(root, split=split), ddad.read_points
         name = f"ddad {split}"
     if not len(found):
@@ -272,8 +282,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, required=True, help="folder of rendered samples, root, or bag")
     add("--val", type=Path, help="the same to compare on; default: --data, where it has splits")
     add("--version", help="nuScenes: folder of tables; v1.0-trainval or v1.0-mini, if there")
-    add("--split", default="train", help="nuScenes, DDAD: calibrates")
-    add("--val-split", default="val", help="nuScenes, DDAD: is compared on")
+    add("--split", help="nuScenes, DDAD: calibrates; default train, of v1.0-mini mini_train")
+    add("--val-split", help="nuScenes, DDAD: is compared on; default val, of v1.0-mini mini_val")
     add("--rig", type=Path, help=f"bag: rig file; default {BAG_RIG} in the bag")
     add("--image-topic", default="{camera}/image_raw", help="bag: as the node's parameter")
     add("--precision", choices=("int8", "fp16"), default="int8")
@@ -287,10 +297,10 @@ def _run(arguments: argparse.Namespace, config: QuantizeConfig, command: str) ->
         raise DatasetError(f"--val is needed: a {kind} has no splits to compare on others with")
     val = arguments.val or arguments.data
     train, compared = (
-        open_sets(kind, root, split=split, limit=limit, options=arguments)
-        for root, split, limit in (
-            (arguments.data, arguments.split, config.calibration_samples),
-            (val, arguments.val_split, config.validation_samples),
+        open_sets(kind, root, split=split, limit=limit, train=train, options=arguments)
+        for root, split, limit, train in (
+            (arguments.data, arguments.split, config.calibration_samples, True),
+            (val, arguments.val_split, config.validation_samples, False),
         )
     )
     return quantize(

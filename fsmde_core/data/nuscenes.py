@@ -147,6 +147,15 @@ def _fields_of(values: np.ndarray) -> int | None:
     return None if five is None else POINT_FIELDS
 
 
+def _no_tables(root: Path, version: str) -> str:
+    """That a root, or its folder of tables, is not there, and which folder has tables."""
+    if not root.is_dir():
+        return f"nuScenes root {root} is no folder"
+    found = min([*root.glob("*/scene.json"), *root.glob("*/*/scene.json")], default=None)
+    hint = f"; there are tables in {found.parent}" if found else ""
+    return f"nuScenes root {root} has no folder {version}{hint}"
+
+
 class _Tables:
     """The tables of one version by token; of sample_data and ego_pose only what is asked for."""
 
@@ -154,7 +163,7 @@ class _Tables:
         self.root, self.version = root, version
         self._folder = inside_root(root, version)
         if not self._folder.is_dir():
-            raise DatasetError(f"nuScenes root {root} has no folder {version}")
+            raise DatasetError(_no_tables(root, version))
         names = ("scene", "sample", "sensor", "calibrated_sensor")
         self._tables = {name: self._read(name) for name in names}
         self._all = {"camera": all_cameras, "lidar": all_lidar}

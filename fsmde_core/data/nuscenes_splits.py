@@ -28,6 +28,11 @@ SPLITS = {
 }
 
 
+def usual_split(version: str, *, train: bool) -> str:
+    """Where no split is named: train or val, of v1.0-mini mini_train or mini_val."""
+    return "mini_" * (version == "v1.0-mini") + ("train" if train else "val")
+
+
 def split_scenes(split: str) -> frozenset[str]:
     """Scene names of a split; DatasetError for a split that nuScenes does not have."""
     if split not in SPLITS:

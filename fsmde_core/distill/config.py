@@ -354,8 +354,8 @@ def _check(config: DistillConfig) -> None:
     headless = bool(config.teacher) and not is_card(config.teacher)
     if headless and (not config.initial or config.teacher_cache):
         raise ConfigError(
-            f"teacher {config.teacher} is no card but a foundation model's file: it needs initial, "
-            "whose depths give it a scale, and no teacher_cache"
+            f"teacher {config.teacher} is no card but a foundation model's file: fsmde-teacher fit "
+            "makes one, or it needs initial, whose depths give it a scale, and no teacher_cache"
         )
     if config.losses.keep_surface and config.teacher_cache:
         raise ConfigError("losses.keep_surface has a weight, but teacher_cache holds no surfaces")

@@ -33,8 +33,8 @@ ERRORS = (
 )  # fmt: skip
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; exit status 2 with one sentence for whatever stops the run.
+def main(argv: list[str] | None = None, *, program: str = "fsmde-distill") -> int:
+    """Command line; exit status 2 with one sentence, by `program`, for whatever stops the run.
 
     130 after Ctrl-C and 143 after SIGTERM: the checkpoint is written, the same command goes on.
     """
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         with Interrupt() as interrupt:
             return _train(config, out, arguments, interrupt)
     except ERRORS as error:
-        print(f"fsmde-distill: {sentence(error)}", file=sys.stderr)
+        print(f"{program}: {sentence(error)}", file=sys.stderr)
         return 2
 
 

@@ -25,6 +25,7 @@ from fsmde_core.data.augment import at_size, augmented, random_size, with_less_g
 from fsmde_core.data.batch import BodyMasks, RigBatch, RigDataset, collate
 from fsmde_core.data.drive import load_drive
 from fsmde_core.data.drive_samples import DriveSamples
+from fsmde_core.data.nuscenes_splits import usual_split
 from fsmde_core.data.sample import DatasetError
 from fsmde_core.distill.config import ConfigError, DataConfig, DistillConfig
 from fsmde_core.distill.faulty import PassedOver
@@ -51,7 +52,7 @@ def open_split(config: DataConfig, *, train: bool) -> Sequence[RigBatch]:
     root = root or config.train
     version = config.version or nuscenes.version_in(root) if config.kind == "nuscenes" else ""
     split = config.train_split if train else config.val_split
-    split = split or ("mini_" * (version == "v1.0-mini") + ("train" if train else "val"))
+    split = split or usual_split(version, train=train)
     if config.kind == "nuscenes":
         read_points = nuscenes.read_points
         samples = nuscenes.read_keyframes(

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     except distill.ERRORS as error:
         print(f"fsmde-teacher: {distill.sentence(error)}", file=sys.stderr)
         return 2
-    return distill.main(["--config", str(arguments.config), *rest])
+    return distill.main(["--config", str(arguments.config), *rest], program="fsmde-teacher")
 
 
 @unless_interrupted("fsmde-teacher: stopped; outputs that are there stay, the same command goes on")

@@ -254,7 +254,8 @@ class Trainer:
 
     def _finish(self, student: nn.Module, card: Path) -> None:
         if not self.config.foundation.checkpoint:
-            print(f"writes {card.with_suffix('.onnx')}", flush=True)  # a minute
+            with tqdm.external_write_mode():  # not at the end of the bar's line
+                print(f"writes {card.with_suffix('.onnx')}, which takes a minute", flush=True)
             export_onnx(student.cpu(), self.config.student, card.with_suffix(".onnx"))
             add_file(card, card.with_suffix(".onnx"))
         save_card(replace(load_card(card), provisional=False), card)

@@ -52,8 +52,7 @@ def compare(pairs: Sequence[tuple[dict, dict]], *, seed: int = 0) -> tuple[list[
     for report in reports:
         for key in SAME:
             if first.get(key) != report.get(key):
-                values = f"{first.get(key)} and {report.get(key)}"
-                raise ReportError(f"the reports differ in {key}: {values}")
+                raise ReportError(f"the reports differ in {_apart(key, first, report)}")
     shared = [s for s in first["per_sample"] if all(s in r["per_sample"] for r in reports)]
     if not shared:
         raise ReportError("the reports have no sample in common")
@@ -64,6 +63,16 @@ def compare(pairs: Sequence[tuple[dict, dict]], *, seed: int = 0) -> tuple[list[
     ends = bootstrap_interval(rows_b - rows_a, seed=seed)
     means = zip(METRICS, rows_a.mean(axis=0), rows_b.mean(axis=0), *ends)
     return [Difference(m, *(float(v) for v in values)) for m, *values in means], len(shared)
+
+
+def _apart(key: str, a: dict, b: dict) -> str:
+    """What of a key two reports differ in, and both values; of a protocol its name, if it can."""
+    mine, others = a.get(key), b.get(key)
+    if isinstance(mine, dict) and isinstance(others, dict):
+        inner = next(k for k in {**mine, **others} if mine.get(k) != others.get(k))
+        where = key if inner == "name" else f"{inner} of {key} {mine.get('name')}"
+        return f"{where}: {mine.get(inner)} and {others.get(inner)}"
+    return f"{key}: {mine} and {others}"
 
 
 def bootstrap_interval(rows: np.ndarray, *, seed: int) -> np.ndarray:
@@ -93,7 +102,7 @@ def comparison_table(
     rows = [
         [
             *(d.metric, f"{d.a:.3f}", f"{d.b:.3f}", f"{d.change:+.3f}"),
-            f"[{d.low:+.3f}, {d.high:+.3f}]",
+            f"[{d.low:+.3f}, {d.high:+.3f}]" if np.isfinite(d.low) else "-",
             f"{d.change / d.a:+.1%}" if d.a else "",
             "" if d.certain else "not certain",
         ]

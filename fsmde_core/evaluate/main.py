@@ -14,6 +14,7 @@ import numpy as np
 from fsmde_core.card import ModelError
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.batch import BodyMasks, RigDataset
+from fsmde_core.data.nuscenes_splits import usual_split
 from fsmde_core.data.sample import DatasetError, Samples
 from fsmde_core.evaluate.compare import compare, comparison_table
 from fsmde_core.evaluate.evaluation import Evaluation, evaluate, score_sample
@@ -30,6 +31,7 @@ from fsmde_core.evaluate.report import (
 from fsmde_core.evaluate.sources import (
     Predict,
     PredictionError,
+    check_folder,
     folder_source,
     onnx_source,
     torch_source,
@@ -62,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
             parser.error("--data and one of --model and --predictions are needed, or --compare")
         if arguments.dataset == "nuscenes" and arguments.version is None:
             arguments.version = nuscenes.version_in(arguments.data)
+        arguments.split = arguments.split or usual_split(arguments.version or "", train=False)
+        arguments.out = arguments.out or _own_folder(arguments)
         with Interrupt() as interrupt:
             return _evaluate(arguments, shlex.join(["fsmde-evaluate", *argv]), interrupt)
     except REFUSALS as error:
@@ -84,19 +88,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--version", help="nuScenes: folder of tables; v1.0-trainval or v1.0-mini, if there")
     add(
         "--split",
-        default="val",
-        help="train, val, test; nuScenes: mini_train, mini_val, all too; street: stress, deployed",
+        help="train, val, test; nuScenes: mini_train, mini_val, all too; street: stress, deployed; "
+        "default val, of v1.0-mini mini_val",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", type=Path, metavar="CARD", help="models/NAME.json")
     source.add_argument(
-        "--predictions", type=Path, metavar="FOLDER", help="TOKEN/CAMERA.npy or .png, see the docs"
+        "--predictions",
+        type=Path,
+        metavar="FOLDER",
+        help="TOKEN/CAMERA.npy, .npz, .png: see docs",
     )
     add(
         "--steps-per-m",
         type=float,
         metavar="N",
-        help="predictions: what one metre is in the files; default 256 in .png, 1 in .npy",
+        help="predictions: what one metre is in the files; default 256 in .png, else 1",
     )
     add("--backend", choices=BACKENDS, default="onnx", help="what runs the model")
     add("--device", default="cpu", help="cpu or cuda")
@@ -109,7 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--past-sweeps", type=int, default=0, help="LiDAR sweeps before the keyframe's (nuScenes)")
     add("--limit", type=int, help="only so many samples, spread over the split")
-    add("--out", type=Path, default=Path("out/evaluation"), help="folder for report and pictures")
+    add(
+        "--out",
+        type=Path,
+        help="folder for report and pictures; default out/evaluation/MODEL_DATASET_SPLIT_PROTOCOL",
+    )
     add("--panels", type=int, default=1, help="pictures each of best, median and worst samples")
     add("--strict", action="store_true", help="stop at the first fault")
     add(
@@ -121,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
         help="compare two reports; again for each further seed",
     )
     return parser
+
+
+def _own_folder(arguments: argparse.Namespace) -> Path:
+    """Where a report goes that --out has no place for: no other evaluation's is replaced."""
+    what = arguments.predictions or arguments.model.with_suffix("")
+    names = *what.resolve().parts[-2:], arguments.dataset, arguments.split, arguments.protocol
+    return Path("out/evaluation") / "_".join(names)
 
 
 def _compare(paths: list[list[Path]]) -> int:
@@ -141,7 +159,7 @@ def _evaluate(arguments: argparse.Namespace, command: str, interrupt: Interrupt)
             writable_folder(arguments.out)  # before the work, not after it
             protocol, limits = _protocol(arguments), RANGES[arguments.dataset]
             samples, dataset = _data(arguments, protocol)
-            predict = _source(arguments)
+            predict = _source(arguments, samples)
         evaluation, faults = evaluate(
             samples,
             dataset,
@@ -246,9 +264,11 @@ def _spread(samples: Samples, limit: int | None) -> Samples:
     return samples[:: -(-len(samples) // limit)] if limit and limit < len(samples) else samples
 
 
-def _source(arguments: argparse.Namespace) -> Predict:
+def _source(arguments: argparse.Namespace, samples: Samples) -> Predict:
     if arguments.predictions:
-        return folder_source(arguments.predictions, steps_per_m=arguments.steps_per_m)
+        source = folder_source(arguments.predictions, steps_per_m=arguments.steps_per_m)
+        check_folder(arguments.predictions, samples)
+        return source
     if arguments.steps_per_m is not None:
         raise PredictionError("--steps-per-m is for --predictions: a model answers in metres")
     pixels = arguments.input_pixels

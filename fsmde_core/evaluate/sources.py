@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as DeflateError
 
 import cv2
 import numpy as np
 
 from fsmde_core.card import load_card
-from fsmde_core.data.sample import Sample, inside_root
+from fsmde_core.data.sample import DatasetError, Sample, Samples, inside_root
 from fsmde_core.fit import fit_camera
 from fsmde_core.rig import Camera, Rig
 from fsmde_core.runtime.predictor import Prediction, Predictor
 
-STEPS_PER_M = {".npy": 1.0, ".png": 256.0}  # a PNG's are KITTI's: up to 255.99 m
+STEPS_PER_M = {".npy": 1.0, ".npz": 1.0, ".png": 256.0}  # a PNG's are KITTI's: up to 255.99 m
+NAMED = "depth"  # which array of an .npz, where it has several
 UNITS = {"metres": 1, "centimetres": 100, "1/256 m": 256, "millimetres": 1000}  # people's
 UNIT_TOLERANCE = 1.4  # how far off an otherwise fair prediction's median may be
 SUSPICIOUS = 2.0  # a median so many times too large or small is no error of a metric network
@@ -76,11 +79,11 @@ def _answers(prediction: Prediction) -> list[np.ndarray]:
 
 
 def folder_source(folder: Path, *, steps_per_m: float | None = None) -> Predict:
-    """Somebody's files: TOKEN/CAMERA.npy (metres) or TOKEN/CAMERA.png (16 bit, metres * 256).
+    """Somebody's files: TOKEN/CAMERA.npy or .npz (metres) or .png (16 bit, metres * 256).
 
-    Any resolution, floating point in npy. TOKEN is nuScenes' sample token, DDAD's timestamp of the
-    sample. steps_per_m: what a metre is in the files, if not that. PredictionError names a file
-    that is missing or of another kind.
+    Any resolution, floating point in npy and npz. TOKEN is nuScenes' sample token, DDAD's timestamp
+    of the sample. steps_per_m: what a metre is in the files, if not that. PredictionError names a
+    file that is missing or of another kind.
     """
     if not folder.is_dir():
         raise PredictionError(f"predictions folder {folder} is not a folder")
@@ -123,20 +126,37 @@ def unit_doubt(
 
 
 def depth_file(folder: Path, camera: str) -> Path:
-    """CAMERA.npy or CAMERA.png in a folder; PredictionError if neither is there."""
-    npy, png = folder / f"{camera}.npy", folder / f"{camera}.png"
-    if npy.is_file() or png.is_file():
-        return npy if npy.is_file() else png
-    raise PredictionError(f"prediction {npy} is missing, and so is {png.name}")
+    """CAMERA.npy, .npz or .png in a folder; PredictionError if none is there."""
+    first, *others = (folder / f"{camera}{suffix}" for suffix in STEPS_PER_M)
+    for file in (first, *others):
+        if file.is_file():
+            return file
+    names = " and ".join(file.name for file in others)
+    raise PredictionError(f"prediction {first} is missing, and so are {names}")
+
+
+def check_folder(folder: Path, samples: Samples) -> None:
+    """PredictionError if no sample has a folder of predictions, before all are read in vain."""
+    asked = []
+    for index in range(len(samples)):
+        try:
+            asked.append(samples[index].token)
+        except DatasetError:
+            continue  # a fault of the data, said when its turn comes
+        if inside_root(folder, asked[-1]).is_dir():
+            return
+    if asked:
+        there = min((path.name for path in folder.iterdir()), default="nothing")
+        raise PredictionError(
+            f"predictions folder {folder} has no folder {asked[0]}, nor that of any other sample; "
+            f"it has {there}"
+        )
 
 
 def read_depth(file: Path) -> np.ndarray:
-    """What an .npy or a 16-bit .png holds, [h, w] float32 in its own unit."""
-    if file.suffix == ".npy":
-        try:
-            depth = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise PredictionError(f"prediction {file}: {error}") from error
+    """What an .npy, .npz or 16-bit .png holds, [h, w] float32 in its own unit."""
+    if file.suffix != ".png":
+        depth = _array(file)
         if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
             raise PredictionError(
                 f"prediction {file} is {depth.dtype} {depth.shape}, not float 2-D"
@@ -146,3 +166,19 @@ def read_depth(file: Path) -> np.ndarray:
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
         raise PredictionError(f"prediction {file} is no 16-bit grey PNG")
     return depth.astype(np.float32)
+
+
+def _array(file: Path) -> np.ndarray:
+    """The array of an .npy; of an .npz its only one, or the one that is named depth."""
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            names = loaded.files
+            if len(names) == 1 or NAMED in names:
+                return loaded[NAMED if NAMED in names else names[0]]
+    except (OSError, ValueError, EOFError, BadZipFile, DeflateError) as error:
+        raise PredictionError(f"prediction {file}: {error}") from error
+    has = ", ".join(names) or "no array"
+    raise PredictionError(f"prediction {file} holds {has}, not one array or one named {NAMED}")
