@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     ConfigDict,
     Field,
@@ -27,10 +26,12 @@ from fsmde_core.data.augment import AugmentConfig
 from fsmde_core.network.encoder import PYPI_WEIGHTS
 from fsmde_core.network.student import PRESETS, StudentConfig
 from fsmde_core.network.teacher import FoundationConfig, is_card
+from fsmde_core.yaml_text import YamlError, load_yaml
 
+Pixels = Annotated[int, Field(gt=0, le=2**15)]
 NUMBERS_IN_YAML = {
     "float_type": "with a point and a signed exponent, as 1.0e-4, it would be a number",
-    "int_type": "whole numbers are digits alone",
+    "int_type": "whole numbers are digits alone, without a 0 before them",
 }
 
 
@@ -67,9 +68,9 @@ class DataConfig:
     masks: str = ""
     """Rig file or folder of masks of the own vehicle (see BodyMasks); empty: none. The street has
     its own."""
-    size: tuple[PositiveInt, PositiveInt] = (896, 504)
+    size: tuple[Pixels, Pixels] = (896, 504)
     """Width and height in pixels to which images of nuScenes and DDAD are read, before crops."""
-    workers: NonNegativeInt = 1
+    workers: Annotated[int, Field(ge=0, le=512)] = 1
     """Processes that read and augment; one keeps two cores of training busy."""
     timeout_s: PositiveFloat = 600.0
     """How long a step waits for them, then the run ends; the first of a slow disk takes minutes."""
@@ -163,7 +164,7 @@ METHODS = {
 class DistillConfig:
     """A whole run; what is fixed here fixes the result, on however many processes."""
 
-    name: Annotated[str, Field(pattern=r"^[^/.][^/]*$")] = "student"
+    name: Annotated[str, Field(pattern=r"^[^/.\s\x00][^/\n\r\x00]{0,99}$")] = "student"
     """Of the model card, NAME.json in the output folder."""
     preset: Literal["s", "m"] = "s"
     """Where the student's defaults come from."""
@@ -197,7 +198,7 @@ class DistillConfig:
     """Overrides of the method."""
     steps: Annotated[int, Field(gt=0, lt=2**31)] = 10_000
     """Optimizer steps."""
-    rigs_per_step: PositiveInt = 2
+    rigs_per_step: Annotated[int, Field(gt=0, le=2**16)] = 2
     """Samples of one step over all processes: twelve images of six cameras, as AdaBins' 16."""
     learning_rate: NonNegativeFloat = 4e-4
     """Peak of the one-cycle schedule for decoder and head; AdaBins has 3.57e-4."""
@@ -233,8 +234,7 @@ class DistillConfig:
     log_steps: PositiveInt = 20
     """Between two points of the curves."""
     licence: str = "Apache-2.0"
-    """Of the trained weights, unless the data or a model they are made from forbid more, see
-    distill.origin."""
+    """Of the trained weights, unless what they are made from forbids more, see distill.origin."""
 
     @property
     def sources(self) -> list[DataConfig]:
@@ -245,16 +245,15 @@ class DistillConfig:
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfig:
     """The config of a YAML file with overrides like losses.kd=0.5 on top.
 
-    Everything the file leaves out keeps its default. ConfigError names the file and an unknown key,
-    or a value of the wrong type.
+    What the file leaves out keeps its default. ConfigError names the file and what is wrong in it.
     """
     path = Path(path)
     try:
-        document = yaml.safe_load(path.read_text()) or {}
+        document = load_yaml(path.read_bytes()) or {}
     except OSError as error:
         raise ConfigError(f"config {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
+    except YamlError as error:
+        raise ConfigError(f"config {path} {error}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"config {path} is not a mapping of keys to values")
     for override in overrides:
@@ -338,8 +337,8 @@ def _override(document: dict, override: str) -> None:
         if not isinstance(document, dict):
             raise ConfigError(f"override {override!r}: {part} has no keys of its own")
     try:
-        document[last] = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
+        document[last] = load_yaml(text) if text else ""
+    except YamlError as error:
         raise ConfigError(f"override {override!r} has no YAML value") from error
 
 

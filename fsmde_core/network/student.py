@@ -17,7 +17,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from fsmde_core.network.bins import BinHead, BinOutput, for_rigs, full_precision, on_a_side
@@ -26,7 +26,7 @@ from fsmde_core.network.encoder import create_encoder
 STRIDES = (4, 8, 16, 32)
 RAY_CHANNELS = 7
 SURE_LOGIT = 3.0  # probability 0.95
-Side = Annotated[int, Field(gt=0, multiple_of=STRIDES[-1])]
+Side = Annotated[int, Field(gt=0, le=2**15, multiple_of=STRIDES[-1])]
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class StudentConfig:
 
     encoder: str = "tf_efficientnet_lite0"
     """timm name; lite0 is the largest that keeps six views in real time on two CPU cores."""
-    decoder_channels: Annotated[int, Field(gt=1)] = 64
+    decoder_channels: Annotated[int, Field(gt=1, le=2**12)] = 64
     """Width of the pyramid, half of it at stride 4; dense convolutions, which beat separable ones
     in the study."""
-    n_bins: PositiveInt = 64
+    n_bins: Annotated[int, Field(gt=0, le=2**12)] = 64
     """Z; 32 to 128 did not differ beyond the seeds' spread."""
     min_depth_m: PositiveFloat = 0.5
     """First bin edge at the canonical focal length, metres."""
