@@ -18,6 +18,7 @@ prepare_processor()  # before torch is imported
 with needed_by("fsmde-distill", __file__):
     from lightning_fabric import Fabric
 
+    from fsmde_core.arguments import positive
     from fsmde_core.card import ModelError
     from fsmde_core.data.sample import DatasetError
     from fsmde_core.distill.config import ConfigError, DistillConfig, load_config
@@ -57,20 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", type=Path, required=True, help="YAML, see config/distill")
     add("--out", type=Path, help="output folder; default out/CONFIG")
-    add("--devices", type=_positive, default=1, help="GPUs (or CPU processes) in use")
-    add("--nodes", type=_positive, default=1, help="machines, with torchrun")
+    add("--devices", type=positive, default=1, help="GPUs (or CPU processes) in use")
+    add("--nodes", type=positive, default=1, help="machines, with torchrun")
     add("--accelerator", choices=("auto", "cpu", "gpu"), default="auto")
     add("--precision", choices=("auto", "32-true", "bf16-mixed"), help="as the config's")
-    add("--until", type=_positive, help="stop at this step, to go on another time")
+    add("--until", type=positive, help="stop at this step, to go on another time")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="losses.kd=0.5, say")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not positive")
-    return number
 
 
 def _train(

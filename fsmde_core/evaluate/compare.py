@@ -51,9 +51,9 @@ def compare(pairs: Sequence[tuple[dict, dict]], *, seed: int = 0) -> tuple[list[
     first = reports[0]
     for report in reports:
         for key in SAME:
-            if first.get(key) != report.get(key):
-                values = f"{first.get(key)} and {report.get(key)}"
-                raise ReportError(f"the reports differ in {key}: {values}")
+            ours, theirs = (r.get(key) or None for r in (first, report))
+            if ours != theirs:
+                raise ReportError(f"the reports differ in {key}: {ours} and {theirs}")
     shared = [s for s in first["per_sample"] if all(s in r["per_sample"] for r in reports)]
     if not shared:
         raise ReportError("the reports have no sample in common")

@@ -17,6 +17,7 @@ from fsmde_core.runtime.predictor import Prediction, Predictor
 STEPS_PER_M = {".npy": 1.0, ".png": 256.0}  # a PNG's are KITTI's: up to 255.99 m
 UNITS = {"metres": 1, "centimetres": 100, "1/256 m": 256, "millimetres": 1000}  # people's
 UNIT_TOLERANCE = 1.4  # how far off an otherwise fair prediction's median may be
+SAME_ASPECT = 0.05  # in logs; networks' inputs differ more from their images, but not all of them
 SUSPICIOUS = 2.0  # a median so many times too large or small is no error of a metric network
 
 # (images [N, H, W, 3] uint8 RGB, their rig, the sample) -> N depths [h, w] in metres
@@ -43,7 +44,11 @@ def torch_source(card_path: Path, device: str, *, input_pixels: int = 0) -> Pred
 
     from fsmde_core.network.checkpoint import load_student
 
-    card, student = load_card(card_path), load_student(card_path).to(device)
+    card, student = load_card(card_path), load_student(card_path)
+    try:
+        student = student.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise PredictionError(f"--device {device}: torch has no such device here") from error
     pixels = input_pixels or card.input_width * card.input_height
 
     @torch.inference_mode()
@@ -91,9 +96,22 @@ def folder_source(folder: Path, *, steps_per_m: float | None = None) -> Predict:
         place = inside_root(folder, sample.token)
         files = [depth_file(place, name) for name in rig.names]
         steps = [steps_per_m or STEPS_PER_M[file.suffix] for file in files]
-        return [read_depth(file) / np.float32(step) for file, step in zip(files, steps)]
+        depths = [read_depth(file) / np.float32(step) for file, step in zip(files, steps)]
+        for file, depth, camera in zip(files, depths, rig.cameras):
+            if _lies_on_its_side(depth.shape, camera):
+                raise PredictionError(
+                    f"prediction {file} has {depth.shape[0]} rows of {depth.shape[1]} pixels, its "
+                    f"image is {camera.width}x{camera.height}: rows and columns changed places"
+                )
+        return depths
 
     return predict
+
+
+def _lies_on_its_side(shape: tuple[int, int], camera: Camera) -> bool:
+    """Whether depth [h, w] has the shape of the camera's image, but for width being height."""
+    aspect, upright = np.log(shape[1] / shape[0]), np.log(camera.width / camera.height)
+    return abs(aspect + upright) < SAME_ASPECT < abs(aspect - upright) / 2
 
 
 def unit_doubt(
@@ -124,7 +142,7 @@ def unit_doubt(
 
 def depth_file(folder: Path, camera: str) -> Path:
     """CAMERA.npy or CAMERA.png in a folder; PredictionError if neither is there."""
-    npy, png = folder / f"{camera}.npy", folder / f"{camera}.png"
+    npy, png = (inside_root(folder, f"{camera}{suffix}") for suffix in STEPS_PER_M)
     if npy.is_file() or png.is_file():
         return npy if npy.is_file() else png
     raise PredictionError(f"prediction {npy} is missing, and so is {png.name}")
@@ -134,14 +152,16 @@ def read_depth(file: Path) -> np.ndarray:
     """What an .npy or a 16-bit .png holds, [h, w] float32 in its own unit."""
     if file.suffix == ".npy":
         try:
-            depth = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise PredictionError(f"prediction {file}: {error}") from error
-        if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
+            depth = np.lib.format.open_memmap(file, mode="r")  # no header makes it take memory
+        except Exception as error:  # whatever broken bytes lead to
+            text = " ".join(str(error).split())
+            raise PredictionError(f"prediction {file} is no array of numbers: {text}") from error
+        if depth.ndim != 2 or not depth.size or not np.issubdtype(depth.dtype, np.floating):
             raise PredictionError(
                 f"prediction {file} is {depth.dtype} {depth.shape}, not float 2-D"
             )
-        return depth.astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond float32 is beyond any range
+            return np.array(depth, np.float32)
     depth = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
         raise PredictionError(f"prediction {file} is no 16-bit grey PNG")
