@@ -151,6 +151,32 @@ def test_a_loss_that_is_nan_keeps_the_last_good_checkpoint(
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError("Unable to allocate 295. TiB"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(config_file, tmp_path, capsys, monkeypatch, error):
+    out = tmp_path / "out"
+    assert run(config_file(), out, "--until", "1") == 0
+    good = (out / CHECKPOINT).read_bytes()
+
+    def silog_loss(*_, **__):
+        raise error
+
+    monkeypatch.setattr(step, "silog_loss", silog_loss)
+    assert run(config_file(), out) == 2
+    said = capsys.readouterr().err.strip().split("\n")[-1]
+    assert said == (
+        "fsmde-distill: out of memory with rigs_per_step 2 and augment.pixels up to 1 times 64x32: "
+        "lower them; step 1 of 4 is saved"
+    )
+    assert (out / CHECKPOINT).read_bytes() == good
+
+
+@pytest.mark.parametrize(
     "override, said",
     [
         ("data.workers=1", []),

@@ -6,37 +6,23 @@ The annotations say which values are possible; pydantic holds the files to them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-)
-from pydantic.dataclasses import dataclass as validated
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from fsmde_core.data.augment import AugmentConfig
+from fsmde_core.distill.configured import ConfigError, configured, overridden
 from fsmde_core.network.encoder import PYPI_WEIGHTS
 from fsmde_core.network.student import PRESETS, StudentConfig
 from fsmde_core.network.teacher import FoundationConfig, is_card
 from fsmde_core.yaml_text import YamlError, load_yaml
 
+MOST = 1e9  # of any number: squares of it are finite in float32
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST)]
+PositiveFloat = Annotated[float, Field(gt=1 / MOST, le=MOST)]
 Pixels = Annotated[int, Field(gt=0, le=2**15)]
-NUMBERS_IN_YAML = {
-    "float_type": "with a point and a signed exponent, as 1.0e-4, it would be a number",
-    "int_type": "whole numbers are digits alone, without a 0 before them",
-}
-
-
-class ConfigError(ValueError):
-    """A config that cannot be used; the message names the file and the key."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +118,12 @@ class LossConfig:
     """Of steps in inverse depth where the image of a drive has none."""
     keep_surface: NonNegativeFloat = 0.0
     """Of the student telling surface from sky as the teacher does."""
+
+    @property
+    def needs_anything(self) -> bool:
+        """Whether any loss has a weight."""
+        no_weights = ("temperature", "align", "scale_invariant")
+        return any(value for key, value in vars(self).items() if key not in no_weights)
 
     @property
     def needs_sky(self) -> bool:
@@ -257,7 +249,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfi
     if not isinstance(document, dict):
         raise ConfigError(f"config {path} is not a mapping of keys to values")
     for override in overrides:
-        _override(document, override)
+        overridden(document, override)
     try:
         student = _chosen(PRESETS, document, "preset")
         losses = _chosen(METHODS, document, "method")
@@ -268,56 +260,6 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfi
     return config
 
 
-def configured(base: Any, document: dict, *, where: str = "") -> Any:
-    """The dataclass instance `base` with the values of a mapping, nested ones alike.
-
-    ConfigError names an unknown key with its path, or a value that its annotation rules out.
-    """
-    values = {f.name: getattr(base, f.name) for f in fields(base)}
-    for key, value in document.items():
-        if key not in values:
-            raise ConfigError(f"unknown key {where + str(key)!r}; known: {', '.join(values)}")
-        old = values[key]
-        if is_dataclass(old):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{where}{key} is {value!r}, not a mapping")
-            values[key] = configured(old, value, where=f"{where}{key}.")
-        else:
-            values[key] = tuple(value) if isinstance(value, list) else value  # YAML has no tuples
-    try:
-        checked = _checked(type(base))(**values)
-    except ValidationError as error:
-        raise ConfigError(where + _sentence(error)) from error
-    return type(base)(**{name: getattr(checked, name) for name in values})
-
-
-@cache
-def _checked(kind: type) -> type:
-    """The same dataclass, but one that takes only what its annotations say."""
-    strict = ConfigDict(strict=True, allow_inf_nan=False)
-    return validated(kind, frozen=True, config=strict)
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong: where, what is there, and what should be."""
-    first = error.errors(include_url=False)[0]
-    key, *places = first["loc"]
-    key = "".join([key, *(f"[{place}]" for place in places)])
-    value, reason = first["input"], first["msg"].removeprefix("Input ")
-    if isinstance(value, str) and _is_number(value) and first["type"] in NUMBERS_IN_YAML:
-        reason = f"to YAML that is a text; {NUMBERS_IN_YAML[first['type']]}"
-    value = list(value) if isinstance(value, tuple) else value
-    return f"{key} is {value!r}: {reason[0].lower()}{reason[1:]}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _chosen(choices: dict, document: dict, key: str) -> Any:
     """The choice that a key of the document, or its default, names."""
     name = document.get(key, getattr(DistillConfig, key))
@@ -326,26 +268,16 @@ def _chosen(choices: dict, document: dict, key: str) -> Any:
     return choices[name]
 
 
-def _override(document: dict, override: str) -> None:
-    """Set one KEY=VALUE, the key's parts separated by dots."""
-    path, equals, text = override.partition("=")
-    *parts, last = path.split(".")
-    if not equals or not last:
-        raise ConfigError(f"override {override!r} is not of the form key=value")
-    for part in parts:
-        document = document.setdefault(part, {})
-        if not isinstance(document, dict):
-            raise ConfigError(f"override {override!r}: {part} has no keys of its own")
-    try:
-        document[last] = load_yaml(text) if text else ""
-    except YamlError as error:
-        raise ConfigError(f"override {override!r} has no YAML value") from error
-
-
 def _check(config: DistillConfig) -> None:
     """What single values cannot tell."""
     if not config.data.train:
         raise ConfigError("data.train names no folder to learn from")
+    if not config.losses.needs_anything:
+        raise ConfigError("no loss has a weight: nothing would be learnt")
+    if config.losses.vrkd and config.augment.keep_cameras == 1:
+        raise ConfigError(
+            "losses.vrkd compares adjacent views, but augment.keep_cameras leaves one"
+        )
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
     if config.start_share and (not config.initial or config.foundation.checkpoint):
@@ -395,5 +327,7 @@ def _check(config: DistillConfig) -> None:
     if config.warm_up_share * config.steps == 1:  # torch's schedule divides by one step less
         raise ConfigError(f"warm_up_share {config.warm_up_share} of {config.steps} steps is one")
     least, most = config.student.min_depth_m, config.student.max_depth_m
-    if not least < most:
+    if not 1.001 * least < most:
         raise ConfigError(f"student.min_depth_m is {least}, max_depth_m {most}: not a range")
+    if config.student.reach_m <= least:
+        raise ConfigError(f"student.reach_m is {config.student.reach_m}, min_depth_m {least}")

@@ -16,6 +16,7 @@ from fsmde_core.extras import absent, needed_by
 prepare_processor()  # before torch is imported
 
 with needed_by("fsmde-distill", __file__):
+    import torch
     from lightning_fabric import Fabric
 
     from fsmde_core.arguments import positive
@@ -77,6 +78,10 @@ def _train(
         if trainer.resumed and trainer.fabric.is_global_zero:
             _say_how_it_goes_on(trainer)
         trainer.run(until=arguments.until)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise TrainingError(_what_took_the_memory(trainer, config)) from error
     except KeyboardInterrupt:
         _say_where_it_stopped(trainer, config)
         return interrupt.exit_code
@@ -84,6 +89,22 @@ def _train(
         _say_where_it_stopped(trainer, config)
         return interrupt.exit_code
     return 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether a GPU, or the system, had no more: torch says so of a CPU in words alone."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _what_took_the_memory(trainer: Trainer | None, config: DistillConfig) -> str:
+    size = f"{config.student.input_width}x{config.student.input_height}"
+    most = f"augment.pixels up to {config.augment.pixels[1]:g} times {size}"
+    saved = trainer.saved_step if trainer else 0
+    return (
+        f"out of memory with rigs_per_step {config.rigs_per_step} and {most}: lower them; "
+        f"step {saved} of {config.steps} is saved"
+    )
 
 
 def _say_how_it_goes_on(trainer: Trainer) -> None:
