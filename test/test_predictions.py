@@ -212,6 +212,27 @@ def test_numbers_that_cannot_be_are_refused(option, value, said, capsys):
     assert f"argument {option}: {said}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "table, content, options",
+    [
+        ("v1.0-mini/scene.json", "[]", ["--version", "v1.0-mini", "--split", "all"]),
+        ("ddad.json", '{"scene_splits": {"1": {}}}', ["--dataset", "ddad", "--split", "val"]),
+        ("ddad.json", '{"scene_splits": {"1": {"filenames": []}}}', ["--dataset", "ddad"]),
+    ],
+)
+def test_a_split_without_samples_is_said(nuscenes_root, tmp_path, capsys, table, content, options):
+    root, out = tmp_path / "root", tmp_path / "out"
+    (root / "v1.0-mini").mkdir(parents=True)
+    for file in (nuscenes_root / "v1.0-mini").glob("*.json"):
+        (root / "v1.0-mini" / file.name).symlink_to(file)
+    (root / table).unlink(missing_ok=True)
+    (root / table).write_text(content)
+    arguments = ["--data", str(root), "--predictions", str(tmp_path), "--out", str(out)]
+    assert main([*arguments, *options]) == 2
+    assert f"{root} has no sample in split" in capsys.readouterr().err
+    assert not (out / "report.json").exists()
+
+
 @pytest.mark.parametrize("device", ["tpu", "cuda:99"])
 def test_a_device_that_torch_has_not_is_one_sentence(nuscenes_root, model_card, capsys, device):
     arguments = ["--data", str(nuscenes_root), "--version", "v1.0-mini", "--split", "mini_train"]

@@ -231,6 +231,8 @@ def _data(arguments: argparse.Namespace, protocol: Protocol) -> tuple[Samples, R
         truth = StreetTruth(arguments.data, arguments.split)
         return _spread(truth.samples, arguments.limit), truth
     samples = _spread(_recorded(arguments), arguments.limit)
+    if not len(samples):
+        raise DatasetError(f"{arguments.data} has no sample in split {arguments.split}")
     size = None if protocol.native_ground_truth else RANGES[arguments.dataset].network_size
     dataset = RigDataset(
         samples,
