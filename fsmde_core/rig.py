@@ -26,6 +26,7 @@ from fsmde_core.geometry import (
     quaternion_to_rotation,
     rotation_to_quaternion,
 )
+from fsmde_core.yaml_text import YamlError, load_yaml
 
 SAME_WAY_RAD = np.deg2rad(5)  # cameras that turn by less look the same way
 RING_GAP_DEG = 10.0  # two views this far from touching still count as neighbours
@@ -239,12 +240,11 @@ def load_rig(path: Path | str) -> Rig:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
+        return load_yaml(path.read_bytes())
     except OSError as error:
         raise RigError(f"rig file {path.absolute()}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise RigError(f"rig file {path} is not YAML: {reason}") from error
+    except YamlError as error:
+        raise RigError(f"rig file {path} {error}") from error
 
 
 def mask_files(path: Path | str) -> tuple[Path, ...]:

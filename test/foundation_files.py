@@ -95,9 +95,25 @@ def _part_of_another(weights):
     return {f"teacher.depth_anything.{n}": w for n, w in weights.items()}
 
 
+def _with_its_loss(weights):
+    """Lightning again: the loss's own tensors stand beside the network's."""
+    inside = {f"net.{n}": w for n, w in weights.items()}
+    return {"state_dict": {**inside, "loss.weight": torch.ones(3)}}
+
+
+def _counted(weights):
+    """torch.optim.swa_utils.AveragedModel."""
+    return {"n_averaged": torch.tensor(4), **{f"module.{n}": w for n, w in weights.items()}}
+
+
+def _followed(weights):
+    """An average with its decay beside it."""
+    return {"ema": {"decay": torch.tensor(0.99), "shadow": weights}}
+
+
 WRAPPED = [
     _under_model, _lightning, _parallel, _compiled, _all_of_them, _inside, _averaged,
-    _part_of_another,
+    _part_of_another, _with_its_loss, _counted, _followed,
 ]  # fmt: skip
 
 
@@ -143,6 +159,46 @@ def _two_networks(saved):
     return path
 
 
+def _two_by_name(saved):
+    path = saved("file.pth")
+    weights = torch.load(path)
+    both = {f"{part}_model.{n}": w for part in ("online", "ema") for n, w in weights.items()}
+    torch.save({**both, "initted": torch.tensor(True)}, path)
+    return path
+
+
+def _changed_bytes(saved):
+    """What a disk or a transfer made of it; torch.load does not look."""
+    path = saved("file.pth")
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda record: record.file_size)
+    content = bytearray(path.read_bytes())
+    content[largest.header_offset + largest.file_size // 2] ^= 0x55
+    path.write_bytes(content)
+    return path
+
+
+def _hollow(name, start):
+    """Its size was taken before the download, which ended early."""
+
+    def hollow(saved):
+        path = saved(name)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: int(start * len(whole))].ljust(len(whole), b"\0"))
+        return path
+
+    return hollow
+
+
+def _with(tensor):
+    def other(saved):
+        path = saved("file.pth")
+        torch.save({**torch.load(path), "pretrained.norm.weight": tensor}, path)
+        return path
+
+    return other
+
+
 def _overflown(saved):
     path = saved("file.pth")
     weights = torch.load(path)
@@ -175,6 +231,13 @@ HALF_A_FILE = [
     (_holding(b"\x1f\x8b\x08\x00"), "is an archive: unpack it"),
     (_packed, "is an archive: unpack it"),
     (_two_networks, "holds several networks, 'student', 'teacher': save one of them alone"),
+    (_two_by_name, "holds several networks, 'online_model', 'ema_model': save one of them alone"),
+    (_changed_bytes, "is damaged: Bad CRC-32"),
+    (_hollow("file.safetensors", 0.5), "has nothing but zeros in .*: half a download"),
+    (_hollow("file.safetensors", 0.2), "has nothing but zeros in .*: half a download"),
+    (_with(torch.zeros(32).to_sparse()), "is no Depth Anything vits: .* shape: pretrained.norm.w"),
+    (_with(torch.zeros(32, device="meta")), "is no Depth Anything vits: .*: pretrained.norm.w"),
+    (_with(torch.tensor(1.0)), "is no Depth Anything vits: it lacks pretrained.norm.weight"),
     (_overflown, "has values that are not finite in pretrained.norm.bias"),
     (_holding(b"hello, world, this is text"), "is neither safetensors nor a file of torch.save"),
     (_holding(b"\x80\x02garbage"), "holds Python objects .*, or is damaged"),

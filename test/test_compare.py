@@ -1,11 +1,13 @@
 """Two reports side by side."""
 
+import json
+
 import numpy as np
 import pytest
 
 from fsmde_core.evaluate.compare import bootstrap_interval, compare, comparison_table
 from fsmde_core.evaluate.metrics import METRICS
-from fsmde_core.evaluate.report import ReportError
+from fsmde_core.evaluate.report import FORMAT, ReportError, load_report
 
 ABOUT = {"dataset": "x", "version": "", "split": "val", "model": "m", "device": "", "command": ""}
 
@@ -68,3 +70,20 @@ def test_what_two_reports_differ_in_is_named_alone(key, value, said):
     with pytest.raises(ReportError) as error:
         compare([({**a, **protocol}, {**b, **protocol, key: value})])
     assert f"the reports differ in {said}" in str(error.value) and "{" not in str(error.value)
+
+
+def test_truth_of_more_sweeps_is_another_truth():
+    a, b = documents({"1": 0.5}, {"1": 0.4})
+    with pytest.raises(ReportError, match="differ in past_sweeps: None and 4"):
+        compare([(a, {**b, "past_sweeps": 4})])
+    assert compare([(a, {**b, "past_sweeps": 0})])[1] == 1  # reports from before name none
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [{}, {"per_sample": [1]}, {"per_sample": {"1": {"abs_rel": 0.5}}}, {"per_sample": {"1": None}}],
+)
+def test_a_report_without_the_metrics_of_its_samples_is_named(tmp_path, samples):
+    (tmp_path / "a.json").write_text(json.dumps({**ABOUT, "format": FORMAT, **samples}))
+    with pytest.raises(ReportError, match="a.json lacks the metrics of its samples"):
+        load_report(tmp_path / "a.json")

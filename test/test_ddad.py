@@ -65,6 +65,31 @@ def test_a_truncated_point_cloud_is_named(ddad_scene, tmp_path, keep):
         read_points(replace(sweep, file=broken))
 
 
+@pytest.mark.parametrize(
+    "arrays, said",
+    [
+        ({"points": np.ones((5, 4))}, "does not read: .*data"),
+        ({"data": np.ones(15)}, r"is float64 \(15,\), not numbers"),
+        ({"data": np.ones((5, 2))}, r"is float64 \(5, 2\), not numbers"),
+        ({"data": np.ones((5, 4)).astype(str)}, "not numbers"),
+        ({"data": np.ones((5, 4), complex)}, "not numbers"),
+        ({"data": np.array([[1, None, 2]], object)}, "does not read"),
+    ],
+)
+def test_a_point_cloud_of_something_else_is_named(ddad_scene, tmp_path, arrays, said):
+    np.savez(tmp_path / "odd.npz", **arrays)
+    with pytest.raises(DatasetError, match=f"^point cloud .*odd.npz .*{said}"):
+        read_points(replace(read_scene(ddad_scene)[0].lidar, file=tmp_path / "odd.npz"))
+
+
+@pytest.mark.parametrize("content", [b"<html>Sign in", b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00"])
+def test_a_point_cloud_that_is_no_npz_is_named(ddad_scene, tmp_path, content):
+    (tmp_path / "odd.npz").write_bytes(content)
+    with pytest.raises(DatasetError, match="odd.npz does not read: File is not a zip") as caught:
+        read_points(replace(read_scene(ddad_scene)[0].lidar, file=tmp_path / "odd.npz"))
+    assert "pickle" not in str(caught.value)
+
+
 def test_missing_files_are_named(ddad_scene, tmp_path):
     with pytest.raises(DatasetError, match="scene.json: No such file"):
         read_scene(tmp_path / "scene.json")

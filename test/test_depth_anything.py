@@ -171,10 +171,19 @@ def test_version_3_for_several_views_is_refused(tiny, saved, extra):
         ("depth_anything_v2_metric_hypersim_vits_fp16.safetensors", "20", 20.0),
         ("Depth-Anything-V2-Metric-Outdoor-Small-hf/model.safetensors", "80", 80.0),
         ("metric_mine.pth", "METRES", 100.0),
+        ("DepthAnythingMetric.pth", "METRES", 100.0),
+        ("depth_anything_v2_vkitti_vits.pth", "80", 80.0),
+        ("hypersim/latest.pth", "20", 20.0),
+        ("link_to:depth_anything_v2_metric_vkitti_vits.pth", "80", 80.0),
     ],
 )
 def test_a_metric_file_is_never_taken_for_a_relative_one(tiny, saved, name, reach, max_depth_m):
-    path = saved(name)
+    path = saved(name.removeprefix("link_to:"))
+    if name.startswith("link_to:"):
+        (path.parent / "links").mkdir()
+        link = path.parent / "links" / "teacher.pth"
+        link.symlink_to(path)
+        path = link
     for variant in ("", "relative", "da3_metric"):
         with pytest.raises(ModelError, match=f"variant=metric foundation.max_depth_m={reach}"):
             load_depth_anything(path, "vits", variant=variant)
@@ -184,6 +193,22 @@ def test_a_metric_file_is_never_taken_for_a_relative_one(tiny, saved, name, reac
     with torch.no_grad():
         depth = 1 / network(torch.randn(1, 3, 28, 28)).inverse_depth
     assert 0 < depth.min() and depth.max() < max_depth_m
+
+
+@pytest.mark.parametrize(
+    "name", ["geometric/depth_anything_v2_vits.pth", "symmetric.pth", "metrics/last.pth"]
+)
+def test_a_name_that_only_sounds_metric_says_nothing(tiny, saved, name):
+    assert load_depth_anything(saved(name), "vits").variant == "relative"
+
+
+def test_the_config_beside_what_a_link_leads_to_is_heard(tiny, saved, tmp_path):
+    path = saved("there/model.safetensors", as_transformers(tiny.state_dict()))
+    config = {"model_type": "depth_anything", "depth_estimation_type": "metric", "max_depth": 80}
+    path.with_name("config.json").write_text(json.dumps(config))
+    (tmp_path / "teacher.safetensors").symlink_to(path)
+    with pytest.raises(ModelError, match="variant=metric foundation.max_depth_m=80"):
+        load_depth_anything(tmp_path / "teacher.safetensors", "vits")
 
 
 def test_the_config_of_transformers_tells_metric_from_relative(tiny, saved):

@@ -90,7 +90,7 @@ def test_defaults_presets_and_overrides(config_file):
         ("augment.keep_cameras=-1", "augment.keep_cameras is -1: should be greater than or equal"),
         ("student.reach_m=-1", "student.reach_m is -1: should be greater than 0"),
         ("student.min_depth_m=900", "student.min_depth_m is 900.0, max_depth_m 200.0: not a range"),
-        ("student.n_bins=0", "student.n_bins is 0: should be greater than 0"),
+        ("student.n_bins=0", "student.n_bins is 0: should be greater than 1"),
         ("foundation.channels=0", "foundation.channels is 0: should be greater than 0"),
         ("foundation.size=xl", "foundation.size is 'xl': should be 'vits', 'vitb' or 'vitl'"),
         ("losses.surface=-1", "losses.surface is -1: should be greater than or equal to 0"),

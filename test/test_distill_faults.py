@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -58,8 +59,58 @@ def test_a_corrupted_checkpoint_is_named_and_left(config_file, tmp_path, capsys)
     whole = (out / CHECKPOINT).read_bytes()
     (out / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
     assert run(config_file(), out) == 2
-    assert "last.pt does not read" in capsys.readouterr().err
+    assert "last.pt ends too early: half a download; delete it" in capsys.readouterr().err
     assert (out / CHECKPOINT).stat().st_size == len(whole) // 2
+
+
+def changed_bytes(path):
+    """A disk that forgets: nothing but the checksum tells."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda record: record.file_size)
+    content[largest.header_offset + largest.file_size // 2] ^= 0x55
+    path.write_bytes(content)
+
+
+def without(key):
+    def change(path):
+        document = torch.load(path, weights_only=True)
+        del document[key]
+        torch.save(document, path)
+
+    return change
+
+
+def another_shape(path):
+    document = torch.load(path, weights_only=True)
+    name, tensor = next(iter(document["student"].items()))
+    document["student"][name] = tensor[:1]
+    torch.save(document, path)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (changed_bytes, "is damaged: Bad CRC-32"),
+        (lambda path: path.write_bytes(b"<html>Sign in"), "is a web page, not weights"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: torch.save([1], path), "is none of this version (TypeError"),
+        (without("student"), "is none of this version (KeyError: 'student')"),
+        (without("schedule"), "is none of this version (KeyError: 'schedule')"),
+        (another_shape, "is none of this version (RuntimeError"),
+    ],
+)
+def test_a_checkpoint_that_is_none_is_one_sentence(config_file, tmp_path, capsys, change, said):
+    out = tmp_path / "out"
+    assert run(config_file(), out, "--until", "1") == 0
+    change(out / CHECKPOINT)
+    kept = (out / CHECKPOINT).read_bytes()
+    capsys.readouterr()
+    assert run(config_file(), out) == 2
+    error = capsys.readouterr().err
+    assert f"checkpoint {out / CHECKPOINT} {said}" in error and "weights_only" not in error
+    assert error.strip().endswith("delete it to start anew") and error.count("\n") == 1
+    assert (out / CHECKPOINT).read_bytes() == kept
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(config_file, tmp_path, capsys):
@@ -96,6 +147,32 @@ def test_a_loss_that_is_nan_keeps_the_last_good_checkpoint(
     assert run(config_file(), out) == 2
     error = capsys.readouterr().err
     assert "silog is nan at step 3" in error and "last.pt holds the last good step" in error
+    assert (out / CHECKPOINT).read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError("Unable to allocate 295. TiB"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(config_file, tmp_path, capsys, monkeypatch, error):
+    out = tmp_path / "out"
+    assert run(config_file(), out, "--until", "1") == 0
+    good = (out / CHECKPOINT).read_bytes()
+
+    def silog_loss(*_, **__):
+        raise error
+
+    monkeypatch.setattr(step, "silog_loss", silog_loss)
+    assert run(config_file(), out) == 2
+    said = capsys.readouterr().err.strip().split("\n")[-1]
+    assert said == (
+        "fsmde-distill: out of memory with rigs_per_step 2 and augment.pixels up to 1 times 64x32: "
+        "lower them; step 1 of 4 is saved"
+    )
     assert (out / CHECKPOINT).read_bytes() == good
 
 

@@ -151,7 +151,7 @@ def test_faults_are_named_and_counted_and_stop_only_if_strict(broken_ddad, tmp_p
     reasons = [fault["reason"] for fault in document["faults"]]
     assert len(reasons) == 2
     assert "CAMERA_05/15569195938415230.jpg is a damaged JPEG" in reasons[0]
-    assert "15569195939203480.npz is not whole" in reasons[1]
+    assert "15569195939203480.npz does not read" in reasons[1]
     capsys.readouterr()
     assert main([*arguments, "--strict"]) == 2
     assert "fsmde-evaluate: image" in capsys.readouterr().err

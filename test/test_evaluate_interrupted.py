@@ -62,6 +62,16 @@ def test_interrupted_while_pictures_are_made_is_whole(
     assert "PARTIAL" not in capsys.readouterr().out
 
 
+def test_the_second_interrupt_ends_the_writing_too(ddad_arguments, tmp_path, capsys, monkeypatch):
+    source = interrupted(signal.SIGINT, after=1)
+    monkeypatch.setattr("fsmde_core.evaluate.main._source", source)
+    monkeypatch.setattr(
+        "fsmde_core.evaluate.main.save_report", lambda *_: os.kill(os.getpid(), signal.SIGINT)
+    )
+    assert main([*ddad_arguments, "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.strip().endswith(f"stopped, {tmp_path / 'out'} is not whole")
+
+
 @pytest.mark.parametrize("out", ["/proc/nowhere", "depths/file", "depths/file/under"])
 def test_what_cannot_be_written_is_said_before_scoring(
     ddad_arguments, tmp_path, capsys, monkeypatch, out

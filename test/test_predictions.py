@@ -136,6 +136,115 @@ def test_a_unit_that_means_nothing_is_refused(nuscenes_root, options, said, caps
     assert said in capsys.readouterr().err
 
 
+HEADER = b"\x93NUMPY\x01\x00v\x00%s\n"
+
+
+def header(text):
+    return HEADER % text.ljust(117)
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"<html>Sign in</html>", "the magic string is not correct"),
+        (b"", "EOF"),
+        (
+            header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (9000000, 9000000), }"),
+            "size",
+        ),
+        (header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4), }"), "negative"),
+        (header(b"{'descr': [[["), "EOF"),
+        (header(b"{'descr': '|O', 'fortran_order': False, 'shape': (2, 2), }"), "objects"),
+    ],
+)
+def test_what_is_no_array_is_a_fault_of_its_sample(nuscenes_root, truth, tmp_path, content, said):
+    sample, item = truth
+    write(tmp_path / "p", sample.token, depths_of(item.names, (90, 160)))
+    file = tmp_path / "p" / sample.token / f"{item.names[2]}.npy"
+    file.write_bytes(content)
+    report, code = evaluated(nuscenes_root, tmp_path / "p")
+    assert code == 1
+    (fault,) = report["faults"]
+    assert fault["reason"].startswith(f"prediction {file} is no array of numbers: ")
+    assert said in fault["reason"] and "allow_pickle" not in fault["reason"]
+
+
+@pytest.mark.parametrize("depth", [np.ones((0, 5)), np.ones((90, 160, 1)), np.ones((9, 16), "<i4")])
+def test_what_is_no_depth_image_is_a_fault_of_its_sample(nuscenes_root, truth, tmp_path, depth):
+    sample, item = truth
+    write(tmp_path / "p", sample.token, depths_of(item.names, (90, 160)))
+    np.save(tmp_path / "p" / sample.token / f"{item.names[0]}.npy", depth)
+    report, code = evaluated(nuscenes_root, tmp_path / "p")
+    assert code == 1 and f"CAM_FRONT.npy is {depth.dtype} {depth.shape}" in str(report["faults"])
+
+
+@pytest.mark.parametrize(
+    "shape, refused", [((1600, 900), True), ((160, 90), True), ((9, 9), False)]
+)
+def test_rows_and_columns_that_changed_places_are_said(
+    nuscenes_root, truth, tmp_path, shape, refused
+):
+    sample, item = truth
+    write(tmp_path / "p", sample.token, depths_of(item.names, shape))
+    report, code = evaluated(nuscenes_root, tmp_path / "p")
+    assert ("rows and columns changed places" in str(report["faults"])) == refused == (code == 1)
+
+
+def test_more_sweeps_than_any_protocol_takes_are_said(nuscenes_root, truth, tmp_path):
+    sample, item = truth
+    write(tmp_path / "p", sample.token, depths_of(item.names, (90, 160)))
+    report, _ = evaluated(nuscenes_root, tmp_path / "p", "--past-sweeps", "1")
+    assert report["past_sweeps"] == 1
+    assert "--past-sweeps 1: no published protocol" in report["notes"]
+
+
+@pytest.mark.parametrize(
+    "option, value, said",
+    [
+        ("--limit", "0", "0 is not positive"),
+        ("--limit", "-5", "-5 is not positive"),
+        ("--panels", "-1", "-1 is negative"),
+        ("--past-sweeps", "-1", "-1 is negative"),
+        ("--input-pixels", "many", "'many' is no whole number"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(option, value, said, capsys):
+    with pytest.raises(SystemExit):
+        main(["--data", "x", "--predictions", "y", option, value])
+    assert f"argument {option}: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "table, content, options",
+    [
+        ("v1.0-mini/scene.json", "[]", ["--version", "v1.0-mini", "--split", "all"]),
+        ("ddad.json", '{"scene_splits": {"1": {}}}', ["--dataset", "ddad", "--split", "val"]),
+        ("ddad.json", '{"scene_splits": {"1": {"filenames": []}}}', ["--dataset", "ddad"]),
+    ],
+)
+def test_a_split_without_samples_is_said(nuscenes_root, tmp_path, capsys, table, content, options):
+    root, out = tmp_path / "root", tmp_path / "out"
+    (root / "v1.0-mini").mkdir(parents=True)
+    for file in (nuscenes_root / "v1.0-mini").glob("*.json"):
+        (root / "v1.0-mini" / file.name).symlink_to(file)
+    (root / table).unlink(missing_ok=True)
+    (root / table).write_text(content)
+    arguments = ["--data", str(root), "--predictions", str(tmp_path), "--out", str(out)]
+    assert main([*arguments, *options]) == 2
+    assert f"{root} has no sample in split" in capsys.readouterr().err
+    assert not (out / "report.json").exists()
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99"])
+def test_a_device_that_torch_has_not_is_one_sentence(nuscenes_root, model_card, capsys, device):
+    arguments = ["--data", str(nuscenes_root), "--version", "v1.0-mini", "--split", "mini_train"]
+    arguments += ["--model", str(model_card), "--backend", "torch", "--device", device]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == (
+        f"fsmde-evaluate: --device {device}: torch has no such device here\n"
+    )
+
+
 def test_where_there_are_no_masks_vfdepth_goes_without(ddad_scene, tmp_path, capsys):
     root = ddad_scene.parent.parent
     for sample in ddad.read_dataset(root, split="val"):
@@ -151,7 +260,7 @@ def test_where_there_are_no_masks_vfdepth_goes_without(ddad_scene, tmp_path, cap
     for name in ("CAMERA_05", "CAMERA_06"):
         assert without["counts"][name]["pixels"] > masked["counts"][name]["pixels"]
     assert main(["--compare", *map(str, files)]) == 2  # they do not compare
-    assert "differ in protocol" in capsys.readouterr().err
+    assert "differ in body_masks of protocol vfdepth" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arrays", [{"arr_0": 20.0}, {"pred": 20.0}, {"depth": 20.0, "conf": 0.5}])

@@ -163,6 +163,9 @@ def test_a_missing_rig_file_and_broken_yaml_are_named(tmp_path, monkeypatch):
     (tmp_path / "rig.yaml").write_text("cameras: [")
     with pytest.raises(RigError, match="rig.yaml is not YAML"):
         load_rig(tmp_path / "rig.yaml")
+    (tmp_path / "rig.yaml").write_text("cameras:\n- width: 1600\n  width: 900")
+    with pytest.raises(RigError, match="rig.yaml has key 'width' twice, in lines 2 and 3$"):
+        load_rig(tmp_path / "rig.yaml")
 
 
 def test_a_rotation_that_is_not_orthonormal_is_refused():

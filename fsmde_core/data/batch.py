@@ -23,6 +23,7 @@ from fsmde_core.data.sample import (
 from fsmde_core.rig import Camera, Rig, RigError, load_rig, mask_name, read_body
 
 CLOSE_M = 1.0  # points of past sweeps this near to the sensor in x and y are the vehicle itself
+MAX_RANGE_M, MAX_FAR_SHARE = 1e4, 0.1  # no LiDAR sees as far; single points may be anything
 RIG_SUFFIXES = (".yaml", ".yml")
 
 # (the sample, index of a camera, sweeps with their points [P, 3] in the sensor's frame: the
@@ -208,6 +209,11 @@ class RigDataset:
         depth_gt = np.zeros((len(rig.cameras), size[1], size[0]), np.float32)
         for i in range(len(rig.cameras) if clouds else 0):
             depth_gt[i] = self._truth(sample, i, clouds, size)
+        if clouds and not depth_gt.any():  # would be learnt from at loss 0 without a word
+            raise DatasetError(
+                f"sample {sample.token}: no point of {sample.lidar.file} falls into any of its "
+                "images"
+            )
         return RigBatch(
             images=np.stack([self._image(sample, i, size) for i in range(len(rig.cameras))]),
             K=rig.K,
@@ -226,12 +232,15 @@ class RigDataset:
             return []
         if sample.lidar is None:  # zeros everywhere would be learnt from without a word
             raise DatasetError(f"sample {sample.token}: {sample.no_lidar or 'no LiDAR sweep'}")
-        clouds = [(sample.lidar, self._read_points(sample.lidar))]
+        clouds = [(sample.lidar, self._points(sample.lidar))]
         for sweep in sample.past_sweeps:
-            points = self._read_points(sweep)
+            points = self._points(sweep)
             far = np.abs(points[:, :2]).max(axis=1) >= CLOSE_M
             clouds.append((sweep, points[far]))
         return clouds
+
+    def _points(self, sweep: LidarSweep) -> np.ndarray:
+        return _plausible(sweep, self._read_points(sweep))
 
     def _image(self, sample: Sample, index: int, size: tuple[int, int]) -> np.ndarray:
         image, camera = read_image(sample.image_files[index]), sample.rig.cameras[index]
@@ -249,3 +258,18 @@ class RigDataset:
             return np.zeros(size[::-1], bool)
         mask = self._masks(scene, camera).astype(np.uint8)
         return cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(bool)
+
+
+def _plausible(sweep: LidarSweep, points: np.ndarray) -> np.ndarray:
+    """Of points [P, 3] those that are any: drivers write NaN where nothing came back.
+
+    DatasetError where they cannot be metres.
+    """
+    points = points[np.isfinite(points).all(axis=1)]
+    far = (np.abs(points) > MAX_RANGE_M).any(axis=1).mean() if len(points) else 0
+    if far > MAX_FAR_SHARE:
+        raise DatasetError(
+            f"point cloud {sweep.file}: {far:.0%} of its points are farther than "
+            f"{MAX_RANGE_M:g} m: not in metres, or other numbers than float32"
+        )
+    return points

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,10 +17,12 @@ from fsmde_core.data.sample import (
     LidarSweep,
     Sample,
     Samples,
+    arrays_in,
     inside_root,
     load_json,
+    pose_matrix,
 )
-from fsmde_core.geometry import invert_transform, make_transform, quaternion_to_rotation
+from fsmde_core.geometry import invert_transform
 from fsmde_core.rig import Camera, Rig, RigError, opencv_to_K
 
 SPLITS = {"train": "0", "val": "1", "test": "2"}  # DGP numbers its splits
@@ -84,13 +84,13 @@ def read_scene(scene_json: Path | str) -> list[Sample]:
 
 def read_points(sweep: LidarSweep) -> np.ndarray:
     """Points [P, 3] float64 in the sweep's frame, metres."""
-    try:
-        with np.load(sweep.file, allow_pickle=False) as archive:
-            return archive["data"][:, :3]
-    except OSError as error:
-        raise DatasetError(f"point cloud {sweep.file}: {error.strerror or error}") from error
-    except (KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(f"point cloud {sweep.file} is not whole: {error}") from error
+    with arrays_in(sweep.file, what=f"point cloud {sweep.file}") as arrays:
+        points = arrays["data"]
+    if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in "fiu":
+        raise DatasetError(
+            f"point cloud {sweep.file} is {points.dtype} {points.shape}, not numbers [P, 3]"
+        )
+    return points[:, :3]
 
 
 def _dataset_json(root: Path) -> Path:
@@ -203,8 +203,8 @@ def _sample(root: Path, entry: dict, data: dict, calibration: _Calibration) -> S
 
 def _pose(pose: dict) -> np.ndarray:
     q, t = pose.get("rotation", {}), pose.get("translation", {})
-    rotation = quaternion_to_rotation([q.get(axis, 0.0) for axis in ("qx", "qy", "qz", "qw")])
-    return make_transform(rotation, [t.get(axis, 0.0) for axis in "xyz"])
+    xyzw = [q.get(axis, 0.0) for axis in ("qx", "qy", "qz", "qw")]
+    return pose_matrix(xyzw, [t.get(axis, 0.0) for axis in "xyz"])
 
 
 def _stamp_ns(text: str) -> int:

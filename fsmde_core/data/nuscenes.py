@@ -17,8 +17,8 @@ from fsmde_core.data.sample import (
     Samples,
     inside_root,
     load_json,
+    pose_matrix,
 )
-from fsmde_core.geometry import make_transform, quaternion_to_rotation
 from fsmde_core.rig import Camera, Rig, RigError, opencv_to_K
 
 LIDAR_CHANNEL = "LIDAR_TOP"
@@ -371,6 +371,8 @@ def _past_sweeps(tables: _Tables, data: dict, count: int, where: str) -> tuple[L
 
 def _camera(channel: str, data: dict, calibration: dict) -> Camera:
     T_ego_cam, intrinsic = _transform(calibration, "calibrated_sensor"), "camera_intrinsic"
+    sides = {"width": int, "height": int}
+    _check_fields(Path("sample_data.json"), data["token"], data, sides)
     try:
         if np.shape(calibration[intrinsic]) != (3, 3):
             raise ValueError(f"{intrinsic} of {channel} is no 3x3 matrix: {calibration[intrinsic]}")
@@ -393,6 +395,6 @@ def _transform(entry: dict, table: str) -> np.ndarray:
             if np.shape(entry[field]) != (count,):
                 raise ValueError(f"{field} is {entry[field]!r}, not {count} numbers")
         w, x, y, z = entry["rotation"]  # nuScenes puts the scalar first
-        return make_transform(quaternion_to_rotation([x, y, z, w]), entry["translation"])
+        return pose_matrix([x, y, z, w], entry["translation"])
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{table}.json, token {entry['token']!r}: {error}") from error

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
-from fsmde_core.geometry import invert_transform, project, transform_points
+from fsmde_core.geometry import (
+    invert_transform,
+    make_transform,
+    project,
+    quaternion_to_rotation,
+    transform_points,
+)
 from fsmde_core.jpeg import START, decode_jpeg
 from fsmde_core.rig import Camera, Rig
+
+BROKEN_ARRAYS = (
+    OSError, ValueError, TypeError, KeyError, IndexError, EOFError, RuntimeError, MemoryError,
+    SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What numpy and zipfile raise for bytes that are not as written."""
 
 
 class DatasetError(ValueError):
@@ -89,6 +105,15 @@ class Samples(Sequence):
         return Samples([entry for entry in self._entries if entry[0] == scene], self._build)
 
 
+def pose_matrix(xyzw: Sequence[float], translation: Sequence[float]) -> np.ndarray:
+    """[4, 4] of a quaternion in ROS order and a translation in metres; ValueError where they are
+    not of length one and finite."""
+    T = make_transform(quaternion_to_rotation(xyzw), translation)
+    if not np.isfinite(T).all():
+        raise ValueError(f"translation {list(translation)} is not finite")
+    return T
+
+
 def read_image(path: Path) -> np.ndarray:
     """Decode an image file to RGB uint8 [H, W, 3].
 
@@ -139,12 +164,29 @@ def inside_root(root: Path, name: str) -> Path:
     Only the name is judged: absolute ones and `..` are refused. Links on the disk are followed
     wherever they lead, as people link the blobs of a dataset from other disks.
     """
-    if not isinstance(name, str) or "\0" in name:
+    if not isinstance(name, str) or not name.isprintable():
         raise DatasetError(f"{name!r} is no name of a file in the dataset root {root}")
     for path in (PurePosixPath(name), PureWindowsPath(name)):
         if path.anchor or ".." in path.parts:
             raise DatasetError(f"{name!r} leaves the dataset root {root}")
     return root / name
+
+
+@contextmanager
+def arrays_in(file: Path | BinaryIO, *, what: str) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of an .npz file, by name, each read when it is asked for.
+
+    what: the file, in words. DatasetError begins with it, for a file that is missing or no .npz,
+    and for whatever is wrong with an array inside the block.
+    """
+    try:
+        with np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+            yield arrays
+    except DatasetError:
+        raise
+    except BROKEN_ARRAYS as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DatasetError(f"{what} does not read: {reason}") from error
 
 
 def load_json(path: Path, *, each_object: Callable[[dict], Any] | None = None) -> Any:

@@ -8,7 +8,6 @@ kept bins. Colours change only for the student.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from tqdm import tqdm
 from fsmde_core.card import load_card
 from fsmde_core.data.augment import at_size, size_of
 from fsmde_core.data.batch import RigBatch
-from fsmde_core.data.sample import DatasetError, inside_root
+from fsmde_core.data.sample import DatasetError, arrays_in, inside_root
 from fsmde_core.distill.config import DataConfig, DistillConfig
 from fsmde_core.distill.stream import by_camera_count, open_split
 from fsmde_core.files import write_arrays, write_json
@@ -60,19 +59,14 @@ class CachedTeacher:
         file = self._file(item.tokens)
         if not file.exists():
             raise DatasetError(f"teacher output {file} is missing; fsmde-teacher cache makes it")
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                if not _is_of(arrays, item):
-                    raise DatasetError(
-                        f"teacher output {file} is of another sample of that name: folders whose "
-                        "samples share names need a teacher_cache each"
-                    )
-                logits = arrays["levels"].astype(np.float32) / -STEPS
-                return replace(item, teacher_logits=logits, teacher_centers=arrays["centers"])
-        except DatasetError:
-            raise
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"teacher output {file} does not read: {error}") from error
+        with arrays_in(file, what=f"teacher output {file}") as arrays:
+            if not _is_of(arrays, item):
+                raise DatasetError(
+                    f"teacher output {file} is of another sample of that name: folders whose "
+                    "samples share names need a teacher_cache each"
+                )
+            logits = arrays["levels"].astype(np.float32) / -STEPS
+            return replace(item, teacher_logits=logits, teacher_centers=arrays["centers"])
 
     def fill(self, teacher: nn.Module, device: torch.device) -> None:
         """Ask the teacher for all samples that are not there yet."""

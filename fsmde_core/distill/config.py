@@ -6,36 +6,23 @@ The annotations say which values are possible; pydantic holds the files to them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-)
-from pydantic.dataclasses import dataclass as validated
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from fsmde_core.data.augment import AugmentConfig
+from fsmde_core.distill.configured import ConfigError, configured, overridden
 from fsmde_core.network.encoder import PYPI_WEIGHTS
 from fsmde_core.network.student import PRESETS, StudentConfig
 from fsmde_core.network.teacher import FoundationConfig, is_card
+from fsmde_core.yaml_text import YamlError, load_yaml
 
-NUMBERS_IN_YAML = {
-    "float_type": "with a point and a signed exponent, as 1.0e-4, it would be a number",
-    "int_type": "whole numbers are digits alone",
-}
-
-
-class ConfigError(ValueError):
-    """A config that cannot be used; the message names the file and the key."""
+MOST = 1e9  # of any number: squares of it are finite in float32
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST)]
+PositiveFloat = Annotated[float, Field(gt=1 / MOST, le=MOST)]
+Pixels = Annotated[int, Field(gt=0, le=2**15)]
 
 
 @dataclass(frozen=True)
@@ -67,9 +54,9 @@ class DataConfig:
     masks: str = ""
     """Rig file or folder of masks of the own vehicle (see BodyMasks); empty: none. The street has
     its own."""
-    size: tuple[PositiveInt, PositiveInt] = (896, 504)
+    size: tuple[Pixels, Pixels] = (896, 504)
     """Width and height in pixels to which images of nuScenes and DDAD are read, before crops."""
-    workers: NonNegativeInt = 1
+    workers: Annotated[int, Field(ge=0, le=512)] = 1
     """Processes that read and augment; one keeps two cores of training busy."""
     timeout_s: PositiveFloat = 600.0
     """How long a step waits for them, then the run ends; the first of a slow disk takes minutes."""
@@ -133,6 +120,12 @@ class LossConfig:
     """Of the student telling surface from sky as the teacher does."""
 
     @property
+    def needs_anything(self) -> bool:
+        """Whether any loss has a weight."""
+        no_weights = ("temperature", "align", "scale_invariant")
+        return any(value for key, value in vars(self).items() if key not in no_weights)
+
+    @property
     def needs_sky(self) -> bool:
         """Whether any weight asks where the sky is."""
         return max(self.sky, self.surface) > 0
@@ -163,7 +156,7 @@ METHODS = {
 class DistillConfig:
     """A whole run; what is fixed here fixes the result, on however many processes."""
 
-    name: Annotated[str, Field(pattern=r"^[^/.][^/]*$")] = "student"
+    name: Annotated[str, Field(pattern=r"^[^/.\s\x00][^/\n\r\x00]{0,99}$")] = "student"
     """Of the model card, NAME.json in the output folder."""
     preset: Literal["s", "m"] = "s"
     """Where the student's defaults come from."""
@@ -197,7 +190,7 @@ class DistillConfig:
     """Overrides of the method."""
     steps: Annotated[int, Field(gt=0, lt=2**31)] = 10_000
     """Optimizer steps."""
-    rigs_per_step: PositiveInt = 2
+    rigs_per_step: Annotated[int, Field(gt=0, le=2**16)] = 2
     """Samples of one step over all processes: twelve images of six cameras, as AdaBins' 16."""
     learning_rate: NonNegativeFloat = 4e-4
     """Peak of the one-cycle schedule for decoder and head; AdaBins has 3.57e-4."""
@@ -233,8 +226,7 @@ class DistillConfig:
     log_steps: PositiveInt = 20
     """Between two points of the curves."""
     licence: str = "Apache-2.0"
-    """Of the trained weights, unless the data or a model they are made from forbid more, see
-    distill.origin."""
+    """Of the trained weights, unless what they are made from forbids more, see distill.origin."""
 
     @property
     def sources(self) -> list[DataConfig]:
@@ -245,20 +237,19 @@ class DistillConfig:
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfig:
     """The config of a YAML file with overrides like losses.kd=0.5 on top.
 
-    Everything the file leaves out keeps its default. ConfigError names the file and an unknown key,
-    or a value of the wrong type.
+    What the file leaves out keeps its default. ConfigError names the file and what is wrong in it.
     """
     path = Path(path)
     try:
-        document = yaml.safe_load(path.read_text()) or {}
+        document = load_yaml(path.read_bytes()) or {}
     except OSError as error:
         raise ConfigError(f"config {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
+    except YamlError as error:
+        raise ConfigError(f"config {path} {error}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"config {path} is not a mapping of keys to values")
     for override in overrides:
-        _override(document, override)
+        overridden(document, override)
     try:
         student = _chosen(PRESETS, document, "preset")
         losses = _chosen(METHODS, document, "method")
@@ -269,56 +260,6 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> DistillConfi
     return config
 
 
-def configured(base: Any, document: dict, *, where: str = "") -> Any:
-    """The dataclass instance `base` with the values of a mapping, nested ones alike.
-
-    ConfigError names an unknown key with its path, or a value that its annotation rules out.
-    """
-    values = {f.name: getattr(base, f.name) for f in fields(base)}
-    for key, value in document.items():
-        if key not in values:
-            raise ConfigError(f"unknown key {where + str(key)!r}; known: {', '.join(values)}")
-        old = values[key]
-        if is_dataclass(old):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{where}{key} is {value!r}, not a mapping")
-            values[key] = configured(old, value, where=f"{where}{key}.")
-        else:
-            values[key] = tuple(value) if isinstance(value, list) else value  # YAML has no tuples
-    try:
-        checked = _checked(type(base))(**values)
-    except ValidationError as error:
-        raise ConfigError(where + _sentence(error)) from error
-    return type(base)(**{name: getattr(checked, name) for name in values})
-
-
-@cache
-def _checked(kind: type) -> type:
-    """The same dataclass, but one that takes only what its annotations say."""
-    strict = ConfigDict(strict=True, allow_inf_nan=False)
-    return validated(kind, frozen=True, config=strict)
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong: where, what is there, and what should be."""
-    first = error.errors(include_url=False)[0]
-    key, *places = first["loc"]
-    key = "".join([key, *(f"[{place}]" for place in places)])
-    value, reason = first["input"], first["msg"].removeprefix("Input ")
-    if isinstance(value, str) and _is_number(value) and first["type"] in NUMBERS_IN_YAML:
-        reason = f"to YAML that is a text; {NUMBERS_IN_YAML[first['type']]}"
-    value = list(value) if isinstance(value, tuple) else value
-    return f"{key} is {value!r}: {reason[0].lower()}{reason[1:]}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _chosen(choices: dict, document: dict, key: str) -> Any:
     """The choice that a key of the document, or its default, names."""
     name = document.get(key, getattr(DistillConfig, key))
@@ -327,26 +268,16 @@ def _chosen(choices: dict, document: dict, key: str) -> Any:
     return choices[name]
 
 
-def _override(document: dict, override: str) -> None:
-    """Set one KEY=VALUE, the key's parts separated by dots."""
-    path, equals, text = override.partition("=")
-    *parts, last = path.split(".")
-    if not equals or not last:
-        raise ConfigError(f"override {override!r} is not of the form key=value")
-    for part in parts:
-        document = document.setdefault(part, {})
-        if not isinstance(document, dict):
-            raise ConfigError(f"override {override!r}: {part} has no keys of its own")
-    try:
-        document[last] = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r} has no YAML value") from error
-
-
 def _check(config: DistillConfig) -> None:
     """What single values cannot tell."""
     if not config.data.train:
         raise ConfigError("data.train names no folder to learn from")
+    if not config.losses.needs_anything:
+        raise ConfigError("no loss has a weight: nothing would be learnt")
+    if config.losses.vrkd and config.augment.keep_cameras == 1:
+        raise ConfigError(
+            "losses.vrkd compares adjacent views, but augment.keep_cameras leaves one"
+        )
     if config.losses.needs_teacher and not config.teacher:
         raise ConfigError("losses with a teacher have a weight, but teacher names no card")
     if config.start_share and (not config.initial or config.foundation.checkpoint):
@@ -396,5 +327,7 @@ def _check(config: DistillConfig) -> None:
     if config.warm_up_share * config.steps == 1:  # torch's schedule divides by one step less
         raise ConfigError(f"warm_up_share {config.warm_up_share} of {config.steps} steps is one")
     least, most = config.student.min_depth_m, config.student.max_depth_m
-    if not least < most:
+    if not 1.001 * least < most:
         raise ConfigError(f"student.min_depth_m is {least}, max_depth_m {most}: not a range")
+    if config.student.reach_m <= least:
+        raise ConfigError(f"student.reach_m is {config.student.reach_m}, min_depth_m {least}")

@@ -16,8 +16,10 @@ from fsmde_core.extras import absent, needed_by
 prepare_processor()  # before torch is imported
 
 with needed_by("fsmde-distill", __file__):
+    import torch
     from lightning_fabric import Fabric
 
+    from fsmde_core.arguments import positive
     from fsmde_core.card import ModelError
     from fsmde_core.data.sample import DatasetError
     from fsmde_core.distill.config import ConfigError, DistillConfig, load_config
@@ -57,20 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", type=Path, required=True, help="YAML, see config/distill")
     add("--out", type=Path, help="output folder; default out/CONFIG")
-    add("--devices", type=_positive, default=1, help="GPUs (or CPU processes) in use")
-    add("--nodes", type=_positive, default=1, help="machines, with torchrun")
+    add("--devices", type=positive, default=1, help="GPUs (or CPU processes) in use")
+    add("--nodes", type=positive, default=1, help="machines, with torchrun")
     add("--accelerator", choices=("auto", "cpu", "gpu"), default="auto")
     add("--precision", choices=("auto", "32-true", "bf16-mixed"), help="as the config's")
-    add("--until", type=_positive, help="stop at this step, to go on another time")
+    add("--until", type=positive, help="stop at this step, to go on another time")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="losses.kd=0.5, say")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not positive")
-    return number
 
 
 def _train(
@@ -83,6 +78,10 @@ def _train(
         if trainer.resumed and trainer.fabric.is_global_zero:
             _say_how_it_goes_on(trainer)
         trainer.run(until=arguments.until)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise TrainingError(_what_took_the_memory(trainer, config)) from error
     except KeyboardInterrupt:
         _say_where_it_stopped(trainer, config)
         return interrupt.exit_code
@@ -90,6 +89,22 @@ def _train(
         _say_where_it_stopped(trainer, config)
         return interrupt.exit_code
     return 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether a GPU, or the system, had no more: torch says so of a CPU in words alone."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _what_took_the_memory(trainer: Trainer | None, config: DistillConfig) -> str:
+    size = f"{config.student.input_width}x{config.student.input_height}"
+    most = f"augment.pixels up to {config.augment.pixels[1]:g} times {size}"
+    saved = trainer.saved_step if trainer else 0
+    return (
+        f"out of memory with rigs_per_step {config.rigs_per_step} and {most}: lower them; "
+        f"step {saved} of {config.steps} is saved"
+    )
 
 
 def _say_how_it_goes_on(trainer: Trainer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fsmde_core.card import load_card
+from fsmde_core.card import ModelError, load_card
 from fsmde_core.distill.config import ConfigError, DistillConfig
 from fsmde_core.distill.rebin import carry_over, head_with_bins
 from fsmde_core.files import write_bytes
@@ -23,6 +24,7 @@ from fsmde_core.network.checkpoint import (
     trained_weights,
 )
 from fsmde_core.network.encoder import import_timm, load_imagenet_weights
+from fsmde_core.network.foreign_weights import read_document
 from fsmde_core.network.student import StudentDepthNet
 from fsmde_core.network.teacher import FoundationTeacher
 
@@ -222,17 +224,29 @@ def read_checkpoint(
     path = folder / CHECKPOINT
     if not path.exists():
         return None
-    try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
+    with _delete_if_broken(path):
+        document = read_document(path)
         theirs = json.loads(document["config"])
         theirs["made from"] = json.loads(document.get("made_from", "{}"))
         ours = json.loads(json.dumps({**asdict(config), "made from": made_from}))
-    except Exception as error:  # torch.load raises whatever the broken bytes lead to
-        reason = str(error).split("\n")[0]
+        return document, _compare(theirs, ours, path)
+
+
+@contextmanager
+def _delete_if_broken(path: Path) -> Iterator[None]:
+    """CheckpointError for a file that is not as save_state wrote it, whatever that leads to."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ModelError as error:
+        raise CheckpointError(f"{error}; delete it to start anew") from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
         raise CheckpointError(
-            f"checkpoint {path} does not read ({reason}); delete it to start anew"
+            f"checkpoint {path} is none of this version ({type(error).__name__}: {reason}); delete "
+            "it to start anew"
         ) from error
-    return document, _compare(theirs, ours, path)
 
 
 def restore(state: TrainState, config: DistillConfig, folder: Path, *, made_from: dict) -> bool:
@@ -244,16 +258,19 @@ def restore(state: TrainState, config: DistillConfig, folder: Path, *, made_from
     if found is None:
         return False
     document, state.moved = found
-    restore_weights(state.student, document["student"])
-    restore_weights(state.average, document["average"])
-    try:
-        state.optimizer.load_state_dict(document["optimizer"])
-    except ValueError as error:
-        raise CheckpointError(
-            f"checkpoint {folder / CHECKPOINT} is of a version that trained other groups of "
-            f"weights ({error}); choose another --out"
-        ) from error
-    state.schedule.load_state_dict(document["schedule"])
-    state.step, state.seconds = document["step"], document["seconds"]
-    state.samples = document.get("samples", 0)
+    with _delete_if_broken(folder / CHECKPOINT):
+        restore_weights(state.student, document["student"])
+        restore_weights(state.average, document["average"])
+        try:
+            state.optimizer.load_state_dict(document["optimizer"])
+        except ValueError as error:
+            raise CheckpointError(
+                f"checkpoint {folder / CHECKPOINT} is of a version that trained other groups of "
+                f"weights ({error}); choose another --out"
+            ) from error
+        state.schedule.load_state_dict(document["schedule"])
+        state.step, state.seconds = document["step"], document["seconds"]
+        state.samples = document.get("samples", 0)
+        if not 0 <= state.step <= config.steps:
+            raise ValueError(f"its step is {state.step} of {config.steps}")
     return True

@@ -206,14 +206,14 @@ def training_batches(
     each, workers = config.rigs_per_step, config.data.workers
     if each % processes:
         raise ConfigError(f"rigs_per_step {each} does not split over {processes} processes")
-    own = [
-        list(range(step * each + rank, (step + 1) * each, processes))
-        for step in range(first_step, config.steps)
-    ]
-    if not workers or not own:
+    if first_step == config.steps:
+        return
+    first = range(first_step * each + rank, (first_step + 1) * each, processes)
+    own = ([each * i + k for k in first] for i in range(config.steps - first_step))
+    if not workers:
         yield from (by_camera_count([stream[k] for k in places]) for places in own)
         return
-    _check_shared_memory(stream.bytes_of(own[0]), workers, processes)
+    _check_shared_memory(stream.bytes_of(first), workers, processes)
     loader = DataLoader(
         stream,
         batch_sampler=own,

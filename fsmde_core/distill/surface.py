@@ -23,6 +23,7 @@ with needed_by("surface", __file__):
     from torch import Tensor
     from tqdm import tqdm
 
+    from fsmde_core.arguments import positive
     from fsmde_core.card import ModelError, add_file, load_card
     from fsmde_core.data.batch import RigBatch
     from fsmde_core.data.sample import DatasetError
@@ -92,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="surface", description=__doc__.splitlines()[0])
     parser.add_argument("card", type=Path, help="model card NAME.json")
     parser.add_argument("--config", type=Path, required=True, help="YAML of the training")
-    parser.add_argument("--samples", type=int, default=SAMPLES, help="of the training stream")
+    parser.add_argument("--samples", type=positive, default=SAMPLES, help="of the training stream")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_intermixed_args(argv)
     if arguments.samples < 1:

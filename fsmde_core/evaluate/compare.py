@@ -51,7 +51,7 @@ def compare(pairs: Sequence[tuple[dict, dict]], *, seed: int = 0) -> tuple[list[
     first = reports[0]
     for report in reports:
         for key in SAME:
-            if first.get(key) != report.get(key):
+            if (first.get(key) or None) != (report.get(key) or None):  # older ones lack some
                 raise ReportError(f"the reports differ in {_apart(key, first, report)}")
     shared = [s for s in first["per_sample"] if all(s in r["per_sample"] for r in reports)]
     if not shared:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fsmde_core.arguments import not_negative, positive
 from fsmde_core.card import ModelError
 from fsmde_core.data import ddad, nuscenes
 from fsmde_core.data.batch import BodyMasks, RigDataset
@@ -67,7 +68,11 @@ def main(argv: list[str] | None = None) -> int:
         arguments.split = arguments.split or usual_split(arguments.version or "", train=False)
         arguments.out = arguments.out or _own_folder(arguments)
         with Interrupt() as interrupt:
-            return _evaluate(arguments, shlex.join(["fsmde-evaluate", *argv]), interrupt)
+            try:
+                return _evaluate(arguments, shlex.join(["fsmde-evaluate", *argv]), interrupt)
+            except KeyboardInterrupt:  # the second: what is being written is left
+                print(f"fsmde-evaluate: stopped, {arguments.out} is not whole", file=sys.stderr)
+                return interrupt.exit_code
     except REFUSALS as error:
         print(f"fsmde-evaluate: {sentence(error)}", file=sys.stderr)
         return 2
@@ -107,21 +112,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--backend", choices=BACKENDS, default="onnx", help="what runs the model")
     add("--device", default="cpu", help="cpu or cuda")
-    add("--input-pixels", type=int, default=0, help="of an image that the network sees; 0: card's")
+    add(
+        "--input-pixels",
+        type=not_negative,
+        default=0,
+        help="of an image that the network sees; 0: card's",
+    )
     add("--protocol", choices=sorted(PROTOCOLS), default="surrounddepth")
     add(
         "--masks",
         type=Path,
         help="rig file with masks, or folder of them, for protocols that leave the body out",
     )
-    add("--past-sweeps", type=int, default=0, help="LiDAR sweeps before the keyframe's (nuScenes)")
-    add("--limit", type=int, help="only so many samples, spread over the split")
+    add("--past-sweeps", type=not_negative, default=0, help="LiDAR sweeps before the keyframe's")
+    add("--limit", type=positive, help="only so many samples, spread over the split")
     add(
         "--out",
         type=Path,
         help="folder for report and pictures; default out/evaluation/MODEL_DATASET_SPLIT_PROTOCOL",
     )
-    add("--panels", type=int, default=1, help="pictures each of best, median and worst samples")
+    add("--panels", type=not_negative, default=1, help="pictures each of best, median and worst")
     add("--strict", action="store_true", help="stop at the first fault")
     add(
         "--compare",
@@ -180,6 +190,7 @@ def _evaluate(arguments: argparse.Namespace, command: str, interrupt: Interrupt)
         "dataset": arguments.dataset,
         "version": arguments.version if arguments.dataset == "nuscenes" else "",
         "split": arguments.split,
+        "past_sweeps": arguments.past_sweeps,
         "partial": f"{seen} of {len(samples)} samples" if seen < len(samples) else "",
         "notes": _notes(arguments, protocol, evaluation),
     }
@@ -219,6 +230,8 @@ def _notes(arguments: argparse.Namespace, protocol: Protocol, evaluation: Evalua
     notes = []
     if PROTOCOLS[protocol.name].body_masks and not protocol.body_masks:
         notes.append(f"no --masks: the own vehicle counts, which {protocol.name} leaves out")
+    if arguments.past_sweeps:
+        notes.append(f"--past-sweeps {arguments.past_sweeps}: no published protocol")
     if arguments.predictions:
         steps = arguments.steps_per_m
         doubt = unit_doubt(arguments.predictions, evaluation.median_ratios, steps_per_m=steps)
@@ -236,6 +249,8 @@ def _data(arguments: argparse.Namespace, protocol: Protocol) -> tuple[Samples, R
         truth = StreetTruth(arguments.data, arguments.split)
         return _spread(truth.samples, arguments.limit), truth
     samples = _spread(_recorded(arguments), arguments.limit)
+    if not len(samples):
+        raise DatasetError(f"{arguments.data} has no sample in split {arguments.split}")
     size = None if protocol.native_ground_truth else RANGES[arguments.dataset].network_size
     dataset = RigDataset(
         samples,

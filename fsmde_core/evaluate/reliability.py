@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from fsmde_core.arguments import not_negative
 from fsmde_core.card import ModelError
 from fsmde_core.data.batch import RigBatch, rig_of
 from fsmde_core.data.sample import DatasetError
@@ -158,7 +159,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="reliability", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="rendered street samples")
     parser.add_argument("--model", type=Path, required=True, help="models/NAME.json")
-    parser.add_argument("--input-pixels", type=int, default=0, help="0: as many as the card says")
+    parser.add_argument(
+        "--input-pixels", type=not_negative, default=0, help="0: as many as the card says"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/reliability"))
     arguments = parser.parse_args(argv)
     try:

@@ -17,7 +17,8 @@ from fsmde_core.tables import table
 
 FORMAT = 1  # of the JSON report
 HEADINGS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "d<1.25", "d<1.25^2", "d<1.25^3")
-SAME = ("dataset", "version", "split", "protocol")  # what two reports must share to be compared
+SAME = ("dataset", "version", "split", "past_sweeps", "protocol")
+"""What two reports must share to be compared; what is absent or empty is the same."""
 
 
 class ReportError(ValueError):
@@ -111,7 +112,14 @@ def load_report(path: Path) -> dict:
         raise ReportError(f"report {path} is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ReportError(f"report {path} is not one of fsmde-evaluate (format {FORMAT})")
+    rows = document.get("per_sample")
+    if not isinstance(rows, dict) or not all(_is_row(row) for row in rows.values()):
+        raise ReportError(f"report {path} lacks the metrics of its samples (per_sample)")
     return document
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and all(isinstance(row.get(m), int | float) for m in METRICS)
 
 
 def is_partial(document: dict) -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
-from zlib import error as DeflateError
 
 import cv2
 import numpy as np
 
 from fsmde_core.card import load_card
-from fsmde_core.data.sample import DatasetError, Sample, Samples, inside_root
+from fsmde_core.data.sample import DatasetError, Sample, Samples, arrays_in, inside_root
 from fsmde_core.fit import fit_camera
 from fsmde_core.rig import Camera, Rig
 from fsmde_core.runtime.predictor import Prediction, Predictor
@@ -20,6 +18,7 @@ STEPS_PER_M = {".npy": 1.0, ".npz": 1.0, ".png": 256.0}  # a PNG's are KITTI's: 
 NAMED = "depth"  # which array of an .npz, where it has several
 UNITS = {"metres": 1, "centimetres": 100, "1/256 m": 256, "millimetres": 1000}  # people's
 UNIT_TOLERANCE = 1.4  # how far off an otherwise fair prediction's median may be
+SAME_ASPECT = 0.05  # in logs; networks' inputs differ more from their images, but not all of them
 SUSPICIOUS = 2.0  # a median so many times too large or small is no error of a metric network
 
 # (images [N, H, W, 3] uint8 RGB, their rig, the sample) -> N depths [h, w] in metres
@@ -46,7 +45,11 @@ def torch_source(card_path: Path, device: str, *, input_pixels: int = 0) -> Pred
 
     from fsmde_core.network.checkpoint import load_student
 
-    card, student = load_card(card_path), load_student(card_path).to(device)
+    card, student = load_card(card_path), load_student(card_path)
+    try:
+        student = student.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise PredictionError(f"--device {device}: torch has no such device here") from error
     pixels = input_pixels or card.input_width * card.input_height
 
     @torch.inference_mode()
@@ -94,9 +97,22 @@ def folder_source(folder: Path, *, steps_per_m: float | None = None) -> Predict:
         place = inside_root(folder, sample.token)
         files = [depth_file(place, name) for name in rig.names]
         steps = [steps_per_m or STEPS_PER_M[file.suffix] for file in files]
-        return [read_depth(file) / np.float32(step) for file, step in zip(files, steps)]
+        depths = [read_depth(file) / np.float32(step) for file, step in zip(files, steps)]
+        for file, depth, camera in zip(files, depths, rig.cameras):
+            if _lies_on_its_side(depth.shape, camera):
+                raise PredictionError(
+                    f"prediction {file} has {depth.shape[0]} rows of {depth.shape[1]} pixels, its "
+                    f"image is {camera.width}x{camera.height}: rows and columns changed places"
+                )
+        return depths
 
     return predict
+
+
+def _lies_on_its_side(shape: tuple[int, int], camera: Camera) -> bool:
+    """Whether depth [h, w] has the shape of the camera's image, but for width being height."""
+    aspect, upright = np.log(shape[1] / shape[0]), np.log(camera.width / camera.height)
+    return abs(aspect + upright) < SAME_ASPECT < abs(aspect - upright) / 2
 
 
 def unit_doubt(
@@ -127,7 +143,7 @@ def unit_doubt(
 
 def depth_file(folder: Path, camera: str) -> Path:
     """CAMERA.npy, .npz or .png in a folder; PredictionError if none is there."""
-    first, *others = (folder / f"{camera}{suffix}" for suffix in STEPS_PER_M)
+    first, *others = (inside_root(folder, f"{camera}{s}") for s in STEPS_PER_M)
     for file in (first, *others):
         if file.is_file():
             return file
@@ -157,11 +173,12 @@ def read_depth(file: Path) -> np.ndarray:
     """What an .npy, .npz or 16-bit .png holds, [h, w] float32 in its own unit."""
     if file.suffix != ".png":
         depth = _array(file)
-        if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
+        if depth.ndim != 2 or not depth.size or not np.issubdtype(depth.dtype, np.floating):
             raise PredictionError(
                 f"prediction {file} is {depth.dtype} {depth.shape}, not float 2-D"
             )
-        return depth.astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond float32 is beyond any range
+            return np.array(depth, np.float32)
     depth = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
         raise PredictionError(f"prediction {file} is no 16-bit grey PNG")
@@ -170,15 +187,22 @@ def read_depth(file: Path) -> np.ndarray:
 
 def _array(file: Path) -> np.ndarray:
     """The array of an .npy; of an .npz its only one, or the one that is named depth."""
+    if file.suffix == ".npz":
+        return _named_array(file)
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            names = loaded.files
+        return np.lib.format.open_memmap(file, mode="r")  # no header makes it take memory
+    except Exception as error:  # whatever broken bytes lead to
+        text = " ".join(str(error).split())
+        raise PredictionError(f"prediction {file} is no array of numbers: {text}") from error
+
+
+def _named_array(file: Path) -> np.ndarray:
+    try:
+        with arrays_in(file, what=f"prediction {file}") as arrays:
+            names = list(arrays)
             if len(names) == 1 or NAMED in names:
-                return loaded[NAMED if NAMED in names else names[0]]
-    except (OSError, ValueError, EOFError, BadZipFile, DeflateError) as error:
-        raise PredictionError(f"prediction {file}: {error}") from error
+                return arrays[NAMED if NAMED in names else names[0]]
+    except DatasetError as error:
+        raise PredictionError(str(error)) from error
     has = ", ".join(names) or "no array"
     raise PredictionError(f"prediction {file} holds {has}, not one array or one named {NAMED}")

@@ -263,7 +263,7 @@ def load_depth_anything(
     read, holds another size, or is known to be of another variant than the one given.
     """
     path = Path(path)
-    weights = as_official(read_weights(path))
+    weights = as_official(read_weights(path), path)
     found = _size_of(weights)
     size = size or found or "vits"  # if of none, what is said below is what vits has and it lacks
     if found not in (None, size):
@@ -275,7 +275,7 @@ def load_depth_anything(
     network = DepthAnythingV2(SIZES[size], variant=variant, max_depth_m=max_depth_m)
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     lacking = [n for n in shapes if n not in weights and not n.startswith(UNUSED)]
-    fits = {n: w.is_floating_point() and w.shape == shapes.get(n) for n, w in weights.items()}
+    fits = {n: _is_dense(w) and w.shape == shapes.get(n) for n, w in weights.items()}
     wrong = [name for name, fit in fits.items() if not fit]
     if lacking or wrong:
         raise ModelError(
@@ -283,6 +283,11 @@ def load_depth_anything(
             f"not of this network or of another shape: {_some(wrong)}"
         )
     network.load_state_dict(weights, strict=False)
+    empty = [n for n, w in weights.items() if n.endswith(".weight") and w.dim() > 1 and not w.any()]
+    if empty:
+        raise ModelError(
+            f"checkpoint {path} has nothing but zeros in {_some(empty)}: half a download?"
+        )
     broken = [n for n, w in network.named_parameters() if not w.isfinite().all()]
     if broken:
         raise ModelError(f"checkpoint {path} has values that are not finite in {_some(broken)}")
@@ -291,7 +296,7 @@ def load_depth_anything(
 
 def size_in(path: Path | str) -> str:
     """The name in SIZES of a checkpoint's network; ModelError for a file of none of them."""
-    size = _size_of(as_official(read_weights(path)))
+    size = _size_of(as_official(read_weights(path), Path(path)))
     if size is None:
         raise ModelError(f"checkpoint {path} is no Depth Anything of {', '.join(SIZES)}")
     return size
@@ -301,7 +306,12 @@ def _size_of(weights: dict[str, Tensor]) -> str | None:
     """The size whose width the tokens have; None for none that is known."""
     token = weights.get("pretrained.cls_token")
     widths = {size.width: name for name, size in SIZES.items()}
-    return None if token is None else widths.get(token.shape[-1])
+    return widths.get(token.shape[-1]) if token is not None and token.dim() else None
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether it holds floating-point numbers, one for each place."""
+    return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def _some(names: list[str]) -> str:

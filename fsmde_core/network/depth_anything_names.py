@@ -18,11 +18,15 @@ from torch import Tensor
 
 from fsmde_core.card import ModelError
 
+CLASS_TOKEN = re.compile(r"(|.*?\.)(?:backbone\.)?(?:pretrained|embeddings)\.cls_token$")
+"""A tensor that every network has once, in whatever naming; what stands before is the file's."""
+METRIC = re.compile(r"(?<![A-Za-z])metric(?!s)|Metric(?!s)|(?<![A-Z])METRIC(?!S)")
 SKY = "depth_head.scratch.sky_output_conv2.0.weight"
 ANY_VIEW = re.compile(r"^(da3|da3_metric|cam_enc|cam_dec|gs_head|gs_adapter)\.|camera_token|_aux\b")
 """Names in the files of version 3's networks for several views."""
 VERSION_1 = re.compile(r"depth_anything_vit[sbl]14")
 HYPERSIM, VIRTUAL_KITTI = re.compile(r"hypersim|indoor"), re.compile(r"vkitti|outdoor")
+TRAINED_METRIC = re.compile(r"hypersim|vkitti")  # there is no relative model of these data
 HYPERSIM_M, VIRTUAL_KITTI_M = 20.0, 80.0
 
 TRANSFORMERS = (
@@ -45,8 +49,20 @@ NECK_CONV = re.compile(r"^neck\.convs\.(\d)\.")
 NECK_FUSION = re.compile(r"^neck\.fusion_stage\.layers\.(\d)\.(projection\.)?")
 
 
-def as_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under V2's official names; names that are not known stay as they are."""
+def as_official(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors of a file's network under V2's official names; names that are not known stay.
+
+    What stands before the network's own names (`model.`) is taken off, and what is none of it left
+    out. ModelError for a file of several networks.
+    """
+    before = dict.fromkeys(found[1] for found in map(CLASS_TOKEN.match, weights) if found)
+    if len(before) > 1:
+        names = ", ".join(repr(text.rstrip(".")) for text in before)
+        raise ModelError(
+            f"checkpoint {path} holds several networks, {names}: save one of them alone"
+        )
+    for text in before:
+        weights = {n[len(text) :]: t for n, t in weights.items() if n.startswith(text)}
     if any(name.startswith("neck.") for name in weights):
         return _with_fused_qkv({_from_transformers(n): tensor for n, tensor in weights.items()})
     if any(name.startswith("backbone.pretrained.") for name in weights):
@@ -147,8 +163,8 @@ def _told_version_2(path: Path, config: dict, taps: Sequence[int]) -> _Told:
         reach = float(reach) if isinstance(reach, int | float) else 0.0
         to = f" to {reach:g} m" if reach else ""
         return _Told(("metric",), reach, f"is metric{to}, the config.json beside it says")
-    text = _names_around(path).lower()
-    if not config and re.search(r"metric(?!s)", text):
+    names, text = _names_around(path), _names_around(path).lower()
+    if not config and (METRIC.search(names) or TRAINED_METRIC.search(text)):
         reach = HYPERSIM_M if HYPERSIM.search(text) else 0.0
         reach = VIRTUAL_KITTI_M if VIRTUAL_KITTI.search(text) else reach
         return _Told(("metric",), reach, "is metric by its name")
@@ -158,9 +174,11 @@ def _told_version_2(path: Path, config: dict, taps: Sequence[int]) -> _Told:
 
 
 def _names_around(path: Path) -> str:
-    """Of the file, its folder, and the model's folder in Hugging Face's cache."""
+    """Of the file, its folder, and the model's folder in Hugging Face's cache; where it is a link,
+    of what it leads to as well."""
+    places = dict.fromkeys([path.absolute(), path.resolve()])
     cached = [part for part in path.parts if part.startswith("models--")]
-    return " ".join([path.name, path.absolute().parent.name, *cached])
+    return " ".join([*(f"{place.name} {place.parent.name}" for place in places), *cached])
 
 
 def _config_beside(path: Path) -> dict:
@@ -169,6 +187,8 @@ def _config_beside(path: Path) -> dict:
     ModelError for one that does not read: it might have said which variant this is.
     """
     file = path.with_name("config.json")
+    if path.is_symlink() and not file.exists():
+        file = path.resolve().with_name("config.json")
     try:
         config = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

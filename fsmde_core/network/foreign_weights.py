@@ -26,23 +26,27 @@ ANYWHERE = ("module", "_orig_mod")
 def read_weights(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a .pth, .pt, .bin or .safetensors file by name, on the CPU.
 
-    Taken out of {"model": ...} and the like; names without `module.` and `_orig_mod.`, and without
-    what stands before all of them alike (`model.`). ModelError says in one sentence what a file is
+    Taken out of {"model": ...} and the like; names without `module.` and `_orig_mod.`. ModelError
+    says in one sentence what a file is
     that holds none: missing, a Git LFS pointer, half a download, a web page, an archive, or objects
     that would have to be run.
     """
+    return _plain_names(_unwrapped(read_document(path), Path(path)))
+
+
+def read_document(path: Path | str) -> object:
+    """What a file of torch.save or safetensors holds, nothing of it run; ModelError as
+    read_weights."""
     path = Path(path)
     try:
         with path.open("rb") as file:
             head = file.read(512)
-        document = _document(path, head)
+        return _document(path, head)
     except OSError as error:
         raise ModelError(f"checkpoint {path}: {error.strerror or error}") from error
-    return _plain_names(_unwrapped(document, path))
 
 
 def _document(path: Path, head: bytes) -> object:
-    """What the file holds."""
     start = head.lstrip().lower()
     if not head:
         raise ModelError(f"checkpoint {path} is empty: the download did not begin")
@@ -59,15 +63,28 @@ def _document(path: Path, head: bytes) -> object:
     if head.startswith(b"PK\x03\x04"):
         if not zipfile.is_zipfile(path):  # its list of contents stands at the end
             raise ModelError(f"checkpoint {path} ends too early: half a download")
-        with zipfile.ZipFile(path) as archive:
-            if not any(name.endswith("data.pkl") for name in archive.namelist()):
-                raise ModelError(f"checkpoint {path} is an archive: unpack it")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if not any(name.endswith("data.pkl") for name in archive.namelist()):
+                    raise ModelError(f"checkpoint {path} is an archive: unpack it")
+                _check_sums(archive)
+        except zipfile.BadZipFile as error:
+            raise ModelError(f"checkpoint {path} is damaged: {error}") from error
         return _pickled(path)
     if head.startswith(b"\x80"):  # of torch before 1.6
         return _pickled(path)
     if head[8:9] == b"{":
         return _safetensors(path, head)
     raise ModelError(f"checkpoint {path} is neither safetensors nor a file of torch.save")
+
+
+def _check_sums(archive: zipfile.ZipFile) -> None:
+    """BadZipFile where bytes changed since torch.save, which torch.load does not look for."""
+    for record in archive.infolist():
+        if record.CRC:  # 0 where torch.save was told to leave it out
+            with archive.open(record) as file:
+                while file.read(1 << 20):
+                    pass
 
 
 def _safetensors(path: Path, head: bytes) -> dict[str, Tensor]:
@@ -136,10 +153,10 @@ def _holds_tensors(document: object) -> bool:
 
 
 def _plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without what wrappers put into names, and without single numbers, which count steps."""
     plain = {}
     for name, tensor in weights.items():
-        parts = [part for part in name.split(".") if part not in ANYWHERE]
-        plain[".".join(parts)] = tensor
-    while all("." in name for name in plain) and len({n.split(".")[0] for n in plain}) == 1:
-        plain = {name.split(".", 1)[1]: tensor for name, tensor in plain.items()}
+        if tensor.dim():
+            parts = [part for part in name.split(".") if part not in ANYWHERE]
+            plain[".".join(parts)] = tensor
     return plain

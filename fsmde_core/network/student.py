@@ -17,7 +17,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from fsmde_core.network.bins import (
@@ -33,7 +33,8 @@ from fsmde_core.network.encoder import create_encoder
 STRIDES = (4, 8, 16, 32)
 RAY_CHANNELS = 7
 SURE_LOGIT = 3.0  # probability 0.95
-Side = Annotated[int, Field(gt=0, multiple_of=STRIDES[-1])]
+Metres = Annotated[float, Field(gt=0, le=1e6)]
+Side = Annotated[int, Field(gt=0, le=2**15, multiple_of=STRIDES[-1])]
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,21 @@ class StudentConfig:
 
     encoder: str = "tf_efficientnet_lite0"
     """timm name; lite0 is the largest that keeps six views in real time on two CPU cores."""
-    decoder_channels: Annotated[int, Field(gt=1)] = 64
+    decoder_channels: Annotated[int, Field(gt=1, le=2**12)] = 64
     """Width of the pyramid, half of it at stride 4; dense convolutions, which beat separable ones
     in the study."""
-    n_bins: PositiveInt = 64
+    n_bins: Annotated[int, Field(gt=1, le=2**12)] = 64
     """Z; 32 to 128 did not differ beyond the seeds' spread."""
-    min_depth_m: PositiveFloat = 0.5
+    min_depth_m: Metres = 0.5
     """First bin edge at the canonical focal length, metres."""
-    max_depth_m: PositiveFloat = 200.0
+    max_depth_m: Metres = 200.0
     """Last bin edge at the canonical focal length, metres."""
     depth_mean: DepthMean = "arithmetic"
     """How depth is read from the bins. geometric wants losses.bins or log_l1 in training: weights
     of other losses alone are right under the mean that they were trained with only."""
-    canonical_focal_px: PositiveFloat = 500.0
+    canonical_focal_px: Annotated[float, Field(ge=1, le=1e5)] = 500.0
     """Focal length at which the edges hold: that of nuScenes' cameras at 640 pixels width."""
-    reach_m: PositiveFloat = 200.0
+    reach_m: Metres = 200.0
     """What is farther counts as no surface, whatever the focal length, metres; DDAD's LiDAR range.
     Bins that reach it with a short lens must go far beyond at the canonical one."""
     input_width: Side = 640

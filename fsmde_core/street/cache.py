@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -20,10 +19,8 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
-
 from fsmde_core.data.batch import RigBatch
-from fsmde_core.data.sample import DatasetError
+from fsmde_core.data.sample import DatasetError, arrays_in
 from fsmde_core.extras import needed_by
 from fsmde_core.files import write_arrays, write_json
 from fsmde_core.interrupt import unless_interrupted
@@ -117,13 +114,9 @@ class CachedStreet:
     def _opened(self, file: Path) -> Iterator:
         """The arrays of a file; whatever goes wrong with them names it."""
         place = None if file.exists() else self._packed.get(file.name)
-        try:
-            with np.load(place.read() if place else file, allow_pickle=False) as arrays:
-                yield arrays
-        except DatasetError:
-            raise
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"sample {file} does not read: {error}") from error
+        source = place.read() if place else file
+        with arrays_in(source, what=f"sample {file}") as arrays:
+            yield arrays
 
     def _read(self, file: Path, index: int) -> RigBatch:
         with self._opened(file) as arrays:
