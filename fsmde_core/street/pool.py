@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from tqdm import tqdm
 
 from fsmde_core.interrupt import signals_wait
+from fsmde_core.street.compile import announce_compiling
 
 
 def for_all(job: Callable, items: Iterable, *, workers: int, unit: str) -> None:
@@ -17,6 +18,7 @@ def for_all(job: Callable, items: Iterable, *, workers: int, unit: str) -> None:
 
     The first error ends the run: what has not begun is not begun, and the error is raised here.
     """
+    announce_compiling()
     items = list(items)
     workers = max(1, min(workers, len(items)))
     with tqdm(total=len(items), unit=unit, desc="rendering") as bar:

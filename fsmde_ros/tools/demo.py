@@ -47,6 +47,7 @@ def render_street(folder: Path) -> list[Sample]:
     is missing."""
     try:
         from fsmde_core.street.camera_view import RenderConfig
+        from fsmde_core.street.compile import announce_compiling
         from fsmde_core.street.drive import DriveConfig, render_drive
         from fsmde_core.street.rigs import make_rig
     except ImportError as error:
@@ -55,6 +56,7 @@ def render_street(folder: Path) -> list[Sample]:
         frames=DRIVE_FRAMES, rate_hz=DRIVE_HZ, render=RenderConfig(samples=2, reflections=True)
     )
     rig, samples = make_rig("nuscenes").resized(*DRIVE_SIZE), []
+    announce_compiling()
     drive = render_drive(DRIVE_SEED, rig, config)
     for frames in tqdm(drive, total=DRIVE_FRAMES, desc="rendering the street", unit="frame"):
         files = [folder / f"{f.camera.name}_{frames.index:03d}.jpg" for f in frames.cameras]
