@@ -269,7 +269,7 @@ def test_a_model_that_sees_wrong_scores_worse(drive, model_card, far_off):
     scores = [score(Predictor(card), drive, judged) for card in (model_card, far_off)]
     right, wrong = map(mean_score, scores)
     assert wrong.against(right) > 0.1 > 0 > right.against(wrong)
-    assert wrong.photometric > right.photometric and wrong.ground > 2 * right.ground
+    assert wrong.overlap > right.overlap and wrong.ground > 2 * right.ground
 
 
 def exported_as(card):
