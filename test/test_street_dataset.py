@@ -179,6 +179,15 @@ def test_a_folder_rendered_by_an_earlier_version_still_opens(tmp_path):
     assert CachedStreet(StreetDataset("val", 1, SMALL), tmp_path).cached() == []
 
 
+@pytest.mark.parametrize("number", ["--width 0", "--poses 0", "--samples -1", "--workers 0"])
+def test_numbers_that_cannot_be_leave_no_folder(tmp_path, capsys, number):
+    arguments = f"--split val --streets 1 {number} --out {tmp_path / 'out'}"
+    with pytest.raises(SystemExit, match="2"):
+        cache.main(arguments.split())
+    assert f"{number.split()[0]}: {number.split()[1]} is not positive" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_another_config_is_refused(tmp_path):
     CachedStreet(StreetDataset("val", 1, SMALL), tmp_path)
     with pytest.raises(DatasetError, match="another config"):

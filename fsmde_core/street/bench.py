@@ -10,6 +10,7 @@ from functools import partial
 import numba
 import numpy as np
 
+from fsmde_core.arguments import positive
 from fsmde_core.street.camera_view import RenderConfig, Stage, render_view
 from fsmde_core.street.rigs import make_rig
 from fsmde_core.street.scene import SceneConfig, build_scene
@@ -24,8 +25,8 @@ ON_ALL_THREADS = (False, True, False, True)
 def main(argv: list[str] | None = None) -> int:
     """Print seconds per frame of all cameras of the nuScenes rig, scene and BVH over four poses."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=4, help="number of streets")
-    parser.add_argument("--samples", type=int, default=1, help="colour samples a pixel")
+    parser.add_argument("--seeds", type=positive, default=4, help="number of streets")
+    parser.add_argument("--samples", type=positive, default=1, help="colour samples a pixel")
     parser.add_argument("--style", choices=STYLES, default="town", help="of the streets")
     arguments = parser.parse_args(argv)
     rig = make_rig("nuscenes").resized(*SIZE)

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+from fsmde_core.arguments import positive
 from fsmde_core.data.batch import RigBatch
 from fsmde_core.data.sample import DatasetError, arrays_in
 from fsmde_core.extras import needed_by
@@ -185,12 +186,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=sorted(SPLIT_SEEDS), required=True)
     parser.add_argument("--first", type=int, default=0, help="first street of the split")
     parser.add_argument("--streets", type=int, required=True, help="number of streets")
-    parser.add_argument("--poses", type=int, default=StreetDatasetConfig.poses)
+    parser.add_argument("--poses", type=positive, default=StreetDatasetConfig.poses)
     parser.add_argument("--rigs", nargs="+", choices=RIG_NAMES, default=["nuscenes"])
-    parser.add_argument("--width", type=int, default=StreetDatasetConfig.size[0])
-    parser.add_argument("--height", type=int, default=StreetDatasetConfig.size[1])
+    parser.add_argument("--width", type=positive, default=StreetDatasetConfig.size[0])
+    parser.add_argument("--height", type=positive, default=StreetDatasetConfig.size[1])
     parser.add_argument("--style", choices=STYLES, default=StreetDatasetConfig.style)
-    parser.add_argument("--samples", type=int, help="colour samples a pixel: 1; deployed: 4")
+    parser.add_argument("--samples", type=positive, help="colour samples a pixel: 1; deployed: 4")
     parser.add_argument(
         "--reflections", action="store_true", help="trace what glass mirrors; deployed: always"
     )
@@ -203,7 +204,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="1-100",
         help="keep images as WebP of this quality, for smaller files; default: the camera's JPEG",
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the samples")
     arguments = parser.parse_args(argv)
     try:
