@@ -185,9 +185,9 @@ def reported(ros):
     left = [node.create_subscription(Image, "left/image_raw", print, 1)]
     sent, warned, heard = [], [], []
     publisher = SimpleNamespace(topic_name="/reported/points", publish=sent.append)
-    statistics = NodeStatistics(time.monotonic())
+    statistics, sync = NodeStatistics(time.monotonic()), RigSync(("front", "left"), slop_ns=0)
     reporter = Reporter(
-        node, statistics, RigSync(("front", "left"), slop_ns=0),
+        node, statistics, sync,
         inputs=lambda: front + left, images=lambda: {0: front, 1: left}, never_came=tuple,
         losses=Losses(), with_info=lambda: heard, more=dict,
         outputs=dict.fromkeys(("points", "status", "diagnostics"), publisher),
@@ -200,7 +200,7 @@ def reported(ros):
         status = sent[-2]
         return status.message, {value.key: value.value for value in status.values}, warned
 
-    report.node, report.heard = node, heard
+    report.node, report.heard, report.statistics, report.sync = node, heard, statistics, sync
     yield report
     node.destroy_node()
 
@@ -231,6 +231,22 @@ def test_a_driver_that_sends_nothing_is_warned_of_after_a_moment(reported):
     while not any("no image yet from left" in text for text in reported()[2]):
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def test_the_log_is_patient_with_a_player_that_ends_on_a_busy_machine(reported):
+    for topic in ("front/image_raw", "left/image_raw"):
+        reported.node.create_publisher(Image, topic, 1)
+    for n in range(20):  # until 3 s ago, by the clock of the images
+        at_ns = time.monotonic_ns() - 3_000_000_000 - (20 - n) * 100_000_000
+        for camera in (0, 1):
+            reported.sync.add(camera, at_ns, None, now_ns=at_ns)
+    reported.statistics.image_arrived(time.monotonic())  # the last was taken up late
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        message, _, warned = reported()
+        assert warned == []
+        time.sleep(0.2)
+    assert message == "no new images from any camera"
 
 
 def taken(losses, topic, numbers, *, kind=Image):

@@ -17,6 +17,7 @@ from fsmde_ros.diagnostics.losses import Losses
 from fsmde_ros.diagnostics.qos import having, never_heard, unheard, without_publisher
 from fsmde_ros.diagnostics.statistics import NodeStatistics
 from fsmde_ros.sync import RigSync
+from fsmde_ros.sync.report import ALL_SILENT
 from fsmde_ros.sync.slower_clock import SlowerClock
 
 SILENCE_S = 2.0  # without a full set for longer, the node says why
@@ -144,7 +145,7 @@ class Reporter:
             found, absences = [*found, without], [*absences, without]
         if silence_s > SILENCE_S or missing:
             if not found and idle and self._statistics.last_image_s is not None:
-                found = absences = ["no new images from any camera"]
+                found = absences = [ALL_SILENT]
             elif not found:
                 found = [sync.why_no_set(now_ns)]
             found = found + unheard(self._node, self._inputs())
@@ -175,7 +176,8 @@ class Reporter:
         self._unpublished = unpublished
         expected_s = now_s if nobody else self._statistics.last_image_s or 0.0
         self._expected_s = max(self._expected_s, expected_s)
-        if self._is_idle(now_s) and now_s - self._expected_s < PATIENCE_S:
+        ended = self._is_idle(now_s) or ALL_SILENT in absences  # by arrival, or by their own clock
+        if ended and now_s - self._expected_s < PATIENCE_S:
             found = [text for text in found if text not in absences]
         silence_s = self._statistics.without_full_set_s(now_s)
         if found and silence_s > SILENCE_S:

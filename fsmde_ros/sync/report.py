@@ -25,6 +25,7 @@ from fsmde_ros.sync.triggers import (
 if TYPE_CHECKING:
     from fsmde_ros.sync.rig_sync import RigSync
 
+ALL_SILENT = "no new images from any camera"
 WORTH_NS = 2_000_000_000  # what was wrong with a camera's last images is told for so long
 OFTEN = 2  # of a camera's last images: what happened once is no problem yet
 LEAST_AHEAD_NS = 150_000_000  # transports differ by less
@@ -145,7 +146,7 @@ def absent(sync: RigSync, now_ns: int, explained: Collection[int]) -> list[str]:
     missing = sync.missing(now_ns)
     came = [i for i in _wanted(sync) if sync.attendance.came(i)]
     if came and set(missing) >= set(came):
-        return ["no new images from any camera"]
+        return [ALL_SILENT]
     never = [sync.names[i] for i in missing if i not in came and i not in explained]
     found = [f"no image yet from {', '.join(never)}"] if never else []
     fell_silent = [
