@@ -19,7 +19,7 @@ from fsmde_core.geometry import pixel_rays, transform_points, unproject
 from fsmde_core.rig import Camera
 
 GROUND_M = 0.3  # above the ego frame's origin: kerbs and slopes are ground too
-Share = Annotated[float, Field(ge=0, le=100)]
+Ratio = Annotated[float, Field(ge=0, le=100)]
 MIRROR_EGO = np.diag([1.0, -1.0, 1.0, 1.0])  # y left becomes right
 
 
@@ -32,10 +32,10 @@ class AugmentConfig:
     smallest_crop: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the sides of the largest window that fits; every camera is cropped for itself, so
     focal lengths vary. 1: the largest, centred."""
-    aspects: tuple[Share, Share] = (0.0, 0.0)
+    aspects: tuple[Ratio, Ratio] = (0.0, 0.0)
     """Smallest and largest width over height of the network's input, one draw a step, even in logs;
     (0, 0): that of the student's input size."""
-    pixels: tuple[Share, Share] = (1.0, 1.0)
+    pixels: tuple[Ratio, Ratio] = (1.0, 1.0)
     """Fewest and most pixels of the network's input, as shares of the student's input size, drawn
     likewise."""
     colour_strength: Annotated[float, Field(ge=0, lt=1)] = 0.3

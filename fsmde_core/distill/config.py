@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from fsmde_core.configured import ConfigError, configured, overridden
 from fsmde_core.data.augment import AugmentConfig
-from fsmde_core.distill.configured import ConfigError, configured, overridden
 from fsmde_core.network.encoder import PYPI_WEIGHTS
 from fsmde_core.network.student import PRESETS, StudentConfig
 from fsmde_core.network.teacher import FoundationConfig, is_card

@@ -96,8 +96,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--samples", type=positive, default=SAMPLES, help="of the training stream")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_intermixed_args(argv)
-    if arguments.samples < 1:
-        parser.error(f"--samples {arguments.samples} is not positive")
     try:
         config = load_config(arguments.config, arguments.overrides)
         card, student = load_card(arguments.card), load_student(arguments.card)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from fsmde_core.card import ModelCard, ModelError, load_card, save_card, sha256_of, verified_file
+from fsmde_core.configured import ConfigError, configured
 from fsmde_core.files import write_bytes
 from fsmde_core.network.student import StudentConfig, StudentDepthNet
 
@@ -98,10 +98,6 @@ def student_config(card: ModelCard) -> StudentConfig:
         if key not in known:
             raise ModelError(f"model card {card.name}: unknown student key {key!r}")
     try:
-        return TypeAdapter(StudentConfig).validate_python(card.student)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = first["loc"][0] if first["loc"] else "student"
-        raise ModelError(
-            f"model card {card.name}: student.{key} is {first['input']!r}: {first['msg']}"
-        ) from error
+        return configured(StudentConfig(), card.student, where="student.")
+    except ConfigError as error:
+        raise ModelError(f"model card {card.name}: {error}") from error
