@@ -49,6 +49,7 @@ ENCODINGS = {
     "bgr8": Encoding(3, cv2.COLOR_BGR2RGB),
     "rgba8": Encoding(4, cv2.COLOR_RGBA2RGB),
     "bgra8": Encoding(4, cv2.COLOR_BGRA2RGB),
+    "8UC3": Encoding(3, cv2.COLOR_BGR2RGB),  # of OpenCV, whose colours are BGR
     "mono8": GREY,
     "rgb16": Encoding(3, bits=16),
     "bgr16": Encoding(3, cv2.COLOR_BGR2RGB, bits=16),
@@ -65,6 +66,7 @@ ENCODINGS = {
     "nv12": Encoding(1, cv2.COLOR_YUV2RGB_NV12, even=(2, 2), rows=(3, 2)),
 }
 COLOURED = re.compile(r"\b(rgb|bgr)a?(8|16)$")
+VIDEO = re.compile(r"\b(h\.?26[45]|hevc|vp[89]|av1)\b", re.IGNORECASE)
 NO_COLOUR = re.compile(r"^(16UC1|32FC1)\b|compressedDepth")
 
 
@@ -171,6 +173,10 @@ def _decompress(msg: CompressedImage, topic: str, enough: tuple[int, int] | None
     what = f"{topic}: {data.size} bytes of format {msg.format!r}"
     if NO_COLOUR.search(msg.format):
         raise MessageError(f"{what} are no picture")
+    if VIDEO.search(msg.format):
+        raise MessageError(
+            f"{topic}: format {msg.format!r} is a video, which has to be turned into images"
+        )
     mosaic = _mosaic(msg.format, topic)
     image = None
     if data[:2].tobytes() != START:

@@ -34,6 +34,7 @@ def image_msg(pixels, encoding, *, padding=0):
     [
         ("rgb8", RGB),
         ("bgr8", RGB[..., ::-1]),
+        ("8UC3", RGB[..., ::-1]),
         ("rgba8", np.concatenate([RGB, ALPHA], axis=-1)),
         ("bgra8", np.concatenate([RGB[..., ::-1], ALPHA], axis=-1)),
     ],
