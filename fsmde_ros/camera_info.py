@@ -136,6 +136,11 @@ def read_camera_info(
     )
 
 
+def image_size(msg: CameraInfo, topic: str) -> tuple[int, int]:
+    """Width and height of the images that come with a CameraInfo; MessageError if it has none."""
+    return _Reader(msg, topic).window()[1]
+
+
 class _Reader:
     """The fields of one CameraInfo, each checked; MessageError for what cannot be used."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rosbags.rosbag1 import Writer as Ros1Writer
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from fsmde_core.geometry import make_transform, rotation_to_quaternion
@@ -124,6 +124,37 @@ class Recording:
             self._connections[topic] = self._writer.add_connection(topic, kind, typestore=store)
         serialize = store.serialize_ros1 if self._ros1 else store.serialize_cdr
         self._writer.write(self._connections[topic], stamp_ns, serialize(message, kind))
+
+
+def record(
+    path, rig, images, *, image="/{}/image_raw", info="/{}/camera_info", frame="{}_optical_frame",
+    base="base_link", ros1=False, frames=2, more=None, stamped=True, storage=StoragePlugin.MCAP,
+    compress=None,
+):  # fmt: skip
+    """A drive with /tf_static, as most often; more(bag, camera, stamp) adds to it."""
+    bag = Recording(path, ros1=ros1, storage=storage)
+    if compress is not None:
+        bag._writer.set_compression(compress, CompressionFormat.ZSTD)
+    with bag:
+        make = bag.make
+        poses = [
+            make.transform(base, frame.format(c.name), c.T_ego_cam, START_NS) for c in rig.cameras
+        ]
+        bag.write("/tf_static", make.tf(*poses), START_NS)
+        for i, camera, stamp_ns, _ in moments(rig, frames=frames):
+            where = stamp_ns if stamped else 0, frame.format(camera.name)
+            message = make.raw(images[i], *where)
+            bag.write(image.format(camera.name), message, stamp_ns)
+            if info:
+                bag.write(info.format(camera.name), make.info(camera, *where), stamp_ns)
+            if more is not None:
+                more(bag, camera, stamp_ns)
+    return path
+
+
+def said(layout) -> str:
+    """All sentences about a recording."""
+    return "\n".join((*layout.notes, *layout.problems))
 
 
 def foxglove_nuscenes(path: Path, rig: Rig, images, *, frames: int = 4) -> Path:

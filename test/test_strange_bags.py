@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recordings import ROS1, ROS2, START_NS, Recording, moments
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
+from recordings import ROS1, ROS2, START_NS, record, said
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from fsmde_core.geometry import make_transform
 from fsmde_core.rig import Rig, save_rig
@@ -14,36 +14,6 @@ from fsmde_ros.bags.layout import look_into, write_setup
 from fsmde_ros.bags.messages import head
 from fsmde_ros.bags.source import BagError, Topic, open_source
 from fsmde_ros.startup import prepare
-
-
-def record(
-    path, rig, images, *, image="/{}/image_raw", info="/{}/camera_info", frame="{}_optical_frame",
-    base="base_link", ros1=False, frames=2, more=None, stamped=True, storage=StoragePlugin.MCAP,
-    compress=None,
-):  # fmt: skip
-    """A drive with /tf_static, as most often; more(bag, camera, stamp) adds to it."""
-    bag = Recording(path, ros1=ros1, storage=storage)
-    if compress is not None:
-        bag._writer.set_compression(compress, CompressionFormat.ZSTD)
-    with bag:
-        make = bag.make
-        poses = [
-            make.transform(base, frame.format(c.name), c.T_ego_cam, START_NS) for c in rig.cameras
-        ]
-        bag.write("/tf_static", make.tf(*poses), START_NS)
-        for i, camera, stamp_ns, _ in moments(rig, frames=frames):
-            where = stamp_ns if stamped else 0, frame.format(camera.name)
-            message = make.raw(images[i], *where)
-            bag.write(image.format(camera.name), message, stamp_ns)
-            if info:
-                bag.write(info.format(camera.name), make.info(camera, *where), stamp_ns)
-            if more is not None:
-                more(bag, camera, stamp_ns)
-    return path
-
-
-def said(layout):
-    return "\n".join((*layout.notes, *layout.problems))
 
 
 @pytest.mark.parametrize(

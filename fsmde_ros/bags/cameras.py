@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fsmde_ros.answers import COLOR, COLOR_INFO, COMPRESSED_DEPTH, CONFIDENCE, DEPTH, DEPTH_INFO
 from fsmde_ros.bags.source import Topic
@@ -60,6 +61,21 @@ class Choice:
     def rectified(self) -> bool:
         """Whether its name says that its images are rectified."""
         return bool(RECTIFIED.search(self.plain.rpartition("/")[2]))
+
+
+class Look(NamedTuple):
+    """How the images of a topic look, so far as is known."""
+
+    misfit: bool = False
+    """They have another size than its CameraInfo says: no depth comes of them."""
+    grey: bool = False
+    """They have no colours."""
+    pixels: int = 0
+
+
+def unseen(_: Choice) -> Look:
+    """Where nothing is known of the images."""
+    return Look()
 
 
 def is_own_output(topic: Topic, topics: Collection[Topic]) -> bool:
@@ -124,12 +140,15 @@ def other_than_camera(topic: Topic) -> str:
 
 
 def choose_cameras(
-    topics: Collection[Topic], frames: dict[str, str] | None = None
+    topics: Collection[Topic],
+    frames: dict[str, str] | None = None,
+    look: Callable[[Choice], Look] = unseen,
 ) -> tuple[Choice, ...]:
     """One image topic of each camera, by the names of the topics, in the order of their names.
 
     frames are the frame_id of topics, where they are known: they find the CameraInfo that the name
-    does not. Of a camera's several topics: colour before grey, as the camera sends it before
+    does not. look says how their images look. Of a camera's several topics: one of the size
+    that its CameraInfo says, colour before grey, large before small, as the camera sends it before
     rectified, compressed before raw.
     """
     images = [t for t in topics if t.kind in (IMAGE_TYPE, COMPRESSED_TYPE)]
@@ -138,12 +157,14 @@ def choose_cameras(
     for image in images:
         choice = Choice(image, _info_of(image, infos, frames or {}))
         groups.setdefault(_owner(choice), []).append(choice)
-    chosen = [best(group) for group in groups.values()]
+    chosen = [best(group, look) for group in groups.values()]
     return tuple(sorted(chosen, key=lambda choice: choice.image.name))
 
 
 def one_each(
-    choices: Sequence[Choice], same: Callable[[Choice, Choice], bool]
+    choices: Sequence[Choice],
+    same: Callable[[Choice, Choice], bool],
+    look: Callable[[Choice], Look] = unseen,
 ) -> tuple[tuple[Choice, ...], dict[str, str]]:
     """(the best choice of each camera, topic of each other one -> topic taken instead).
 
@@ -155,7 +176,7 @@ def one_each(
         if group is None:
             groups.append(group := [])
         group.append(choice)
-    taken = [best(group) for group in groups]
+    taken = [best(group, look) for group in groups]
     others = {
         choice.image.name: chosen.image.name
         for chosen, group in zip(taken, groups)
@@ -201,15 +222,17 @@ def _info_of(image: Topic, infos: dict[str, Topic], frames: dict[str, str]) -> T
     return same[0] if len(same) == 1 else None
 
 
-def best(group: Sequence[Choice]) -> Choice:
+def best(group: Sequence[Choice], look: Callable[[Choice], Look] = unseen) -> Choice:
     """The one to take of topics that show the same."""
     most = max(choice.image.count for choice in group)
 
     def rank(choice: Choice) -> tuple:
         leaf = choice.plain.rpartition("/")[2]
         few = choice.image.count < LEAST_SHARE * most
-        grey, info = bool(GREY.search(leaf)), choice.info is None
-        return info, few, grey, choice.rectified, not choice.compressed, len(leaf), choice.plain
+        misfit, grey, pixels = look(choice)
+        grey = grey or bool(GREY.search(leaf))
+        seen = choice.info is None, misfit, few, grey, -pixels
+        return *seen, choice.rectified, not choice.compressed, len(leaf), choice.plain
 
     return min(group, key=rank)
 

@@ -9,14 +9,36 @@ from fsmde_ros.bags.cameras import COMPRESSED, Choice, is_video, other_than_came
 from fsmde_ros.bags.scan import Scan
 from fsmde_ros.bags.source import Topic
 
+FOXGLOVE_IMAGE = re.compile(r"^foxglove\w*[./].*(CompressedImage|RawImage)\b")
+KNOWN_IMAGES = "sensor_msgs' images, or foxglove's as protobuf or JSON"
 OTHER_MOTION = re.compile(r"/(Pose|Twist)(With|Stamped)|/NavSatFix$|/Imu$")
 
 
 def no_cameras(found: Scan, topics: Sequence[Topic]) -> str:
     """What a recording has instead of cameras."""
     kinds = ", ".join(sorted({topic.kind for topic in topics if topic.count}))
-    why = [*found.depths, *found.refused.values(), *video_problems(topics), *found.problems]
+    why = [
+        *found.depths,
+        *refusals(found),
+        *unread_messages(topics),
+        *video_problems(topics),
+        *found.problems,
+    ]
     return f"no images of cameras, only {kinds}" + (f": {'; '.join(why)}" if why else "")
+
+
+def refusals(found: Scan) -> list[str]:
+    """Why images become no pictures; what holds for several topics is one sentence."""
+    why: dict[str, list[str]] = {}
+    for topic, sentence in found.refused.items():
+        why.setdefault(sentence.removeprefix(f"{topic}: "), []).append(topic)
+    return [f"{', '.join(sorted(names))}: {reason}" for reason, names in why.items()]
+
+
+def unread_messages(topics: Sequence[Topic]) -> list[str]:
+    """Sentences about images in other messages than are read."""
+    kinds = sorted({t.kind for t in topics if t.count and FOXGLOVE_IMAGE.search(t.kind)})
+    return [f"{kind} is not read: record {KNOWN_IMAGES}" for kind in kinds]
 
 
 def image_notes(found: Scan, doubles: dict[str, str]) -> list[str]:
@@ -33,10 +55,14 @@ def image_notes(found: Scan, doubles: dict[str, str]) -> list[str]:
 
 def video_problems(topics: Sequence[Topic]) -> list[str]:
     """Topics that would be cameras, were they images."""
+    videos: dict[str, list[str]] = {}
+    for topic in topics:
+        if topic.count and is_video(topic):
+            videos.setdefault(topic.kind, []).append(topic.name)
     return [
-        f"{topic.name} is not taken: {topic.kind} is a video, which has to be turned into images"
-        for topic in topics
-        if topic.count and is_video(topic)
+        f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} not taken: {kind} is a "
+        "video, which has to be turned into images"
+        for kind, names in videos.items()
     ]
 
 

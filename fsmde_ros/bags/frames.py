@@ -9,6 +9,7 @@ import numpy as np
 from fsmde_core.geometry import make_transform, quaternion_to_rotation
 
 BASE_FRAMES = ("base_link", "base_footprint", "ego_vehicle", "vehicle", "base", "ego", "car")
+WORLD_FRAMES = ("odom", "map", "world")
 MOVES_M, MOVES = 0.02, 0.005  # a transform that changes by more moves: metres, entries of rotation
 OPTICAL = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], float)  # R of x forward from z forward
 UPWARDS = 0.8  # cosine: an optical axis so steep belongs to a frame that is none
@@ -21,21 +22,25 @@ class FrameTree:
         self._edges: dict[str, tuple[str, np.ndarray]] = {}
         self.moving: set[str] = set()
         """Frames that move in their parent's."""
+        self._live: set[str] = set()
+        """Frames that may move: somebody says again and again where they are."""
         self.bad: set[str] = set()
-        """Frames whose quaternion is no rotation."""
+        """Frames whose quaternion is no rotation, or whose place is not finite."""
 
-    def add(self, transforms: Iterable) -> None:
-        """Take TransformStamped messages."""
+    def add(self, transforms: Iterable, *, live: bool = True) -> None:
+        """Take TransformStamped messages; live: of /tf, not of /tf_static."""
         for stamped in transforms:
             parent, child = stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")
             q, t = stamped.transform.rotation, stamped.transform.translation
             quaternion = np.array([q.x, q.y, q.z, q.w])
             norm = np.linalg.norm(quaternion)
-            if not abs(norm - 1) < 0.01:
+            if not abs(norm - 1) < 0.01 or not np.isfinite([t.x, t.y, t.z]).all():
                 self.bad.add(child)
                 continue
             rotation = quaternion_to_rotation(quaternion / norm)
             T_parent_child = make_transform(rotation, [t.x, t.y, t.z])
+            if live:
+                self._live.add(child)
             if child not in self._edges:
                 self._edges[child] = parent, T_parent_child
                 continue
@@ -63,22 +68,32 @@ class FrameTree:
         Empty where there is none.
         """
         known = [frame for frame in frames if len(self.above(frame)) > 1]
-        for name in BASE_FRAMES:
-            if any(name in self.above(frame)[1:] for frame in known):
-                return name
-        for name in BASE_FRAMES:  # not above the cameras, as where a LiDAR carries all
+        above = dict.fromkeys(parent for frame in known for parent in self.above(frame)[1:])
+        for name in base_frames_of(above):
+            return name
+        every = dict.fromkeys(f for child in self._edges for f in self.above(child))
+        for name in base_frames_of(every):  # not above the cameras, as where a LiDAR carries all
             if known and all(self.pose(name, frame) is not None for frame in known):
                 return name
-        shared = self.above(known[0])[1:] if known else []
+        shared = self._carriers(known[0]) if known else []
         for frame in shared:
-            if all(frame in self.above(other)[1:] for other in known):
+            if all(frame in self._carriers(other) for other in known):
                 return frame
         return ""
 
+    def _carriers(self, frame: str) -> list[str]:
+        """The frames above one that it does not move in."""
+        path = self.above(frame)
+        moving = next((i for i, child in enumerate(path) if child in self.moving), len(path))
+        return path[1 : moving + 1]
+
     def fixed_frame_of(self, base: str) -> str:
-        """The nearest frame that the vehicle moves in; empty where it moves in none."""
+        """The nearest frame that the vehicle moves in; empty where it moves in none.
+
+        A vehicle that only stands while we look may move in odom, map and world all the same.
+        """
         for child, parent in zip(self.above(base), self.above(base)[1:]):
-            if child in self.moving:
+            if child in self.moving or (child in self._live and _leaf(parent) in WORLD_FRAMES):
                 return parent
         return ""
 
@@ -103,6 +118,16 @@ class FrameTree:
         for child in path:
             T = self._edges[child][1] @ T
         return T
+
+
+def base_frames_of(frames: Iterable[str]) -> list[str]:
+    """Those of the usual names, the most usual first; as well below a prefix: robot1/base_link."""
+    usual = [frame for frame in frames if _leaf(frame) in BASE_FRAMES]
+    return sorted(usual, key=lambda frame: (BASE_FRAMES.index(_leaf(frame)), "/" in frame))
+
+
+def _leaf(frame: str) -> str:
+    return frame.rpartition("/")[2]
 
 
 def is_body_frame(T_ego_cam: np.ndarray) -> bool:

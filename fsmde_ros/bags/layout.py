@@ -27,6 +27,7 @@ from fsmde_ros.bags.findings import (
     image_notes,
     no_cameras,
     odometry_of,
+    refusals,
     stamp_problems,
     unread_cameras,
     video_problems,
@@ -39,14 +40,11 @@ from fsmde_ros.bags.rigs import (
     without_useless,
 )
 from fsmde_ros.bags.scan import Scan, scan
-from fsmde_ros.bags.source import BagError, open_source
-from fsmde_ros.params import NodeParams
+from fsmde_ros.bags.source import BagError, open_source, recording_of
+from fsmde_ros.bags.timing import rate_hz, slop_s
 from fsmde_ros.transport import names_compressed
 
 RIG_FILE, PARAMS_FILE = "rig.yaml", "params.yaml"
-DEFAULT_SLOP_S, LARGEST_SLOP_S = NodeParams.slop_s, 1.0
-SLOP_SPARE = 1.2  # times what was seen
-EARLY = 0.1  # of a period: so much earlier than the first camera another may fire
 WITHOUT_INFO = "{camera}/camera_info"  # where a player sends the rig's
 
 
@@ -109,8 +107,10 @@ class BagLayout:
     """Whether the images are rectified although their CameraInfo has a distortion."""
     fixed_frame: str
     """A frame of /tf that the vehicle moves in; empty where there is none."""
+    begins_ns: int
+    """When the first image was recorded."""
     seconds: float
-    """From the first message to the last."""
+    """From the first image to the last message."""
     not_played: tuple[str, ...]
     """Topics that are not to be replayed: the node's own outputs, other images of its cameras."""
     notes: tuple[str, ...]
@@ -204,28 +204,28 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     recording is missing, damaged, empty or has no camera, RigError if the rig file cannot be used;
     what else is missing stands in the layout's problems.
     """
-    bag = Path(bag)
+    bag = recording_of(bag)
     rig_file = rig_file or rig_file_of(bag)
     given = load_rig(rig_file) if rig_file is not None else None
     with open_source(bag) as source:
         found = scan(source)
-        seconds = (source.end_ns - source.start_ns) / 1e9
-        topics = source.topics
-    useless = without_useless(found) if given is not None else {}
+        end_ns, topics = source.end_ns, source.topics
     pictures = [topic for topic in topics if found.is_picture(topic)]
     infos = [topic for topic in topics if topic.name in found.infos]
     alone, apart = cameras_alone(pictures)
-    choices, doubles = one_each(choose_cameras([*alone, *infos], found.frames), found.is_one_camera)
+    choices = choose_cameras([*alone, *infos], found.frames, found.look)
+    choices, doubles = one_each(choices, found.is_one_camera, found.look)
     if not choices:
         raise NoCameraError(f"bag {bag} has {no_cameras(found, topics)}")
     wanted = len(choices) if given is None else len(given.cameras)
     names, choices, problems = _named(choices)
     if given is not None:
-        every = choose_cameras([*pictures, *infos], found.frames)
+        every = choose_cameras([*pictures, *infos], found.frames, found.look)
         usual = dict(zip(names, choices))
         names, choices, problems = _as_in_rig(given, every, usual, found, rig_file)
         apart, doubles = [], {}
-    problems += [*apart, *useless.values(), *found.refused.values(), *video_problems(topics)]
+    useless = without_useless(found, choices) if given is not None else {}
+    problems += [*apart, *useless.values(), *refusals(found), *video_problems(topics)]
     cameras = tuple(_camera(name, c, found) for name, c in zip(names, choices))
     rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
     draft, guesses = draft_rig(cameras, found) if rig is None else (None, [])
@@ -241,6 +241,7 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     ]
     chosen = {choice.image for choice in choices}
     others = [topic for topic in pictures if topic not in chosen]
+    begins_ns = min(found.begins_ns[c.image_topic] for c in cameras)
     return BagLayout(
         bag=bag,
         cameras=cameras,
@@ -249,10 +250,11 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
         rig=rig,
         draft=draft,
         rig_file=rig_file,
-        slop_s=_slop_s([found.stamps_ns[c.image_topic] for c in cameras]),
+        slop_s=slop_s([found.stamps_ns[c.image_topic] for c in cameras]),
         rectified=rectified,
         fixed_frame=found.tree.fixed_frame_of((rig or draft).base_frame),
-        seconds=seconds,
+        begins_ns=begins_ns,
+        seconds=(end_ns - begins_ns) / 1e9,
         not_played=(*(topic.name for topic in (*found.own, *others)), *useless),
         notes=(*image_notes(found, doubles), *notes),
         problems=tuple(problems),
@@ -263,7 +265,7 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
 def rig_file_of(bag: Path) -> Path | None:
     """The rig file of a recording, the first there is: rig.yaml in its folder, NAME.rig.yaml beside
     it, of a folder NAME or a file NAME.mcap, rig.yaml beside it."""
-    bag = Path(bag).absolute()
+    bag = recording_of(bag).absolute()
     name = bag.name if bag.is_dir() else bag.stem
     found = (bag / RIG_FILE, bag.parent / f"{name}.{RIG_FILE}", bag.parent / RIG_FILE)
     return next((file for file in found if file.is_file()), None)
@@ -274,7 +276,8 @@ def _named(choices: Sequence[Choice]) -> tuple[list[str], list[Choice], list[str
     with_info = [choice for choice in choices if choice.info is not None]
     used = list(with_info or choices)
     problems = [
-        f"{choice.image.name} is not taken: it has no CameraInfo"
+        f"{choice.image.name} is not taken: it has no CameraInfo; a rig.yaml beside the recording "
+        "may say K and size"
         for choice in choices
         if choice not in used
     ]
@@ -311,42 +314,11 @@ def _camera(name: str, choice: Choice, found: Scan) -> CameraTopics:
         image_type=choice.image.kind,
         compressed=choice.compressed,
         info_topic=choice.info.name if info is not None else None,
-        rate_hz=_rate_hz(found.stamps_ns[choice.image.name]),
+        rate_hz=rate_hz(found.stamps_ns[choice.image.name]),
         width=width,
         height=height,
         frame_id=next(iter((*placed, *frames)), ""),
     )
-
-
-def _rate_hz(stamps_ns: Sequence[int]) -> float:
-    periods = np.diff(np.sort(stamps_ns))
-    periods = periods[periods > 0]
-    return float(1e9 / np.median(periods)) if len(periods) else 0.0
-
-
-def _slop_s(stamps_ns: Sequence[Sequence[int]]) -> float:
-    """What holds the images that fire together, whichever camera is the first of them."""
-    rates = [_rate_hz(stamps) for stamps in stamps_ns]
-    if min(rates) <= 0:
-        return DEFAULT_SLOP_S
-    early_ns = EARLY / min(rates) * 1e9
-    spreads_ns = []
-    for first in stamps_ns:
-        seen = [_spread_ns(stamp_ns - early_ns, stamps_ns) for stamp_ns in first]
-        seen = [spread_ns for spread_ns in seen if spread_ns is not None]
-        if seen:
-            spreads_ns.append(float(np.percentile(seen, 90)))
-    wanted_s = SLOP_SPARE * min(spreads_ns, default=0.0) / 1e9
-    return round(min(max(wanted_s, DEFAULT_SLOP_S), LARGEST_SLOP_S), 3)
-
-
-def _spread_ns(start_ns: float, stamps_ns: Sequence[Sequence[int]]) -> float | None:
-    """From the first to the last of each camera's next image; None at the end of the stamps."""
-    later = [[ns for ns in stamps if ns >= start_ns] for stamps in stamps_ns]
-    if not all(later):
-        return None
-    nexts = [min(stamps) for stamps in later]
-    return max(nexts) - min(nexts)
 
 
 def write_setup(layout: BagLayout, folder: Path) -> Setup:

@@ -25,7 +25,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from fsmde_core.rig import Camera, RigError
-from fsmde_ros.bags.cameras import ros_topic
+from fsmde_ros.bags.cameras import INFO_TYPE, ros_topic
 from fsmde_ros.bags.layout import WITHOUT_INFO, BagLayout, NoCameraError, look_into
 from fsmde_ros.bags.messages import head, message_class
 from fsmde_ros.bags.source import BagError, Source, Topic, open_source
@@ -34,6 +34,7 @@ from fsmde_ros.interrupts import StartUpError, ros_process
 
 NAP_S = 0.1
 GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")
+LEAD_S = 2.0  # before the first image: a replay begins there
 LINGER_S = 1.0  # after the last message, for readers that still fetch it from shared memory
 
 
@@ -52,6 +53,7 @@ class BagPlayer(Node):
         self._awaited: list[Publisher] = []
         """Of the cameras."""
         cameras = layout.cameras if layout is not None else ()
+        self._begins_ns = layout.begins_ns - LEAD_S * 1e9 if layout is not None else 0
         played = {camera.image_topic: camera.played_topic for camera in cameras}
         of_cameras = {*played, *(camera.info_topic for camera in cameras)}
         unknown: dict[str, str] = {}
@@ -106,11 +108,19 @@ class BagPlayer(Node):
             time.sleep(0.05)
 
     def play(self, *, rate: float, seconds: float = math.inf) -> None:
-        """Publish the first seconds once, `rate` times as fast as they were recorded."""
+        """Publish the first seconds once, `rate` times as fast as they were recorded.
+
+        They begin LEAD_S before the first image: of what was recorded earlier, such as transforms
+        of the time 0, only what goes on to hold is published, at once.
+        """
         total = sum(topic.count for topic in self._outputs)
         first_ns, started = None, time.monotonic()
         progress = tqdm(total=total, desc="play", unit="msg", disable=None)
         for topic, stamp_ns, data in self._source.messages(self._outputs):
+            if stamp_ns < self._begins_ns:
+                if _holds_on(topic):
+                    self._outputs[topic].publish(data)
+                continue
             first_ns = stamp_ns if first_ns is None else first_ns
             if stamp_ns - first_ns > seconds * 1e9:
                 break
@@ -133,6 +143,11 @@ class BagPlayer(Node):
 
     def _without_subscriber(self) -> Sequence[str]:
         return [o.topic_name for o in self._awaited if not o.get_subscription_count()]
+
+
+def _holds_on(topic: Topic) -> bool:
+    """Whether a message counts until the next one of its topic."""
+    return topic.latched or topic.name.endswith("tf_static") or topic.kind == INFO_TYPE
 
 
 def layout_to_play(bag: Path, rig_file: Path | None = None) -> BagLayout | None:

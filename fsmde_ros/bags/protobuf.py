@@ -1,8 +1,11 @@
-"""foxglove's protobuf messages as ROS 2's, field by field."""
+"""foxglove's messages, of protobuf or JSON, as ROS 2's, field by field."""
 
 from __future__ import annotations
 
 import array
+import base64
+import json
+from types import SimpleNamespace
 
 from builtin_interfaces.msg import Time
 from rclpy.serialization import serialize_message
@@ -20,6 +23,20 @@ FOXGLOVE_TYPES = {
 """Schema -> the ROS 2 type that its messages become."""
 TYPES = get_typestore(Stores.ROS2_JAZZY)  # tf2_msgs is not on PyPI; rosbags knows it
 TF_TYPE = "tf2_msgs/msg/TFMessage"
+
+
+def from_json(data: bytes) -> SimpleNamespace:
+    """A message of JSON, with the fields of its protobuf twin: there bytes are base64, and a stamp
+    has sec and nsec."""
+
+    def as_message(values: dict) -> SimpleNamespace:
+        if "sec" in values:
+            return SimpleNamespace(seconds=values["sec"], nanos=values.get("nsec", 0))
+        if "data" in values:
+            values["data"] = base64.b64decode(values["data"])
+        return SimpleNamespace(**values)
+
+    return json.loads(data, object_hook=as_message)
 
 
 def to_cdr(message, schema: str) -> bytes:
@@ -66,10 +83,10 @@ def _camera_info(message) -> CameraInfo:
         height=message.height,
         width=message.width,
         distortion_model=message.distortion_model,
-        d=list(message.D),
+        d=[float(value) for value in message.D],
     )
     for name in "KRP":
-        if values := list(getattr(message, name)):
+        if values := [float(value) for value in getattr(message, name)]:
             setattr(info, name.lower(), values)
     return info
 

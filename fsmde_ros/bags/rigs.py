@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fsmde_core.rig import Camera, Rig, load_rig
+from fsmde_core.rig import Camera, Rig, RigError, load_rig
 from fsmde_ros.bags.cameras import Choice, best, camera_names, other_than_camera
 from fsmde_ros.bags.frames import guessed_poses, is_body_frame, says_where, to_optical
 from fsmde_ros.bags.scan import Scan
@@ -35,7 +35,7 @@ def guessed_names(
         if not matching:
             continue
         names.append(camera.name)
-        used.append(best(matching))
+        used.append(best(matching, found.look))
         others = ", ".join(choice.image.name for choice in matching if choice is not used[-1])
         if others:
             doubts.append(f"camera {camera.name}: {used[-1].image.name} is taken, not {others}")
@@ -57,7 +57,7 @@ def _matching(camera: Camera, called: Mapping[str, Choice], found: Scan) -> list
     return [choice for choice in matching if not other_than_camera(choice.image)] or matching
 
 
-def without_useless(found: Scan) -> dict[str, str]:
+def without_useless(found: Scan, choices: Sequence[Choice]) -> dict[str, str]:
     """Forget CameraInfos that no camera can be made of: topic -> a sentence that says why.
 
     For recordings with a rig file, which then says what they do not.
@@ -68,6 +68,9 @@ def without_useless(found: Scan) -> dict[str, str]:
             read_camera_info(info, topic, rectified=any(info.p))
         except MessageError as error:
             useless[topic] = f"{error}; the rig file's K is used"
+    for choice in choices:
+        if found.look(choice).misfit:
+            useless[choice.info.name] = f"{_other_size(choice, found)}; the rig file's K is used"
     for topic in useless:
         del found.infos[topic]
     return useless
@@ -83,7 +86,8 @@ def make_rig(
     """
     rectified, doubts = _rectified(choices, found)
     if given is not None:
-        used = tuple(cameras)
+        used, misfits = _of_their_size(cameras, given)
+        doubts += misfits
         order = [given.names.index(camera.name) for camera in used]
         return given.subset(order), rectified, used, doubts
     kept, pinholes = [], []
@@ -142,6 +146,33 @@ def _rectified(choices: Sequence[Choice], found: Scan) -> tuple[bool, list[str]]
     return bool(by_name), []
 
 
+def _of_their_size(cameras: Sequence, given: Rig) -> tuple[tuple, list[str]]:
+    """The cameras whose images fit their CameraInfo, else the rig file, and sentences about the
+    others; RigError where there is none."""
+    used, doubts = [], []
+    for camera in cameras:
+        known = given.cameras[given.names.index(camera.name)]
+        size, wanted = (camera.width, camera.height), (known.width, known.height)
+        if camera.info_topic is not None or not camera.width or size == wanted:
+            used.append(camera)
+            continue
+        sizes = [f"{width}x{height}" for width, height in (size, wanted)]
+        doubts.append(
+            f"camera {camera.name} is left out: its images are {sizes[0]}, "
+            f"those of the rig file {sizes[1]}"
+        )
+    if not used:
+        raise RigError("; ".join(doubts))
+    return tuple(used), doubts
+
+
+def _other_size(choice: Choice, found: Scan) -> str:
+    """A sentence about images of another size than their CameraInfo says."""
+    sizes = found.sizes[choice.image.name], found.size_said(choice)
+    seen, said = (f"{width}x{height}" for width, height in sizes)
+    return f"{choice.image.name} has images of {seen}, {choice.info.name} is of {said}"
+
+
 def _has(choice: Choice, found: Scan) -> bool:
     return choice.info is not None and choice.info.name in found.infos
 
@@ -150,16 +181,14 @@ def _pinhole(camera, choice: Choice, found: Scan, *, rectified: bool) -> tuple[C
     """The camera at the origin, and a sentence about it or none; MessageError if not known."""
     if not _has(choice, found):
         return _shipped(camera)
+    if found.look(choice).misfit:
+        raise MessageError(
+            f"{_other_size(choice, found)}: say K and size in a rig.yaml beside the recording"
+        )
     topic = choice.info.name
     geometry: ImageGeometry = read_camera_info(found.infos[topic], topic, rectified=rectified)
     pinhole = geometry.camera(camera.name, np.eye(4), topic)
-    note = ""
-    if camera.width and (camera.width, camera.height) != (pinhole.width, pinhole.height):
-        note = (
-            f"camera {camera.name}: its images are {camera.width}x{camera.height}, "
-            f"{topic} says {geometry.described}"
-        )
-    return replace(pinhole, frame_id=camera.frame_id or camera.name), note
+    return replace(pinhole, frame_id=camera.frame_id or camera.name), ""
 
 
 def _shipped(camera) -> tuple[Camera, str]:

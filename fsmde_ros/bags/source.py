@@ -6,6 +6,7 @@ read, so that nobody else has to know where it came from.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from fsmde_ros.bags.protobuf import FOXGLOVE_TYPES, to_cdr
+from fsmde_ros.bags.protobuf import FOXGLOVE_TYPES, from_json, to_cdr
 from fsmde_ros.faults import sentence
 
 TYPESTORE = get_typestore(Stores.ROS2_JAZZY)
@@ -31,6 +32,9 @@ HEADER_TYPES = (
 )
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 FILES = (".bag", ".mcap", ".db3")
+UNFINISHED = ".active"  # of a rosbag record that was killed
+METADATA = "metadata.yaml"
+LATCHED = re.compile(r"durability: (1|transient_local)\b")
 MEND = "if its recording was cut off, `ros2 bag reindex`, `rosbag reindex` or `mcap recover` help"
 
 
@@ -76,6 +80,7 @@ class Source:
 @contextmanager
 def open_source(bag: Path) -> Iterator[Source]:
     """A recording of any kind, to be read; BagError if it is missing, damaged or empty."""
+    bag = recording_of(bag)
     files = _files(bag)
     opened = _open_foreign_mcap if _is_foreign_mcap(files[0]) else _open_rosbag
     with opened(bag, files) as source:
@@ -84,15 +89,25 @@ def open_source(bag: Path) -> Iterator[Source]:
         yield source
 
 
+def recording_of(path: Path) -> Path:
+    """The recording that a path means: of its metadata.yaml the folder."""
+    path = Path(path)
+    return path.parent if path.name == METADATA and path.is_file() else path
+
+
 def _files(bag: Path) -> list[Path]:
     """What to open of a path: itself, or the recordings in a folder without metadata."""
     if bag.is_file():
+        if bag.suffix == UNFINISHED:
+            raise BagError(
+                f"bag {bag} was cut off: `rosbag reindex` it, then name it without .active"
+            )
         if bag.suffix not in FILES:
             raise BagError(f"bag {bag} is none: neither a folder nor one of {', '.join(FILES)}")
         return [bag]
     if not bag.is_dir():
         raise BagError(f"bag {bag} does not exist")
-    if (bag / "metadata.yaml").exists():
+    if (bag / METADATA).exists():
         return [bag]
     found = [sorted(f for f in bag.glob(f"*{ending}") if f.is_file()) for ending in FILES]
     kinds = [files for files in found if files]
@@ -102,10 +117,17 @@ def _files(bag: Path) -> list[Path]:
             f"bag {bag} has no metadata.yaml: unpack {packed} by `zstd -d`, and name what comes out"
         )
     if not kinds:
-        raise BagError(f"bag {bag} is a folder without metadata.yaml, and without a recording")
+        inside = sorted({file.parent.name for file in bag.glob(f"*/{METADATA}")})
+        raise BagError(
+            f"bag {bag} is a folder without metadata.yaml, and without a recording"
+            + (f", name one of those in it: {', '.join(inside)}" if inside else "")
+        )
     if len(kinds) > 1 or (len(kinds[0]) > 1 and kinds[0][0].suffix != ".bag"):
         names = ", ".join(file.name for files in kinds for file in files)
-        raise BagError(f"bag {bag} has no metadata.yaml and several recordings, name one: {names}")
+        raise BagError(
+            f"bag {bag} has no metadata.yaml, which `ros2 bag reindex` writes where they are parts "
+            f"of one, and several recordings, name one: {names}"
+        )
     return kinds[0]
 
 
@@ -193,7 +215,7 @@ def _is_latched(connection: Connection) -> bool:
 
 
 def _is_foreign_mcap(file: Path) -> bool:
-    """Whether a file is MCAP, but not of a rosbag2: its first record names a profile."""
+    """Whether a file is MCAP, but not of a rosbag2 alone: its first record names a profile."""
     if file.suffix != ".mcap" or file.is_dir():
         return False
     try:
@@ -204,7 +226,18 @@ def _is_foreign_mcap(file: Path) -> bool:
     if not start.startswith(MCAP_MAGIC) or len(start) < 21:
         raise BagError(f"bag {file} is damaged: it does not begin as an MCAP file does")
     (length,) = struct.unpack_from("<I", start, 17)
-    return start[21 : 21 + length] != b"ros2"
+    return start[21 : 21 + length] != b"ros2" or _has_other_messages(file)
+
+
+def _has_other_messages(file: Path) -> bool:
+    """Whether there are others' messages beside ROS 2's: rosbags refuses all of such a file."""
+    try:
+        with Reader(file):
+            return False
+    except KeyError:  # an encoding of theirs
+        return True
+    except Exception:  # said where it is opened
+        return False
 
 
 @contextmanager
@@ -233,7 +266,8 @@ def _open_foreign_mcap(bag: Path, files: list[Path]) -> Iterator[Source]:
             if channel.message_encoding == "ros1":
                 kind = _ros1_kind(kind, schema.data.decode(errors="replace"))
             count = summary.statistics.channel_message_counts.get(number, 0)
-            topics[number] = Topic(f"/{channel.topic.lstrip('/')}", kind, count)
+            latched = bool(LATCHED.search(channel.metadata.get("offered_qos_profiles", "")))
+            topics[number] = Topic(f"/{channel.topic.lstrip('/')}", kind, count, latched)
 
         def read(wanted: Collection[Topic]) -> Iterator[tuple[Topic, int, bytes]]:
             names = {c.topic for n, c in summary.channels.items() if topics[n] in wanted}
@@ -245,6 +279,8 @@ def _open_foreign_mcap(bag: Path, files: list[Path]) -> Iterator[Source]:
                 if channel.message_encoding == "protobuf":
                     decode = factory.decoder_for("protobuf", schema)
                     data = to_cdr(decode(data), schema.name)
+                elif channel.message_encoding == "json":
+                    data = to_cdr(from_json(data), schema.name)
                 elif channel.message_encoding == "ros1":
                     data = bytes(TYPESTORE.ros1_to_cdr(data, topic.kind))
                 yield topic, message.log_time, data
@@ -256,8 +292,10 @@ def _open_foreign_mcap(bag: Path, files: list[Path]) -> Iterator[Source]:
 
 def _mcap_kind(encoding: str, schema: str) -> str:
     """The ROS 2 type that a channel's messages become; its own name where they become none."""
+    if encoding in ("protobuf", "json") and schema in FOXGLOVE_TYPES:
+        return FOXGLOVE_TYPES[schema]
     if encoding == "protobuf":
-        return FOXGLOVE_TYPES.get(schema, schema)
+        return schema
     if encoding in ("ros1", "cdr"):
         package, _, name = schema.replace("/msg/", "/").partition("/")
         return f"{package}/msg/{name}"
