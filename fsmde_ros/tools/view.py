@@ -91,12 +91,16 @@ def _log_bag(log: RerunLog, source: Source) -> None:
         log.transform(transform, static=topic.endswith("tf_static"))
     topics = [topic for topic in source.topics if message_class(topic.kind) in SHOWN]
     total, messages = sum(topic.count for topic in topics), source.messages(topics)
-    name = source.path.name
+    name, skipped = source.path.name, {}
     for topic, _, data in tqdm(messages, desc=name, total=total, unit="msg", disable=None):
         try:
             log.message(topic.name, decoded(topic, data))
         except (MessageError, BagError) as error:
-            print(f"fsmde-view: skipped: {error}", file=sys.stderr)
+            skipped.setdefault(topic, []).append(str(error))
+    for topic, why in skipped.items():
+        print(
+            f"fsmde-view: {len(why)} of {topic.count} messages skipped: {why[0]}", file=sys.stderr
+        )
 
 
 def _transforms(source: Source) -> Iterator[tuple[str, object]]:
