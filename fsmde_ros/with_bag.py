@@ -16,7 +16,7 @@ import rclpy
 from rclpy.utilities import remove_ros_args
 
 from fsmde_core.rig import RigError
-from fsmde_ros.bags.player import LINGER_S, BagError, BagPlayer, layout_to_play, open_source
+from fsmde_ros.bags.player import BagError, BagPlayer, layout_to_play, open_source
 from fsmde_ros.depth_node import SurroundDepthNode
 from fsmde_ros.latency import tune_process
 from fsmde_ros.managed import run_managed
@@ -34,7 +34,7 @@ def play_beside(node: SurroundDepthNode, arguments: argparse.Namespace) -> None:
             player.wait_for_subscribers(WAIT_S)
             time.sleep(SETTLE_S)
             player.play(rate=arguments.rate)
-            time.sleep(LINGER_S)
+            player.linger()
             player.destroy_node()
     except (BagError, RigError) as error:
         node.get_logger().error(str(error))

@@ -10,6 +10,7 @@ import rclpy
 from mcap.reader import make_reader
 from mcap.writer import Writer as McapWriter
 from recordings import START_NS, Recording, as_jpeg, moments, record, said
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from fsmde_core.geometry import make_transform, rotation_to_quaternion
@@ -17,6 +18,8 @@ from fsmde_core.rig import K_to_opencv, Rig, RigError, save_rig
 from fsmde_ros.bags.layout import look_into
 from fsmde_ros.bags.player import BagPlayer
 from fsmde_ros.bags.source import BagError, open_source
+from fsmde_ros.conversions import stamp_to_ns
+from fsmde_ros.tools import view
 from fsmde_ros.tools.doctor import about_bag
 
 LATE_NS = 90_000_000_000
@@ -313,3 +316,35 @@ def test_what_is_wrong_with_all_cameras_is_one_sentence(tmp_path, rig, images, c
     assert look_into(bag).problems.count(why) == 1
     assert about_bag(bag, None, rig_file=None) == 1
     assert f"! {why}" in capsys.readouterr().out
+
+
+def test_the_clock_goes_on_after_the_last_message(tmp_path, rig, images, ros):
+    """Else no deadline passes: of a single image of each camera nothing would come out."""
+    bag = record(tmp_path / "bag", rig, images, frames=1)
+    node, heard = rclpy.create_node("listener"), []
+    node.create_subscription(Clock, "/clock", heard.append, 100)
+    with open_source(bag) as source:
+        player = BagPlayer(source, look_into(bag), clock=True)
+        while not player.count_subscribers("/clock"):
+            rclpy.spin_once(node, timeout_sec=0.1)
+        player.play(rate=1.0)
+        player.linger()
+        while not heard or stamp_to_ns(heard[-1].clock) < START_NS + 500_000_000:
+            rclpy.spin_once(node, timeout_sec=0.1)
+        player.destroy_node()
+    node.destroy_node()
+
+
+def test_what_cannot_be_shown_is_said_once_a_topic(tmp_path, rig, images, capsys):
+    pytest.importorskip("rerun")
+
+    def more(bag, camera, stamp_ns):
+        message = bag.make.jpeg(images[0], stamp_ns, camera.name)
+        message.data, message.format = message.data[-100:], "webp"
+        bag.write("/broken/compressed", message, stamp_ns)
+
+    bag = record(tmp_path / "bag", rig, images, more=more)
+    assert view.main([str(bag), "--save", str(tmp_path / "drive.rrd")]) == 0
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("fsmde-view: 12 of 12 messages skipped: /broken/compressed: 100 bytes")
+    assert len(error.splitlines()) == 1

@@ -35,7 +35,7 @@ from fsmde_ros.interrupts import StartUpError, ros_process
 NAP_S = 0.1
 GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")
 LEAD_S = 2.0  # before the first image: a replay begins there
-LINGER_S = 1.0  # after the last message, for readers that still fetch it from shared memory
+LINGER_S = 1.0  # after the last message: readers fetch it from shared memory, deadlines pass
 
 
 class BagPlayer(Node):
@@ -53,6 +53,7 @@ class BagPlayer(Node):
         self._awaited: list[Publisher] = []
         """Of the cameras."""
         cameras = layout.cameras if layout is not None else ()
+        self._now_ns = 0
         self._begins_ns = layout.begins_ns - LEAD_S * 1e9 if layout is not None else 0
         played = {camera.image_topic: camera.played_topic for camera in cameras}
         of_cameras = {*played, *(camera.info_topic for camera in cameras)}
@@ -127,13 +128,24 @@ class BagPlayer(Node):
             _sleep_until(started + (stamp_ns - first_ns) / 1e9 / rate)
             if not rclpy.ok():
                 return
-            if self._clock_output is not None:
-                self._clock_output.publish(Clock(clock=ns_to_stamp(stamp_ns)))
+            self._set_clock(stamp_ns)
             if topic in self._infos:
                 self._publish_info(*self._infos[topic], *head(topic, data))
             self._outputs[topic].publish(data)
             progress.update()
         progress.close()
+
+    def linger(self) -> None:
+        """Stay for a moment after the last message, while /clock goes on."""
+        start, end_ns = time.monotonic(), self._now_ns
+        while rclpy.ok() and (passed_s := time.monotonic() - start) < LINGER_S:
+            self._set_clock(end_ns + round(passed_s * 1e9))
+            time.sleep(NAP_S)
+
+    def _set_clock(self, stamp_ns: int) -> None:
+        self._now_ns = stamp_ns
+        if self._clock_output is not None:
+            self._clock_output.publish(Clock(clock=ns_to_stamp(stamp_ns)))
 
     def _publish_info(
         self, output: Publisher, camera: Camera, stamp_ns: int, frame_id: str
@@ -194,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
             while rclpy.ok() and (loop < arguments.loops or not arguments.loops):
                 player.play(rate=arguments.rate, seconds=arguments.seconds)
                 loop += 1
-            _sleep_until(time.monotonic() + LINGER_S)
+            player.linger()
     except (BagError, RigError, StartUpError) as error:
         print(f"fsmde-play: {error}", file=sys.stderr)
         return 1

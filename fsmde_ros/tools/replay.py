@@ -110,6 +110,8 @@ def _record(recorder: BagRecorder, node: subprocess.Popen, player: subprocess.Po
         _check_alive(node)
         if player.poll() is None or recorder.counts.total() > received:
             received, quiet_since = recorder.counts.total(), time.monotonic()
+    if not received and not player.returncode:
+        raise DemoError("the node published nothing; its log says why")
     if player.returncode:
         raise DemoError(f"the player ended with exit code {player.returncode}")
 
