@@ -82,7 +82,7 @@ def test_images_of_another_size_than_their_camera_info_need_a_rig_file(tmp_path,
         layout
     )
     save_rig(rig, tmp_path / "large.yaml")
-    with pytest.raises(RigError, match="images are 160x90, those of the rig file 320x180"):
+    with pytest.raises(RigError, match="images are 160x90 and those of the rig file 320x180: "):
         look_into(bag, rig_file=tmp_path / "large.yaml")
     save_rig(rig.resized(160, 90), bag / "rig.yaml")
     layout = look_into(bag)

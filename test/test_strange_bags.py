@@ -98,6 +98,8 @@ def test_two_cameras_of_one_frame_do_not_cost_the_others_their_places(tmp_path, 
         ("/{}/image_overlay", "overlay"),
         ("/perception/debug/{}/image", "debug"),
         ("/{}/depth/colorized/compressed", "depth"),
+        ("/{}/boson/image_raw", "boson"),
+        ("/radar/{}/image", "radar"),
     ],
 )
 def test_what_no_camera_sees_is_left_out_and_that_is_said(tmp_path, rig, images, topic, word):

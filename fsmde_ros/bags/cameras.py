@@ -33,9 +33,10 @@ OF_INFO = set("image img raw camera cameras cam info calib calibration intrinsic
 """Words in which an image topic and its CameraInfo may differ; VARIANTS are such, too, where that
 leaves no doubt."""
 NO_CAMERA = re.compile(
-    r"(?:^|_)(infra|ir|infrared|nearir|thermal|lwir|depth|disparity|seg|segmentation|semantic|"
-    r"instance|labels?|masks?|detections?|detected|annotated|annotations?|overlay|debug|viz|"
-    r"visuali[sz]ation|heatmap|confidence|bev|events?|dvs|flow|(?:range|signal|reflec)_image)"
+    r"(?:^|_)(infra|ir|infrared|nearir|nir|swir|lwir|thermal|boson|lepton|radar|sonar|depth|"
+    r"disparity|seg|segmentation|semantic|instance|labels?|masks?|detections?|detected|annotated|"
+    r"annotations?|overlay|debug|viz|visuali[sz]ation|heatmap|confidence|bev|events?|dvs|flow|"
+    r"(?:range|signal|reflec)_image)"
     r"\d*(?:_|$)"
 )
 """Words of what is made of pictures, or is no light that people see."""

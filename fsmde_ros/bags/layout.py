@@ -227,7 +227,10 @@ def look_into(bag: Path, *, rig_file: Path | None = None) -> BagLayout:
     useless = without_useless(found, choices) if given is not None else {}
     problems += [*apart, *useless.values(), *refusals(found), *video_problems(topics)]
     cameras = tuple(_camera(name, c, found) for name, c in zip(names, choices))
-    rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
+    try:
+        rig, rectified, cameras, doubts = make_rig(cameras, choices, found, given)
+    except RigError as error:
+        raise RigError(f"{error}; the rig is of {rig_file}") from error
     draft, guesses = draft_rig(cameras, found) if rig is None else (None, [])
     odometry, notes, more = odometry_of(found, (rig or draft).base_frame, topics)
     unstamped = stamp_problems([c.image_topic for c in cameras], found)

@@ -149,18 +149,19 @@ def _rectified(choices: Sequence[Choice], found: Scan) -> tuple[bool, list[str]]
 def _of_their_size(cameras: Sequence, given: Rig) -> tuple[tuple, list[str]]:
     """The cameras whose images fit their CameraInfo, else the rig file, and sentences about the
     others; RigError where there is none."""
-    used, doubts = [], []
+    used, others = [], {}
     for camera in cameras:
         known = given.cameras[given.names.index(camera.name)]
         size, wanted = (camera.width, camera.height), (known.width, known.height)
         if camera.info_topic is not None or not camera.width or size == wanted:
             used.append(camera)
-            continue
-        sizes = [f"{width}x{height}" for width, height in (size, wanted)]
-        doubts.append(
-            f"camera {camera.name} is left out: its images are {sizes[0]}, "
-            f"those of the rig file {sizes[1]}"
-        )
+        else:
+            sizes = tuple(f"{width}x{height}" for width, height in (size, wanted))
+            others.setdefault(sizes, []).append(camera.name)
+    doubts = [
+        f"left out, as the images are {size} and those of the rig file {wanted}: {', '.join(names)}"
+        for (size, wanted), names in others.items()
+    ]
     if not used:
         raise RigError("; ".join(doubts))
     return tuple(used), doubts
