@@ -84,7 +84,7 @@ def test_jpeg_comes_back_nearly():
     assert np.abs(decode_image(msg, "/front").pixels.astype(int) - [240, 120, 10]).max() < 4
 
 
-@pytest.mark.parametrize("cut", [-2, -500, 300])
+@pytest.mark.parametrize("cut", [-3, -500, 300])
 def test_a_truncated_jpeg_is_refused(cut):
     with pytest.raises(MessageError, match="/front: .* do not decode as an image: .*"):
         decode_image(compressed(".jpg", cut=cut)[1], "/front")
@@ -299,6 +299,22 @@ def test_bytes_too_many_between_restart_intervals_and_around_a_jpeg_cost_nothing
     at = data.index(b"\xff\xd3")
     for damaged in (data[:at] + JUNK + data[at:], JUNK + data, data + JUNK, b"\n\xff" + data):
         assert np.array_equal(decoded_jpeg(damaged), decoded_jpeg(data))
+
+
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)])
+def test_a_jpeg_without_its_end_marker_is_whole(options):
+    data = jpeg(*options)
+    for damaged in (data[:-2], data[:-1], data[:-2] + bytes(4)):
+        assert np.array_equal(decoded_jpeg(damaged), decoded_jpeg(data))
+
+
+@pytest.mark.parametrize("cut", [3, 10, 100, 1000])
+@pytest.mark.parametrize(
+    "options", [(), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)]
+)
+def test_a_jpeg_that_lacks_more_than_its_end_marker_is_refused(options, cut):
+    with pytest.raises(MessageError, match="/f: .* do not decode as an image"):
+        decoded_jpeg(jpeg(*options)[:-cut])
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.9])
