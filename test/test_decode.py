@@ -163,6 +163,19 @@ def test_of_16_bits_the_upper_8_are_taken(encoding, order, big_endian):
 
 
 @pytest.mark.parametrize("big_endian", [0, 1])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("encoding", ["rgb16", "bayer_rggb16"])
+def test_colours_of_a_sensor_of_fewer_bits_are_not_black(encoding, bits, big_endian):
+    """10 or 12 bits in the lower ones of 16, as V4L2 and libcamera have them."""
+    colour = np.array([200, 120, 30])
+    values = np.tile(colour, (8, 8, 1)) if encoding == "rgb16" else mosaic_of(colour, "rggb")
+    wide = (values.astype(int) << (bits - 8)).astype(">u2" if big_endian else "<u2")
+    msg = image_msg(np.ascontiguousarray(wide).view(np.uint8).reshape(len(wide), -1), encoding)
+    msg.width, msg.is_bigendian = wide.shape[1], big_endian
+    assert np.array_equal(decode_image(msg, "/front").pixels[3, 3], colour)
+
+
+@pytest.mark.parametrize("big_endian", [0, 1])
 def test_grey_levels_of_few_bits_are_stretched(big_endian):
     """As of a thermal camera: 14 bits, of which a scene takes a few hundred values."""
     scene = np.linspace(7000, 7400, 320 * 180).reshape(180, 320).astype(np.uint16)
