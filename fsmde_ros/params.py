@@ -146,8 +146,8 @@ class NodeParams:
     )
     camera_info_from_rig: bool = _param(
         False,
-        "Of a camera whose driver sends no CameraInfo, take size and K from the rig file, for "
-        "images without distortion.",
+        "Of a camera whose driver sends no CameraInfo, or one of zeros, take size and K from the "
+        "rig file, for images without distortion.",
     )
     odometry_topic: str = _param(
         "",
