@@ -22,7 +22,7 @@ STALE = 5  # so many messages in a row that are not newer are no duplicates
 GAP_NS = 500_000_000  # between poses further apart than this nobody knows how the vehicle moved
 FIT_NS, FIT_POSES = 100_000_000, 3  # what the motion after the last pose is fitted to, and at least
 FASTEST_M_S, SLACK_M = 150.0, 0.5  # what moves farther has jumped: a relocalization, a bad message
-FASTEST_RAD_S, SLACK_RAD = 10.0, 0.1  # the same of what turns
+FASTEST_RAD_S, SLACK_RAD = 5.0, 0.05  # the same of what turns
 
 
 class EgoMotion(Protocol):
