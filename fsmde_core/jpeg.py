@@ -44,6 +44,8 @@ def decode_jpeg(
     try:
         return _decode(data, enough, keep_grey=keep_grey, strict=True)
     except ValueError as error:
+        if NO_END in str(warning):  # more is missing than that
+            raise warning from error
         found = EXTRANEOUS.search(str(error))
         lost = found is not None and int(found[2], 16) in RESTARTS and int(found[1]) > LOST_BYTES
         if found is None or lost or data.rfind(END) < data.rfind(SCAN):
