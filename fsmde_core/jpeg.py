@@ -2,7 +2,7 @@
 
 simplejpeg gives what OpenCV gives from the same libjpeg-turbo, pixel by pixel, in two thirds of the
 time, and refuses the damaged files that OpenCV fills up with grey without a word. What only has
-bytes too many between its parts, as webcams send it, is whole: it is decoded.
+bytes too many between its parts, or no end marker, as webcams send it, is whole: it is decoded.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 import simplejpeg
 
 START = b"\xff\xd8"
-END, SCAN = b"\xff\xd9", b"\xff\xda"
+END, SCAN, PROGRESSIVE = b"\xff\xd9", b"\xff\xda", b"\xff\xc2"
 SCALES = (2, 4, 8)  # what libjpeg can leave out while it decodes, at a third of the time for a half
 EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x(\w\w)")
+NO_END = "Premature end of JPEG file"
 RESTARTS = range(0xD0, 0xD8)
 LOST_BYTES = 64  # more before a restart marker are a piece of the image that was not decoded
 
@@ -32,13 +33,19 @@ def decode_jpeg(
     try:
         return _decode(data, enough, keep_grey=keep_grey, strict=True)
     except ValueError as error:
-        found = EXTRANEOUS.search(str(error))
-        if found is None:
-            raise
-        data, warning = _mended(bytes(data)), error
+        warning = error
+    data = bytes(data)
+    if EXTRANEOUS.search(str(warning)):
+        data = _mended(data)
+    elif NO_END in str(warning) and PROGRESSIVE not in data:  # whose last scans nobody misses
+        data += END  # all that is missing may be the marker, which webcams forget
+    else:
+        raise warning
     try:
         return _decode(data, enough, keep_grey=keep_grey, strict=True)
     except ValueError as error:
+        if NO_END in str(warning):  # more is missing than that
+            raise warning from error
         found = EXTRANEOUS.search(str(error))
         lost = found is not None and int(found[2], 16) in RESTARTS and int(found[1]) > LOST_BYTES
         if found is None or lost or data.rfind(END) < data.rfind(SCAN):

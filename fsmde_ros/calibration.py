@@ -71,8 +71,8 @@ class Calibration:
     fit chooses the network's input for a camera. bodies are masks [H, W] by camera name, True where
     its images show the own vehicle: as they come, or whole, before a CameraInfo's ROI and binning.
     expected is the rig file, which views are compared with. info_from_rig: it takes the place of a
-    CameraInfo that does not come within PATIENCE_S of a camera's first image. update() may be
-    called from one thread while others read.
+    CameraInfo that does not come, or is of zeros, for PATIENCE_S from a camera's first image on.
+    update() may be called from one thread while others read.
     """
 
     def __init__(
@@ -104,6 +104,8 @@ class Calibration:
 
     def update(self, index: int, msg: CameraInfo, topic: str) -> None:
         """Take the CameraInfo of one camera; nothing is worked out anew unless it changed."""
+        if self._info_from_rig and not any((*msg.k, *msg.p)):
+            return  # that of a driver without a calibration, which is none
         content = _content(msg)
         if content != self._contents[index]:
             with self._lock:

@@ -43,7 +43,7 @@ def declare_params(node: ManagedNode) -> NodeParams:
         raise ParameterError(f"parameter use_sim_time: {overrides['use_sim_time']!r} is not a bool")
     values = {}
     for f in fields(NodeParams):
-        if f.name in node.empty_overrides:
+        if f.name in node.empty_overrides and default(f) != [""]:  # which is none as well
             raise ParameterError(f"parameter {f.name} is an empty list")
         value = default(f)
         if f.name in overrides:

@@ -12,7 +12,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from fsmde_core.jpeg import START, decode_jpeg, reduction
 from fsmde_ros.conversions import MessageError
 
-FEW_BITS = 14  # grey levels of 16 bits that need no more are of a sensor that has no more
+FEW_BITS = 14  # values of 16 bits that need no more are of a sensor that has no more
+SENSOR_BITS = (8, 10, 12, FEW_BITS)  # that sensors have
 ENDS = (1, 99)  # percentiles of such an image that become black and white
 EVERY = 4  # pixels of a row and rows of which those are taken
 SMALLEST_MOSAIC = 3  # OpenCV makes a smaller one black
@@ -125,12 +126,15 @@ def _raw(msg: Image, topic: str, enough: tuple[int, int] | None) -> SourceImage:
 
 
 def _upper_8(values: np.ndarray, *, grey: bool) -> np.ndarray:
-    """uint8 of uint16 [H, W...]: the upper 8 bits; of grey levels in FEW_BITS those in use.
+    """uint8 of uint16 [H, W...]: the upper 8 bits, of a sensor of fewer bits the upper 8 of those.
 
-    Thermal cameras have 14 bits, of which a scene takes few; others do not shift their 12 up.
+    Many do not shift their 10 or 12 bits up. Grey levels are stretched to those in use: thermal
+    cameras have 14 bits, of which a scene takes few.
     """
-    if not grey or not values.size or values.max() >= 1 << FEW_BITS:
-        return (values >> 8).astype(np.uint8)
+    most = int(values.max(initial=0))
+    if not grey or most >= 1 << FEW_BITS:
+        bits = next((bits for bits in SENSOR_BITS if most < 1 << bits), 16)
+        return (values >> (bits - 8)).astype(np.uint8)
     dark, bright = np.percentile(values[::EVERY, ::EVERY], ENDS)
     levels = (values - dark) * (255 / max(bright - dark, 1))
     return np.clip(levels, 0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ SAME = 0.02  # focal lengths that differ by this share, and points by this share
 OFF_CENTRE = 0.25  # of a side: principal points further from the middle are rare
 LEAST_SHOWN = 0.9  # of the image's width and height, by P; less is worth telling
 LEAST_SEEN = 0.5  # of the rectified image
+RECTIFIED = re.compile(r"_rect(ified)?(_|/|$)")  # in the name of a topic of rectified images
 
 
 def image_doubts(name: str, geometry: ImageGeometry, lens: Rectifier | None) -> list[str]:
@@ -122,8 +124,8 @@ class Watch:
         """What is odd now, of all cameras."""
         return [text for index in sorted(self._doubts) for text in self._doubts[index]]
 
-    def look(self, index: int, view: View, frame_id: str) -> list[str]:
-        """What is new about the calibration of a camera, and about its images' frame_id."""
+    def look(self, index: int, view: View, frame_id: str, topic: str = "") -> list[str]:
+        """What is new about the calibration of a camera; topic and frame_id are its images'."""
         before, known = self._views.get(index), self._doubts.get(index, ())
         doubts, news = view.doubts, []
         own = view.geometry.frame_id
@@ -131,6 +133,11 @@ class Watch:
             doubts += (
                 f"camera {view.camera.name}: frame {frame_id!r} in its images, {own!r} in its "
                 f"{view.geometry.source}: are both of this camera?",
+            )
+        if not view.geometry.rectified and RECTIFIED.search(topic):
+            doubts += (
+                f"camera {view.camera.name}: {topic} says that its images are rectified, its "
+                f"{view.geometry.source} has a distortion: is rectified: true meant?",
             )
         if before is not view:
             changed = changes(before, view) if before is not None else None

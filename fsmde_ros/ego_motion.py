@@ -22,6 +22,7 @@ STALE = 5  # so many messages in a row that are not newer are no duplicates
 GAP_NS = 500_000_000  # between poses further apart than this nobody knows how the vehicle moved
 FIT_NS, FIT_POSES = 100_000_000, 3  # what the motion after the last pose is fitted to, and at least
 FASTEST_M_S, SLACK_M = 150.0, 0.5  # what moves farther has jumped: a relocalization, a bad message
+FASTEST_RAD_S, SLACK_RAD = 5.0, 0.05  # the same of what turns
 
 
 class EgoMotion(Protocol):
@@ -47,6 +48,7 @@ class OdometryMotion:
         self._base_frame = base_frame
         self._lock = threading.Lock()
         self._frame = ""
+        self._frame_before = ""  # whose poses were forgotten last
         self._poses: deque[tuple[int, np.ndarray]] = deque()
         self._refused = ""  # why the last message was not taken
         self._stale = 0  # messages in a row that were not newer
@@ -67,6 +69,7 @@ class OdometryMotion:
         with self._lock:
             newest_ns = self._poses[-1][0] if self._poses else pose[0] - 1
             if pose[0] < newest_ns - BACK_NS or msg.header.frame_id != self._frame:
+                self._frame_before = self._frame if self._poses else ""
                 self._poses.clear()
             elif pose[0] <= newest_ns:
                 self._stale += 1
@@ -92,10 +95,13 @@ class OdometryMotion:
         """As EgoMotion.between."""
         with self._lock:
             poses, refused = list(self._poses), self._refused
+            frames = self._frame_before, self._frame
         first_ns, last_ns = (poses[0][0], poses[-1][0]) if poses else (0, 0)
         uncovered = min(earlier_ns) < first_ns or now_ns > last_ns + LATEST_NS
         if refused and (uncovered or len(poses) < 2):
             raise MessageError(refused)
+        if len(poses) < 2 and all(frames) and frames[0] != frames[1]:
+            raise MessageError(f"{self.source}: the frame changes from {frames[0]} to {frames[1]}")
         if len(poses) < 2:
             raise MessageError(f"{self.source}: no odometry yet")
         if uncovered:
@@ -161,6 +167,13 @@ def _possible(T_now_earlier: np.ndarray, earlier_ns: Sequence[int], now_ns: int)
     if jumps.any():
         i = int(jumps.argmax())
         raise ValueError(f"the pose jumps by {metres[i]:.3g} m in {1e3 * seconds[i]:.0f} ms")
+    cosines = (np.trace(T_now_earlier[:, :3, :3], axis1=1, axis2=2) - 1) / 2
+    radians = np.arccos(np.clip(cosines, -1, 1))
+    jumps = radians > FASTEST_RAD_S * seconds + SLACK_RAD
+    if jumps.any():
+        i = int(jumps.argmax())
+        degrees, ms = np.rad2deg(radians[i]), 1e3 * seconds[i]
+        raise ValueError(f"the pose turns by {degrees:.0f} degrees in {ms:.0f} ms")
     return T_now_earlier
 
 

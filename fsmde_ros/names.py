@@ -33,6 +33,7 @@ def check_names(node: Node, params: NodeParams, cameras: Sequence[str]) -> None:
 
 
 def _check_topics(node: Node, params: NodeParams, cameras: Sequence[str]) -> None:
+    of_camera: dict[str, str] = {}  # by the topic of its images
     for i, camera in enumerate(cameras):
         found = []
         for name in ("image_topic", "camera_info_topic"):
@@ -44,6 +45,9 @@ def _check_topics(node: Node, params: NodeParams, cameras: Sequence[str]) -> Non
             raise ParameterError(
                 f"parameters image_topic and camera_info_topic are both {found[0]}"
             )
+        other = of_camera.setdefault(found[0], camera)
+        if other != camera:  # each would show what one of them sees
+            raise ParameterError(f"cameras {other} and {camera} have one image topic: {found[0]}")
 
 
 def _resolved(node: Node, parameter: str, topic: str, camera: str) -> str:

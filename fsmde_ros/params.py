@@ -88,8 +88,8 @@ class NodeParams:
     camera_info_topics: list[str] = _param([""], "The same for camera_info_topic.")
     compressed: str = _param(
         AUTO,
-        "auto: Image on image_topic or CompressedImage on image_topic + '/compressed', what is "
-        "offered, Image if both are. A topic that ends in compressed itself is CompressedImage.",
+        "auto: Image on image_topic or CompressedImage on image_topic + '/compressed', what "
+        "comes, Image if both do. A topic that ends in compressed itself is CompressedImage.",
         choices=(AUTO, "true", "false"),
     )
     rectified: bool = _param(
@@ -146,8 +146,8 @@ class NodeParams:
     )
     camera_info_from_rig: bool = _param(
         False,
-        "Of a camera whose driver sends no CameraInfo, take size and K from the rig file, for "
-        "images without distortion.",
+        "Of a camera whose driver sends no CameraInfo, or one of zeros, take size and K from the "
+        "rig file, for images without distortion.",
     )
     odometry_topic: str = _param(
         "",

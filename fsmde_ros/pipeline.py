@@ -134,7 +134,7 @@ class Pipeline:
         news = [
             text
             for i, image in zip(present, images)
-            for text in self._watch.look(i, image.view, image.header.frame_id)
+            for text in self._watch.look(i, image.view, image.header.frame_id, image.topic)
         ]
         decoded = time.monotonic()
         prediction = self._predictor.predict(

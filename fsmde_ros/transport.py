@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 from rclpy.node import Node
@@ -11,6 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 COMPRESSED = "/compressed"  # what image_transport adds to the name of the raw topic
 COMPRESSED_NAME = re.compile(r"(^|_|/)compressed$")
+PATIENCE_S = 1.0  # so long a preferred transport that is offered is waited for
 
 
 def names_compressed(topic: str) -> bool:
@@ -32,9 +34,10 @@ def transports(topic: str, compressed: str) -> list[tuple[type, str]]:
 class Transports:
     """Of cameras that are subscribed to twice, the subscription that is listened to.
 
-    A camera's first image decides: the transport that it came by, or a preferred one that has a
-    publisher, too. decided(index, chosen, others) is called with that camera's subscriptions. All
-    calls come from the thread that takes the images.
+    A camera's first image decides. Where a preferred transport has a publisher, its first one does,
+    unless none comes in PATIENCE_S: a player offers all topics of a bag, those without messages,
+    too. decided(index, chosen, others) is called with that camera's subscriptions. All calls come
+    from the thread that takes the images.
     """
 
     def __init__(
@@ -42,21 +45,27 @@ class Transports:
     ):
         self._node, self._decided = node, decided
         self._open: dict[int, list[Subscription]] = {}
+        self._waits_since_s: dict[int, float] = {}
 
     def add(self, index: int, subscriptions: list[Subscription]) -> None:
         """A camera's subscriptions, the preferred one first."""
+        self._waits_since_s.pop(index, None)
         if len(subscriptions) > 1:
             self._open[index] = subscriptions
 
     def takes(self, index: int, topic: str) -> bool:
         """Whether an image of a camera that came on this topic is to be taken."""
-        undecided = self._open.pop(index, None)
+        undecided = self._open.get(index)
         if undecided is None:
             return True
-        count = self._node.count_publishers
-        chosen = next(s for s in undecided if s.topic_name == topic or count(s.topic_name))
+        place = [s.topic_name for s in undecided].index(topic)
+        if any(self._node.count_publishers(s.topic_name) for s in undecided[:place]):
+            now_s = time.monotonic()
+            if now_s - self._waits_since_s.setdefault(index, now_s) < PATIENCE_S:
+                return False
+        chosen = self._open.pop(index)[place]
         self._decided(index, chosen, [s for s in undecided if s is not chosen])
-        return chosen.topic_name == topic
+        return True
 
 
 def kind_of(subscription: Subscription) -> str:

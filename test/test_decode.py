@@ -85,7 +85,7 @@ def test_jpeg_comes_back_nearly():
     assert np.abs(decode_image(msg, "/front").pixels.astype(int) - [240, 120, 10]).max() < 4
 
 
-@pytest.mark.parametrize("cut", [-2, -500, 300])
+@pytest.mark.parametrize("cut", [-3, -500, 300])
 def test_a_truncated_jpeg_is_refused(cut):
     with pytest.raises(MessageError, match="/front: .* do not decode as an image: .*"):
         decode_image(compressed(".jpg", cut=cut)[1], "/front")
@@ -161,6 +161,19 @@ def test_of_16_bits_the_upper_8_are_taken(encoding, order, big_endian):
     assert np.array_equal(decode_image(msg, "/front").pixels, RGB)
     msg.encoding, msg.width = "mono16", 6
     assert np.array_equal(decode_image(msg, "/f").pixels[..., 1], RGB[..., order].reshape(2, 6))
+
+
+@pytest.mark.parametrize("big_endian", [0, 1])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("encoding", ["rgb16", "bayer_rggb16"])
+def test_colours_of_a_sensor_of_fewer_bits_are_not_black(encoding, bits, big_endian):
+    """10 or 12 bits in the lower ones of 16, as V4L2 and libcamera have them."""
+    colour = np.array([200, 120, 30])
+    values = np.tile(colour, (8, 8, 1)) if encoding == "rgb16" else mosaic_of(colour, "rggb")
+    wide = (values.astype(int) << (bits - 8)).astype(">u2" if big_endian else "<u2")
+    msg = image_msg(np.ascontiguousarray(wide).view(np.uint8).reshape(len(wide), -1), encoding)
+    msg.width, msg.is_bigendian = wide.shape[1], big_endian
+    assert np.array_equal(decode_image(msg, "/front").pixels[3, 3], colour)
 
 
 @pytest.mark.parametrize("big_endian", [0, 1])
@@ -300,6 +313,22 @@ def test_bytes_too_many_between_restart_intervals_and_around_a_jpeg_cost_nothing
     at = data.index(b"\xff\xd3")
     for damaged in (data[:at] + JUNK + data[at:], JUNK + data, data + JUNK, b"\n\xff" + data):
         assert np.array_equal(decoded_jpeg(damaged), decoded_jpeg(data))
+
+
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)])
+def test_a_jpeg_without_its_end_marker_is_whole(options):
+    data = jpeg(*options)
+    for damaged in (data[:-2], data[:-1], data[:-2] + bytes(4)):
+        assert np.array_equal(decoded_jpeg(damaged), decoded_jpeg(data))
+
+
+@pytest.mark.parametrize("cut", [3, 10, 100, 1000])
+@pytest.mark.parametrize(
+    "options", [(), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)]
+)
+def test_a_jpeg_that_lacks_more_than_its_end_marker_is_refused(options, cut):
+    with pytest.raises(MessageError, match="/f: .* image: Premature end of JPEG file"):
+        decoded_jpeg(jpeg(*options)[:-cut])
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.9])

@@ -187,5 +187,23 @@ def test_images_of_another_frame_than_their_camera_info_are_told_of(calibration,
     assert watch.doubts == []
 
 
+@pytest.mark.parametrize(
+    ("topic", "doubted"),
+    [
+        ("/front/image_rect", True),
+        ("/front/image_rect_color/compressed", True),
+        ("/front/image_rect_compressed", True),
+        ("/rectangle/image_raw", False),
+        ("/direct_rectifier/image", False),
+    ],
+)
+def test_rectified_images_that_would_be_rectified_again(calibration, rig, topic, doubted):
+    frame, watch = rig.cameras[0].frame_id, Watch()
+    assert watch.look(0, calibration.view(0), frame, topic) == []  # nothing is to rectify
+    watch.look(0, view_of(calibration, info(rig, d=BARREL)), frame, topic)
+    said = any(f"{topic} says that its images are rectified" in text for text in watch.doubts)
+    assert said == doubted
+
+
 def test_one_frame_id_for_all_cameras_is_no_doubt(rig):
     assert len(Rig(tuple(replace(c, frame_id="camera") for c in rig.cameras)).names) == 6

@@ -2,6 +2,7 @@
 
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from blocks import render_blocks
@@ -195,6 +196,37 @@ def test_a_jump_is_no_motion():
         motion.update(odometry(START_NS + ms * MS, make_transform(np.eye(3), [position, 0, 0])))
         with pytest.raises(MessageError, match="/odom: the pose jumps by .* m in 30 ms"):
             motion.between([START_NS + (ms - 30) * MS], START_NS + ms * MS)
+
+
+@pytest.mark.parametrize("degrees", [15, 90, -179])
+@pytest.mark.parametrize("axis", [[0, 0, 1], [0, 1, 0]])
+def test_a_turn_in_one_message_is_no_motion(degrees, axis):
+    motion = straight(range(0, 400, 20))
+    turned = cv2.Rodrigues(np.deg2rad(degrees) * np.array(axis, float))[0]
+    T = make_transform(turned, [SPEED * 0.4, 0, 0])
+    motion.update(odometry(START_NS + 400 * MS, T))
+    with pytest.raises(MessageError, match=f"the pose turns by {abs(degrees)} degrees in 20 ms"):
+        motion.between([START_NS + 380 * MS], START_NS + 400 * MS)
+    assert moved(motion, 340, 370) == pytest.approx(0.3)
+
+
+def test_a_robot_may_spin():
+    motion = OdometryMotion("/odom", base_frame="base_link")
+    for ms in range(0, 400, 20):
+        T = make_transform(cv2.Rodrigues(np.array([0, 0, 4e-3 * ms]))[0], [0, 0, 0])
+        motion.update(odometry(START_NS + ms * MS, T))
+    motion.between([START_NS + ms * MS for ms in (300, 360, 390)], START_NS + 400 * MS)
+
+
+@pytest.mark.parametrize("frames", [("map", "odom"), ("", "odom", "map")])
+def test_odometry_of_frames_in_turn_is_said(frames):
+    motion = OdometryMotion("/odom", base_frame="base_link")
+    for k in range(24):
+        msg = odometry(START_NS + 20 * k * MS, np.eye(4))
+        msg.header.frame_id = frames[k % len(frames)]
+        motion.update(msg)
+    with pytest.raises(MessageError, match="the frame changes from (map|odom) to (odom|map)"):
+        motion.between([START_NS + 440 * MS], START_NS + 460 * MS)
 
 
 def test_other_times_and_other_frames_start_afresh():

@@ -13,8 +13,9 @@ from fsmde_ros.params import ParameterError
 from fsmde_ros.rig_frames import rig_transforms
 
 
+@pytest.mark.parametrize("sends", ["nothing", "zeros"])
 def test_a_camera_without_camera_info_has_that_of_the_rig_file(
-    ros, rig, images, stub_model, tmp_path
+    ros, rig, images, stub_model, tmp_path, sends
 ):
     part = Rig(rig.cameras[:2])
     graph = Graph(part, tmp_path, f"model:={stub_model}", "camera_info_from_rig:=true")
@@ -23,8 +24,10 @@ def test_a_camera_without_camera_info_has_that_of_the_rig_file(
     def send(*, without_info=True, edit=lambda image, info: None):
         shots = graph.shots(images[:2])
         edit(shots[1].image, shots[1].info)
-        if without_info:
+        if without_info and sends == "nothing":
             shots[1].info = None
+        elif without_info:
+            shots[1].info.k, shots[1].info.p = [0.0] * 9, [0.0] * 12
         graph.send(shots)
         graph.spin_for(0.3)
 

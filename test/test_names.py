@@ -53,3 +53,23 @@ def test_a_topic_that_is_none_is_named(node, parameters, reason):
     with pytest.raises(ParameterError) as error:
         check_names(node, NodeParams(**parameters), ["front"])
     assert reason in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "arguments"),
+    [
+        ({"image_topics": ["/a", "/b", "/a"]}, []),
+        ({"image_topics": ["/names_of/a", "b", "a"]}, []),
+        ({"image_topic": "{camera}"}, ["-r", "c:=a"]),
+    ],
+)
+def test_two_cameras_of_one_image_topic_are_named(ros, parameters, arguments):
+    node = rclpy.create_node("names", namespace="names_of", cli_args=["--ros-args", *arguments])
+    with pytest.raises(ParameterError, match="cameras a and c have one image topic: .*/a"):
+        check_names(node, NodeParams(**parameters), ["a", "b", "c"])
+    node.destroy_node()
+
+
+def test_cameras_may_share_a_calibration(node):
+    params = NodeParams(camera_info_topics=["/info", "/info"])
+    check_names(node, params, ["a", "b"])

@@ -61,7 +61,7 @@ def test_overrides_arrive_and_whole_numbers_serve_as_floats(declare):
         (["rig_file:=a", "providers:=[1, 2]"], "is not of type list[str]"),
         (["rig_file:=a", "providers:=[]"], "providers is an empty list"),
         (["rig_file:=a", "providers:=['']"], "providers names none"),
-        (["cameras:=[]"], "cameras is an empty list"),
+        (["cameras:=[]"], "rig_file is empty and so is cameras"),
         (["cameras:=['']"], "rig_file is empty and so is cameras"),
         (["cameras:=[front]", "base_frame:=''"], "base_frame is empty"),
         (["rig_file:=a", "image_topic:=''"], "image_topic: '' lacks {camera}"),

@@ -11,6 +11,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph, Shot, stamp_of
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 from fsmde_ros.conversions import ns_to_stamp
@@ -158,6 +159,22 @@ def test_simulated_time_without_a_clock_is_named_and_a_silent_camera_too(live):
     rig.settle()  # deadlines go by the wall
     status = rig.status("camera front_right silent for")
     assert "use_sim_time is true, but nothing came on /clock" in status.message
+
+
+def test_two_players_of_simulated_time_are_named(live):
+    rig = live("use_sim_time:=true", cameras=2)
+    players = [rclpy.create_node(name) for name in ("bag", "simulator")]
+    try:
+        clocks = [player.create_publisher(Clock, "/clock", 10) for player in players]
+        for k in range(12):
+            for clock, ahead_s in zip(clocks, (0, 50)):
+                clock.publish(Clock(clock=ns_to_stamp(rig.at_ns(k / 12 + ahead_s))))
+            rig.play(rig.frames(1, first=k))
+        status = rig.status(r"/clock has 2 publishers \(/bag, /simulator\)")
+        assert status.level != DiagnosticStatus.OK
+    finally:
+        for player in players:
+            player.destroy_node()
 
 
 def test_two_publishers_on_one_topic_are_counted_and_named(live):

@@ -25,15 +25,37 @@ def test_the_transport_that_is_offered_is_found(ros, rig, images, stub_model, tm
         graph.close()
 
 
-def test_raw_images_are_taken_where_both_are_offered(ros, rig, images, stub_model, tmp_path):
+def test_raw_images_are_taken_where_both_come(ros, rig, images, stub_model, tmp_path):
     part = Rig(rig.cameras[:1])
     graph = Graph(part, tmp_path, f"model:={stub_model}", "compressed:=auto", compressed=True)
     try:
         raw = graph.node.create_publisher(Image, "front/image_raw", 10)
         graph.spin_until(raw.get_subscription_count, "the node to hear raw images")
         graph.spin_for(1.0)  # it has to know of them, too
-        graph.publish(images[:1])
+        (shot,) = graph.shots(images[:1])
+        graph.send([shot])
+        graph.compressed = False
+        raw.publish(graph.image_msg(images[0], shot.image.header))
         graph.warned("camera front: raw images on {ns}/front/image_raw")
+    finally:
+        graph.close()
+
+
+def test_a_topic_that_is_offered_and_stays_empty_is_not_waited_for(
+    ros, rig, images, stub_model, tmp_path
+):
+    """As a player offers it, of a bag that has raw images by name only."""
+    part = Rig(rig.cameras[:2])
+    graph = Graph(part, tmp_path, f"model:={stub_model}", "compressed:=auto", compressed=True)
+    try:
+        empty = [graph.node.create_publisher(Image, f"{n}/image_raw", 10) for n in part.names]
+        graph.spin_until(lambda: all(p.get_subscription_count() for p in empty), "the node")
+        graph.spin_for(1.0)
+        for _ in range(4):
+            stamps = graph.publish(images[:2])
+            graph.spin_for(0.5)
+        graph.warned("camera front: compressed images on {ns}/front/image_raw/compressed")
+        graph.answer(stamps)
     finally:
         graph.close()
 

@@ -197,7 +197,10 @@ class Reporter:
     def _shared_inputs(self) -> list[str]:
         """A sentence for those publishers that share topics which one alone should publish on."""
         topics = defaultdict(list)
-        for topic in (subscription.topic_name for subscription in self._inputs()):
+        inputs = [subscription.topic_name for subscription in self._inputs()]
+        if isinstance(self._sync_clock, SlowerClock):  # of two that alternate no deadline passes
+            inputs.append(self._node.resolve_topic_name("/clock"))
+        for topic in inputs:
             if self._node.count_publishers(topic) > 1:
                 publishers = self._node.get_publishers_info_by_topic(topic)
                 names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]

@@ -48,6 +48,10 @@ class Rhythm:
     def __len__(self) -> int:
         return len(self._run)
 
+    def stands(self, stamp_ns: int) -> bool:
+        """Whether a stamp is the latest one again, or nearly."""
+        return bool(self._stamps) and abs(stamp_ns - self._stamps[-1]) < TWIN_NS
+
     @property
     def newest_ns(self) -> int:
         """The latest stamp; an error before the first."""

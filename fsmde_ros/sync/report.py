@@ -31,6 +31,7 @@ OFTEN = 2  # of a camera's last images: what happened once is no problem yet
 LEAST_AHEAD_NS = 150_000_000  # transports differ by less
 LEAST_DRIFT_NS = 5_000_000  # what jitters less than this does not drift
 DEADLINE_STEP_NS = 10_000_000
+NOTABLE = 0.1  # of the last sets
 STEADY = 0.45  # agreement of a camera's stamps on its period: 0.64 where they jitter by a quarter
 
 
@@ -49,6 +50,8 @@ def problems(sync: RigSync, now_ns: int, *, explained: Collection[int] = ()) -> 
             f"from {sync.names[first]} to {sync.names[last]}"
         )
     found += _of_whom({name: _rhythm(sync, camera) for name, camera in cameras.items()})
+    if sending and not found:
+        found += _incomplete(sync)
     return found + drifts(sync, now_ns)
 
 
@@ -103,11 +106,16 @@ def drifts(sync: RigSync, now_ns: int) -> list[str]:
     common_ns = median(moved.values())  # where most cameras say that the set begins now
     limit_ns = max(CLEARLY * period_ns, LEAST_DRIFT_NS)
     return [
-        f"camera {name} fires {abs(ns - common_ns) / 1e6:.0f} ms "
-        f"{'later' if ns > common_ns else 'earlier'} in the set than it did"
-        for name, ns in moved.items()
-        if abs(ns - common_ns) > limit_ns
+        f"camera {name} fires {abs(ns) / 1e6:.0f} ms "
+        f"{'later' if ns > 0 else 'earlier'} in the set than it did"
+        for name, ns in ((n, _within(ns - common_ns, period_ns)) for n, ns in moved.items())
+        if abs(ns) > limit_ns
     ]
+
+
+def _within(ns: float, period_ns: float) -> float:
+    """Less whole periods: a camera that drifted on is in the next set."""
+    return ns - round(ns / period_ns) * period_ns if period_ns else ns
 
 
 def _wanted(sync: RigSync) -> list[int]:
@@ -133,6 +141,14 @@ def _of_whom(found: Mapping[str, list[str]]) -> list[str]:
         for text in sentences:
             names[text].append(name)
     return [text.format(", ".join(who)) for text, who in names.items()]
+
+
+def _incomplete(sync: RigSync) -> list[str]:
+    """Whether many sets do not go out because only complete ones may."""
+    lost = sync.ended.count(False)
+    if sync.deadline_ns or lost < max(OFTEN, NOTABLE * len(sync.ended)):
+        return []
+    return [f"{lost} of the last {len(sync.ended)} sets did not go out: deadline_s 0, not complete"]
 
 
 def _no_time(camera: Camera) -> list[str]:
@@ -186,7 +202,8 @@ def _rhythm(sync: RigSync, camera: Camera) -> list[str]:
     Where slop is much smaller than the period they need not.
     """
     group, rhythm = camera.group, camera.rhythm
-    if group is not None and not group.apart_by_stamps and len(rhythm) > RECENT // 2:
+    alone = group is None or len(sync.names) == 1
+    if not alone and not group.apart_by_stamps and len(rhythm) > RECENT // 2:
         if rhythm.agreement(group.period_ns) < STEADY:
             return [
                 "stamps of {} jitter by over a quarter of their period: "
@@ -200,7 +217,13 @@ def _rhythm(sync: RigSync, camera: Camera) -> list[str]:
 
 def _arrivals(sync: RigSync, camera: Camera) -> list[str]:
     found = []
-    if camera.fates.count(LATE) >= OFTEN and camera.late_ns:
+    late = camera.fates.count(LATE)
+    if late >= OFTEN and not camera.late_ns:
+        found.append(
+            f"{late} of the last {len(camera.fates)} stamps of {{}} go back: its clock steps, two "
+            "publishers share its topic, or images overtake each other"
+        )
+    elif late >= OFTEN:
         late_ns = max(camera.late_ns)
         needed_ns = -(-late_ns // DEADLINE_STEP_NS) * DEADLINE_STEP_NS
         text = f"images of {{}} come {late_ns / 1e6:.0f} ms after their set is due"
@@ -212,8 +235,12 @@ def _arrivals(sync: RigSync, camera: Camera) -> list[str]:
         found.append(text)
     # a clock that ticks more slowly than a camera fires makes a rhythm of its own, with duplicates
     alone = camera.group is not None and len(camera.group.members) == 1
-    if (doubles := camera.fates.count(DUPLICATE)) >= (1 if alone else OFTEN):
-        found.append(f"{doubles} of the last {len(camera.fates)} images of {{}} are duplicates")
+    often = [  # of the last 8, or of more: stamps by a coarse clock repeat now and then
+        f"{doubles} of the last {len(recent)} images of {{}} are duplicates"
+        for recent, what in ((camera.fates, DUPLICATE), (camera.doubles, True))
+        if (doubles := recent.count(what)) >= (1 if alone else OFTEN)
+    ]
+    found += often[:1]
     if (odd := camera.fates.count(ODD)) >= OFTEN:
         found.append(f"{odd} of the last {len(camera.fates)} stamps of {{}} are out of rhythm")
     return found

@@ -25,6 +25,7 @@ from fsmde_ros.sync.triggers import (
 Item = TypeVar("Item")
 
 HOLD_PERIODS = 5  # a set is kept so long for its rest; a stamp farther off is of another clock
+HOLD_NS = 250_000_000  # and never less: transports differ, whatever the rate
 REVIEW = 8  # images of each camera between two looks at who fires together
 NEAR_PACE = 0.15  # the share by which a rate asked for may be missed
 PATIENCE_NS = 2_000_000_000  # so long the first cameras that are known wait for the rest to be
@@ -75,7 +76,7 @@ class RigClock(Generic[Item]):
     def hold_ns(self) -> float:
         """How long a trigger is kept for the rest of its images, by the stamps."""
         period_ns = max(self.slowest_ns, self.pace.period_ns)
-        return max(HOLD_PERIODS * period_ns, self._deadline_ns + 2 * period_ns)
+        return max(HOLD_PERIODS * period_ns, self._deadline_ns + 2 * period_ns, HOLD_NS)
 
     @property
     def slowest_ns(self) -> float:
@@ -128,11 +129,14 @@ class RigClock(Generic[Item]):
             camera.rhythm.restart()
             if camera.phase:
                 camera.phase.leave_home()
+        stands = camera.rhythm.stands(image.stamp_ns)
         cause = self._file(i, image)
         camera.fates.append(cause)
+        camera.doubles.append(cause == DUPLICATE)
         if cause:
             self._refuse(camera, image, cause)
-            self._refused += cause not in (ZERO, NEGATIVE)
+            if cause not in (ZERO, NEGATIVE) and not stands:  # stamps that stand are no new time
+                self._refused += 1
             if self._refused > 2 * len(self.cameras) + 1:
                 self._start_over()
         else:
@@ -381,8 +385,10 @@ class RigClock(Generic[Item]):
                 group.origin_ns += round(mean_phase_ns(times, group.period_ns, now_ns))
         for camera in self.cameras:
             camera.rhythm.restart()
-            for recent in (camera.waiting, camera.fates, camera.ahead_ns, camera.late_ns):
+            for recent in (camera.waiting, camera.ahead_ns, camera.late_ns, camera.doubles):
                 recent.clear()
+            if len(self.cameras) > 1:  # of one alone they say how often its clock steps
+                camera.fates.clear()
             camera.newest_ns = camera.lag_ns = None
         self._refused = 0
         self._file_again(images, now_ns)

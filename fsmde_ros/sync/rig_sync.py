@@ -8,7 +8,7 @@ are; the nearest stamp does not. docs/synchronization.md explains it and measure
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -106,6 +106,8 @@ class RigSync(Generic[Item]):
         """Spread, first and last camera of a set that was wider than allowed lately."""
         self.off: frozenset[int] = frozenset()
         """Cameras that are switched off: nothing of them is added, nothing is waited for."""
+        self.ended: deque[bool] = deque(maxlen=24)
+        """Of the last triggers, whether a set went out."""
         self._narrow = 0  # sets since
 
     @property
@@ -298,7 +300,9 @@ class RigSync(Generic[Item]):
         newer = {i: im for i, im in draft.images.items() if im.stamp_ns > self.cameras[i].used_ns}
         kept = self._within_slop(newer)
         whole = not draft.missing and len(kept) == len(draft.images)
-        if not kept or not (whole or self.deadline_ns and 2 * len(kept) >= len(draft.wanted)):
+        goes = bool(kept and (whole or self.deadline_ns and 2 * len(kept) >= len(draft.wanted)))
+        self.ended.append(goes)
+        if not goes:
             self.dropped["without a set"] += len(draft.images)
             return None
         self.dropped["without a set"] += len(draft.images) - len(kept)

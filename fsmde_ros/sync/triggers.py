@@ -54,6 +54,8 @@ class Camera:
     """Images that have no trigger yet, or were refused since the last that was not."""
     fates: deque[str] = field(default_factory=lambda: deque(maxlen=8))
     """Why its last images were refused; empty where they were not."""
+    doubles: deque[bool] = field(default_factory=lambda: deque(maxlen=24))
+    """Which of its last images were duplicates: stamps by a coarse clock repeat now and then."""
     ahead_ns: deque[int] = field(default_factory=lambda: deque(maxlen=9))
     """By how much its stamps were ahead of the others', judged by the arrivals."""
     waits_ns: deque[int] = field(default_factory=lambda: deque(maxlen=32))
