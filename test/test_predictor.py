@@ -53,6 +53,18 @@ def test_more_pixels_are_seen_where_more_are_asked_for(model_card, rig, views):
     assert sizes == {(832, 256)}
 
 
+def test_a_small_image_shows_the_same_distances(predictor):
+    """Not a half of them, as where the network saw no more pixels than the image has."""
+    large = blocks_rig(width=640, height=360).subset([0])
+    image = render_blocks(large.cameras[0])[0]
+    expected = cv2.resize(predictor([image], large).at_source(0), (160, 90))
+    small = cv2.resize(image, (160, 90), interpolation=cv2.INTER_AREA)
+    found = predictor([small], large.resized(160, 90)).at_source(0)
+    both = np.isfinite(expected) & np.isfinite(found)
+    assert both.mean() > 0.5
+    assert abs(np.log(found[both] / expected[both])).mean() < 0.2
+
+
 def test_cameras_of_different_shapes_share_a_set(predictor, rig, views):
     """Each comes out as if it were alone."""
     shapes = [(320, 180), (320, 96), (160, 160), (320, 180)]

@@ -118,7 +118,8 @@ class Predictor:
         self.card = load_card(card_path)
         if input_pixels < 0:
             raise ModelError(f"input_pixels is {input_pixels}, not a number of pixels, nor 0")
-        self.input_pixels = input_pixels or self.card.input_width * self.card.input_height
+        self._usual = self.card.input_width * self.card.input_height
+        self.input_pixels = input_pixels or self._usual
         self._say = say
         if options.get("precision") == AUTO:
             opened = self._open_fastest(card_path, options)
@@ -160,7 +161,8 @@ class Predictor:
 
     def fit(self, camera: Camera) -> Fit:
         """The network's input for a camera; choose it once."""
-        return fit_camera(camera, pixels=self.input_pixels, size=self._only_size)
+        pixels, usual = self.input_pixels, self._usual
+        return fit_camera(camera, pixels=pixels, usual=usual, size=self._only_size)
 
     def predict(self, images: Sequence[np.ndarray], fits: Sequence[Fit]) -> Prediction:
         """Depth from images [h, w, 3] uint8 RGB as their fits made them."""
