@@ -55,12 +55,16 @@ class FoundBody:
         return self.world_moved >= MIN_MOVED
 
 
+def working_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height at which an image of these is looked at."""
+    scale = min(1.0, WORKING_WIDTH_PX / width)
+    return round(width * scale), max(1, round(height * scale))
+
+
 def working_grey(image: np.ndarray) -> np.ndarray:
     """An image [H, W, 3] uint8 RGB as grey [h, w] uint8 at working size."""
-    height, width = image.shape[:2]
-    scale = min(1.0, WORKING_WIDTH_PX / width)
-    size = (round(width * scale), round(height * scale))
-    return cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(image, working_size(*image.shape[1::-1]), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
 
 
 def moved_share(pairs: np.ndarray) -> np.ndarray:

@@ -24,9 +24,21 @@ ROW_WEIGHT = 2.0  # a share of rows cropped or repeated costs so many shares of 
 # Below this factor bilinear resizing is as near to averaging areas as halved JPEGs are, in a
 # seventh of the time (docs/performance.md).
 ALIAS_FREE = 2
-SAME_SURFACE = 1.1  # neighbouring depths further apart than this factor are not mixed
+SAME_SURFACE = 1.1  # a step by more than this factor from one depth to the next is an edge
+LINES = ((1, 0), (0, 1), (1, 1), (1, -1))  # through a pixel and two of its neighbours, x and y
 ROUNDING = 1e-6  # pixels by which a product of floats may miss a whole number
 BODY_SHARE = 127  # of 255: from here on a pixel of the network's input is the vehicle's body
+
+
+def _second_difference(x: int, y: int) -> np.ndarray:
+    """Kernel [3, 3] of the bend along a line through a pixel."""
+    kernel = np.zeros((3, 3), np.float32)
+    kernel[1 + y, 1 + x] = kernel[1 - y, 1 - x] = 1
+    kernel[1, 1] = -2
+    return kernel
+
+
+BENDS = tuple(_second_difference(x, y) for x, y in LINES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +107,7 @@ class Fit:
         Between pixels of one surface it is interpolated; across an edge, and beside pixels without
         a depth (NaN, inf), each takes the nearest. NaN where the network saw nothing.
         """
+        inverse = _inverse(depth)
         nearest, mixable, smooth = (
             cv2.warpAffine(
                 maps,
@@ -105,12 +118,12 @@ class Fit:
             )
             for maps, how in (
                 (depth, cv2.INTER_NEAREST),
-                (_mixable(depth), cv2.INTER_NEAREST),
-                (np.nan_to_num(depth, posinf=0), cv2.INTER_LINEAR),
+                (_mixable(inverse), cv2.INTER_NEAREST),
+                (inverse, cv2.INTER_LINEAR),
             )
         )
         result = nearest
-        np.copyto(result, smooth, where=mixable.view(bool))
+        np.divide(1, smooth, out=result, where=mixable.view(bool))
         rows = np.arange(self.source.height) + 0.5
         result[rows * self._scale[1] + self._shift[1] < 0] = np.nan
         if self.source.body is not None:  # also what is too thin for the network's pixels
@@ -134,16 +147,21 @@ class Fit:
         return self.camera.K[:2, 2] - self._scale * self.source.K[:2, 2]
 
 
-def fit_camera(camera: Camera, *, pixels: int, size: tuple[int, int] | None = None) -> Fit:
+def fit_camera(
+    camera: Camera, *, pixels: int, usual: int = 0, size: tuple[int, int] | None = None
+) -> Fit:
     """The input for a camera, of about that many pixels, or as many as it has if those are fewer.
 
-    Its width is the whole image's. The height is that of the image, rounded to a multiple of 32.
-    size (width, height) is that of a model which takes no other: images are stretched to it.
+    A small image is enlarged to the usual number, that of the images which the network learnt
+    from: at 160x120 it reads depth at a half (docs/results.md). Its width is the whole image's.
+    The height is that of the image, rounded to a multiple of 32. size (width, height) is that of a
+    model which takes no other: images are stretched to it.
     """
     if size is not None:
         return Fit(camera, replace(camera.resized(*size), body=None))
     aspect = camera.width / camera.height * camera.K[1, 1] / camera.K[0, 0]
-    width, height = _best_size(aspect, pixels, least=camera.width * camera.width / aspect)
+    own = camera.width * camera.width / aspect
+    width, height = _best_size(aspect, pixels, aim=min(pixels, max(own, usual)))
     image_height = width / aspect
     zoom = width / camera.width, image_height / camera.height
     to_input = np.diag([*zoom, 1.0])
@@ -153,12 +171,11 @@ def fit_camera(camera: Camera, *, pixels: int, size: tuple[int, int] | None = No
     return Fit(camera, seen, max(0, height - rows))
 
 
-def _best_size(aspect: float, pixels: float, *, least: float) -> tuple[int, int]:
+def _best_size(aspect: float, pixels: float, *, aim: float) -> tuple[int, int]:
     """Width and height, multiples of 32, of the smallest loss for an image of that aspect.
 
-    An image of fewer pixels, `least`, is not enlarged but to come out even.
+    They have about `aim` pixels, and no more than `pixels` but for MOST_PIXELS.
     """
-    aim = min(pixels, least)
     widths = CELL * np.arange(1, max(2, int(np.sqrt(aim * aspect) * 1.5) // CELL + 2))
     exact = widths / aspect
     rows = np.stack([np.floor(exact / CELL), np.ceil(exact / CELL)]).clip(1)
@@ -167,15 +184,30 @@ def _best_size(aspect: float, pixels: float, *, least: float) -> tuple[int, int]
     loss = np.abs(np.log(area)) + ROW_WEIGHT * np.abs(np.log(heights / exact))
     loss = np.where((area > NEAR[0]) & (area <= NEAR[1]), loss, loss + 1)
     share = widths * heights / pixels
-    loss = np.where(share <= MOST_PIXELS, loss, loss + 1e3 * share)
+    loss = np.where(share <= MOST_PIXELS, loss, loss + 1e3 * (1 + np.log(share)))
     loss = np.where(heights >= (1 - MOST_CROPPED) * exact, loss, loss + 1e6)
     row, column = np.unravel_index(loss.argmin(), loss.shape)
     return int(widths[column]), int(heights[row, column])
 
 
-def _mixable(depth: np.ndarray) -> np.ndarray:
-    """1 where a pixel [h, w] and all eight around it are of one surface, else 0; uint8."""
-    known = np.where(np.isfinite(depth), depth, np.float32(0))
-    window = np.ones((3, 3), np.uint8)
-    nearest, farthest = cv2.erode(known, window), cv2.dilate(known, window)
-    return ((nearest > 0) & (farthest < SAME_SURFACE * nearest)).astype(np.uint8)
+def _inverse(depth: np.ndarray) -> np.ndarray:
+    """1 / depth [h, w], which on any plane is linear in the pixels; 0 where there is no depth.
+
+    float64, so that a depth comes back to the last bit.
+    """
+    known = np.isfinite(depth) & (depth > 0)
+    return np.divide(1, depth, out=np.zeros(depth.shape), where=known, dtype=np.float64)
+
+
+def _mixable(inverse: np.ndarray) -> np.ndarray:
+    """1 where a pixel [h, w] and all eight around it are of one surface, else 0; uint8.
+
+    However steep a surface is, the road far ahead say, its inverse depth hardly bends.
+    """
+    inverse = inverse.astype(np.float32)
+    bend = np.zeros_like(inverse)
+    for kernel in BENDS:
+        along = cv2.filter2D(inverse, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        np.maximum(bend, np.abs(along), out=bend)
+    nearest = cv2.erode(inverse, np.ones((3, 3), np.uint8))
+    return ((nearest > 0) & (bend < (1 - 1 / SAME_SURFACE) * inverse)).astype(np.uint8)

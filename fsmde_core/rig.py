@@ -10,7 +10,9 @@ a folder below: dark is the vehicle, bright is the world.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -103,19 +105,16 @@ class Camera:
     @property
     def horizontal_fov_rad(self) -> float:
         """Angle between the left and the right image border."""
-        left = np.arctan(self.K[0, 2] / self.K[0, 0])
-        right = np.arctan((self.width - self.K[0, 2]) / self.K[0, 0])
-        return float(left + right)
+        borders = np.arctan((np.array([0, self.width]) - self.K[0, 2]) / self.K[0, 0])
+        return float(np.ptp(borders))
 
     def resized(self, width: int, height: int) -> Camera:
         """The same camera with its image stretched to width x height pixels."""
         scale = np.diag([width / self.width, height / self.height, 1.0])
         body = self.body
         if body is not None:
-            levels = cv2.resize(
-                body.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
-            )
-            body = levels.astype(bool)
+            size, nearest = (width, height), cv2.INTER_NEAREST
+            body = cv2.resize(body.view(np.uint8), size, interpolation=nearest).astype(bool)
         return replace(self, width=width, height=height, K=scale @ self.K, body=body)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
@@ -290,9 +289,11 @@ def read_body(path: Path) -> np.ndarray:
     8 or 16 bits, any number of channels. RigError names a file that is missing or no image, that
     has transparent pixels, as they could mean either, or nothing bright, as one of levels 0 and 1.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path's own raises where a name is too long
         raise RigError(f"mask {path} is missing")
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    image = None
+    with suppress(cv2.error):  # of more pixels than OpenCV takes
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise RigError(f"mask {path} does not decode as an image")
     if image.dtype not in (np.uint8, np.uint16):
@@ -335,10 +336,10 @@ def _parse_camera(index: int, entry: object, folder: Path) -> Camera:
     K = _numbers(entry, "K", where, count=9).reshape(3, 3)
     translation = _numbers(entry, "translation_m", where, count=3)
     quaternion = _numbers(entry, "quaternion_xyzw", where, count=4)
+    width, height = (int(_numbers(entry, key, where, count=1)[0]) for key in ("width", "height"))
     try:
-        width, height = int(entry["width"]), int(entry["height"])
         rotation = quaternion_to_rotation(quaternion)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise RigError(f"{where}: {error}") from error
     camera = Camera(
         name=str(entry["name"]),
@@ -354,11 +355,12 @@ def _parse_camera(index: int, entry: object, folder: Path) -> Camera:
 
 
 def _numbers(entry: dict, key: str, where: str, *, count: int) -> np.ndarray:
-    """[count] of a key; RigError names it."""
+    """[count] of a key, all finite; RigError names it."""
     try:
-        return np.array(entry[key], np.float64).reshape(count)
+        return np.asarray_chkfinite(entry[key], np.float64).reshape(count)
     except (TypeError, ValueError) as error:
-        raise RigError(f"{where}: {key} is not {count} numbers: {entry[key]!r}") from error
+        wanted = f"{count} numbers" if count > 1 else "a number"
+        raise RigError(f"{where}: {key} is not {wanted}: {entry[key]!r}") from error
 
 
 def _camera_body(camera: Camera, name: object, folder: Path) -> np.ndarray:

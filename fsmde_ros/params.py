@@ -62,7 +62,8 @@ class NodeParams:
     input_pixels: int = _param(
         0,
         "About how many pixels of each image the network sees, at the image's own aspect; more is "
-        "slower and sees farther. 0: as many as the model was made for.",
+        "slower and sees farther. 0: as many as the model was made for. A smaller image is "
+        "enlarged to that many, no further.",
         low=0,
     )
     threads: int = _param(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsmde_core.fit import CELL, fit_camera
+from fsmde_core.geometry import pixel_centres, pixel_rays
 from fsmde_core.jpeg import decode_jpeg
 from fsmde_core.rig import Camera
 
@@ -58,6 +59,27 @@ def test_pixels_are_square_and_as_many_as_asked_for(width, aspect, stretch, budg
     lost = source.height * fit.camera.K[1, 1] / source.K[1, 1] - h
     assert lost <= 0.081 * (h + lost)  # rows cropped
     assert -lost <= max(CELL, 0.1 * h)  # rows repeated
+
+
+@pytest.mark.parametrize("size", [(64, 48), (160, 120), (320, 180), (120, 400), (640, 80)])
+def test_a_small_image_is_enlarged_to_what_the_network_knows(size):
+    source = camera(*size, size[0])
+    w, h = fit_camera(source, pixels=DEFAULT, usual=DEFAULT).size
+    assert 0.7 * DEFAULT < w * h <= 1.08 * DEFAULT
+    w, h = fit_camera(source, pixels=3 * DEFAULT, usual=DEFAULT).size
+    assert w * h <= 1.3 * DEFAULT  # and no further
+    w, h = fit_camera(source, pixels=20_000, usual=DEFAULT).size
+    assert w * h <= 1.08 * 20_000  # nor beyond what may be spent
+
+
+@pytest.mark.parametrize(
+    "source", [(300, 1000, 400), (720, 2400, 900), (64, 48, 45, 14), (640, 360, 450, 135)]
+)
+@pytest.mark.parametrize("pixels", [1, 1000, 5000])
+def test_however_few_the_pixels_the_view_is_whole(source, pixels):
+    fit = fit_camera(camera(*source), pixels=pixels)
+    depth = fit.to_source(np.full(fit.seen.shape, 7, np.float32))
+    assert np.isnan(depth).mean() < 0.085
 
 
 @pytest.mark.parametrize(
@@ -154,6 +176,35 @@ def test_the_way_back_is_smooth_on_a_surface():
     back = fit.to_source(depth)[50:-50, 50:-50]
     steps = np.abs(np.diff(back, axis=1))
     assert steps.max() < 0.0035  # the nearest pixel alone would give steps of 0.01
+
+
+def plane_depth(camera, normal, distance):
+    """Depth [h, w] of the plane normal . p_ego = distance, as far as 200 m; else inf."""
+    rays = pixel_rays(camera.K, pixel_centres(camera.width, camera.height)) @ LEVEL[:3, :3].T
+    with np.errstate(divide="ignore"):
+        depth = (distance - normal @ LEVEL[:3, 3]) / (rays @ normal)
+    return np.where((depth > 0) & (depth < 200), depth, np.inf).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "source", [(1600, 900, 1266), (1242, 375, 720), (1280, 960, 370), (300, 1000, 400)]
+)
+@pytest.mark.parametrize(("normal", "distance"), [((0, 0, 1), 0), ((0.6, 0.8, 0), 9)])
+def test_the_way_back_is_exact_on_any_plane(source, normal, distance):
+    """Also on the road far ahead, where one pixel of the network spans metres."""
+    source = camera(*source)
+    fit = fit_camera(source, pixels=DEFAULT)
+    truth = plane_depth(source, np.array(normal), distance)
+    found = fit.to_source(plane_depth(fit.camera, np.array(normal), distance))
+    both = np.isfinite(truth) & np.isfinite(found)
+    off = np.abs(found[both] / truth[both] - 1)
+    assert both.mean() > 0.2 and (off < 0.01).mean() > 0.985
+
+
+@pytest.mark.parametrize("value", [7, 10, 121.30221, 0.317])
+def test_a_depth_comes_back_to_the_last_bit(value):
+    fit = fit_camera(camera(1600, 900, 1266), pixels=DEFAULT)
+    assert (fit.to_source(np.full(fit.seen.shape, value, np.float32)) == np.float32(value)).all()
 
 
 def test_a_thin_antenna_of_the_mask_is_unseen_at_the_source():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from recordings import foxglove_nuscenes, scepter_nuscenes
 
+from fsmde_core.body_mask import working_grey
 from fsmde_core.data.sample import Sample
 from fsmde_core.geometry import make_transform
 from fsmde_core.rig import Camera, Rig, load_rig, read_body, save_rig
@@ -230,3 +231,9 @@ def test_without_a_bag_there_is_nothing_to_do_but_accept(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--rig", str(tmp_path / "rig.yaml")])
     assert "give a bag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [(2000, 1), (480, 2), (1, 300)])
+def test_a_camera_of_few_rows_is_no_fault(size):
+    """A line camera's rows are not shrunk to none."""
+    assert working_grey(np.zeros((size[1], size[0], 3), np.uint8)).size > 0

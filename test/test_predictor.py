@@ -53,6 +53,18 @@ def test_more_pixels_are_seen_where_more_are_asked_for(model_card, rig, views):
     assert sizes == {(832, 256)}
 
 
+def test_a_small_image_shows_the_same_distances(predictor):
+    """Not a half of them, as where the network saw no more pixels than the image has."""
+    large = blocks_rig(width=640, height=360).subset([0])
+    image = render_blocks(large.cameras[0])[0]
+    expected = cv2.resize(predictor([image], large).at_source(0), (160, 90))
+    small = cv2.resize(image, (160, 90), interpolation=cv2.INTER_AREA)
+    found = predictor([small], large.resized(160, 90)).at_source(0)
+    both = np.isfinite(expected) & np.isfinite(found)
+    assert both.mean() > 0.5
+    assert abs(np.log(found[both] / expected[both])).mean() < 0.2
+
+
 def test_cameras_of_different_shapes_share_a_set(predictor, rig, views):
     """Each comes out as if it were alone."""
     shapes = [(320, 180), (320, 96), (160, 160), (320, 180)]
@@ -93,6 +105,29 @@ def test_an_image_that_contradicts_its_camera_is_named(predictor, rig, views):
         predictor(images, rig)
     with pytest.raises(ValueError, match="5 images for a rig of 6 cameras"):
         predictor(images[:5], rig)
+    for wrong in (None, views[2][0].tolist(), views[2][0] / 255):
+        images[2] = wrong
+        with pytest.raises(ValueError, match="camera back_right: image .* is not .180, 320, 3. u"):
+            predictor(images, rig)
+
+
+def test_an_image_may_lie_in_memory_as_it_likes(predictor, rig, views):
+    part, image = rig.subset([0]), views[0][0]
+    expected = predictor([image], part).depth[0]
+    locked = image.copy()
+    locked.setflags(write=False)
+    for same in (image[..., ::-1].copy()[..., ::-1], np.asfortranarray(image), locked):
+        assert np.array_equal(predictor([same], part).depth[0], expected)
+
+
+@pytest.mark.parametrize(
+    "limit", ["min_surface_probability", "min_depth_m", "max_depth_m", "min_confidence"]
+)
+def test_a_limit_that_is_nan_is_refused(predictor, rig, views, limit):
+    """It would let the sky through as a wall, without a word."""
+    prediction = predictor([views[0][0]], rig.subset([0]))
+    with pytest.raises(ValueError, match=f"{limit} is nan"):
+        prediction.depth_image(0, **{limit: float("nan")})
 
 
 def test_the_first_provider_that_works_is_used_and_the_others_are_reported(model_card):
@@ -158,6 +193,7 @@ def test_a_model_of_one_shape_says_that_it_cannot_take_more_pixels(stub_model):
     assert len(said) == 1
 
 
-def test_pixels_are_not_negative(stub_model):
-    with pytest.raises(ModelError, match="input_pixels is -5"):
-        Predictor(stub_model, input_pixels=-5)
+@pytest.mark.parametrize("pixels", [-5, float("nan"), "many", None])
+def test_pixels_are_a_number_and_not_negative(stub_model, pixels):
+    with pytest.raises(ModelError, match=f"input_pixels is {pixels!r}, not a number"):
+        Predictor(stub_model, input_pixels=pixels)

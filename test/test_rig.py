@@ -1,3 +1,5 @@
+import struct
+import zlib
 from dataclasses import replace
 
 import cv2
@@ -146,7 +148,9 @@ def first(key, value):
         (first("K", [1, 2]), "camera front"),
         (first("quaternion_xyzw", [1, 1, 0, 0]), "camera front: quaternion"),
         (first("width", 0), "camera front: size 0x450"),
-        (first("width", "wide"), "camera front"),
+        (first("width", "wide"), "camera front: width is not a number: 'wide'"),
+        (first("height", float("inf")), "camera front: height is not a number: inf"),
+        (first("height", None), "camera front: height is not a number: None"),
         (lambda d: d["cameras"].append(d["cameras"][0]), "two cameras of the rig"),
         (lambda d: d.update(cameras=[]), "at least one camera"),
         (lambda d: d.update(cameras=3), "cameras is not a list"),
@@ -278,6 +282,8 @@ def name_mask(folder, name):
         (None, "mask None is not the name of a file"),
         (3, "mask 3 is not the name of a file"),
         (".", "is missing"),
+        (f"{'a' * 300}.png", ".png is missing"),
+        ("vast.png", "vast.png does not decode as an image"),
     ],
 )
 def test_a_bad_mask_is_refused_by_name(tmp_path, name, reason):
@@ -287,6 +293,10 @@ def test_a_bad_mask_is_refused_by_name(tmp_path, name, reason):
     noise = np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8)
     cut = cv2.imencode(".png", noise)[1].tobytes()
     (folder / "cut.png").write_bytes(cut[: len(cut) // 2])
+    vast = bytearray(cut)
+    vast[16:24] = struct.pack(">II", 60_000, 60_000)  # more pixels than OpenCV takes
+    vast[29:33] = struct.pack(">I", zlib.crc32(vast[12:29]))
+    (folder / "vast.png").write_bytes(vast)
     (tmp_path / "small.png").write_bytes((folder / "front_mask.png").read_bytes())
     name_mask(folder, name)
     with pytest.raises(RigError) as error:

@@ -50,7 +50,8 @@ def torch_source(card_path: Path, device: str, *, input_pixels: int = 0) -> Pred
         student = student.to(device)
     except (RuntimeError, AssertionError) as error:
         raise PredictionError(f"--device {device}: torch has no such device here") from error
-    pixels = input_pixels or card.input_width * card.input_height
+    usual = card.input_width * card.input_height
+    pixels = input_pixels or usual
 
     @torch.inference_mode()
     def run(image: np.ndarray, camera: Camera) -> list[np.ndarray]:
@@ -60,7 +61,7 @@ def torch_source(card_path: Path, device: str, *, input_pixels: int = 0) -> Pred
         return [values[0, 0].cpu().numpy() for values in maps]
 
     def predict(images, rig, sample):
-        fits = [fit_camera(camera, pixels=pixels) for camera in rig.cameras]
+        fits = [fit_camera(camera, pixels=pixels, usual=usual) for camera in rig.cameras]
         seen = [fit.image(image) for fit, image in zip(fits, images)]
         found = [run(image, fit.camera) for image, fit in zip(seen, fits)]
         return _answers(Prediction(*zip(*found), tuple(seen), tuple(fits), card.max_depth_m))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from fsmde_core.runtime.session import (
 # Probability of a surface from which on a depth is given, unless told otherwise: below a half, for
 # to miss an obstacle costs more than a point too many in the sky (docs/results.md).
 LIKELY = 0.15
+LIMITS = ("min_surface_probability", "min_depth_m", "max_depth_m", "min_confidence")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,12 @@ class Prediction:
         +inf where there is no surface within reach or max_depth_m, -inf nearer than min_depth_m,
         NaN where the camera sees nothing of the world (its own vehicle, a lens's blind corner, rows
         that only fill the input) or the network is less sure of a depth than min_confidence.
+        ValueError names a limit that is NaN, beside which nothing is more or less.
         """
+        limits = (min_surface_probability, min_depth_m, max_depth_m, min_confidence)
+        for name, value in zip(LIMITS, limits):
+            if np.isnan(value):
+                raise ValueError(f"{name} is {value}")
         raw, fit = self.depth[i], self.fits[i]
         hidden = raw > min(self.reach_m, max_depth_m)
         hidden |= self.surface[i] < min_surface_probability
@@ -116,9 +123,10 @@ class Predictor:
         **options,
     ):
         self.card = load_card(card_path)
-        if input_pixels < 0:
-            raise ModelError(f"input_pixels is {input_pixels}, not a number of pixels, nor 0")
-        self.input_pixels = input_pixels or self.card.input_width * self.card.input_height
+        if not (isinstance(input_pixels, Real) and input_pixels >= 0):
+            raise ModelError(f"input_pixels is {input_pixels!r}, not a number of pixels, nor 0")
+        self._usual = self.card.input_width * self.card.input_height
+        self.input_pixels = input_pixels or self._usual
         self._say = say
         if options.get("precision") == AUTO:
             opened = self._open_fastest(card_path, options)
@@ -149,6 +157,7 @@ class Predictor:
         """
         if len(images) != len(rig.cameras):
             raise ValueError(f"{len(images)} images for a rig of {len(rig.cameras)} cameras")
+        images = [np.asarray(image) for image in images]
         for image, camera in zip(images, rig.cameras):
             if image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
                 raise ValueError(
@@ -160,7 +169,8 @@ class Predictor:
 
     def fit(self, camera: Camera) -> Fit:
         """The network's input for a camera; choose it once."""
-        return fit_camera(camera, pixels=self.input_pixels, size=self._only_size)
+        pixels, usual = self.input_pixels, self._usual
+        return fit_camera(camera, pixels=pixels, usual=usual, size=self._only_size)
 
     def predict(self, images: Sequence[np.ndarray], fits: Sequence[Fit]) -> Prediction:
         """Depth from images [h, w, 3] uint8 RGB as their fits made them."""

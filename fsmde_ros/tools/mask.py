@@ -19,12 +19,12 @@ import numpy as np
 from tqdm import tqdm
 
 from fsmde_core.body_mask import (
-    WORKING_WIDTH_PX,
     FoundBody,
     find_body,
     moved_share,
     overview,
     working_grey,
+    working_size,
 )
 from fsmde_core.files import write_bytes
 from fsmde_core.rig import (
@@ -120,8 +120,7 @@ class _Frames:
         self._wanted = {index for pair in pairs for index in pair}
         self._grey: dict[int, np.ndarray] = {}
         self._sum, self._count = 0.0, 0
-        scale = min(1.0, WORKING_WIDTH_PX / camera.width)
-        self._size = (round(camera.width * scale), round(camera.height * scale))
+        self._size = working_size(camera.width, camera.height)
 
     def add(self, data: bytes) -> None:
         """The topic's next message."""

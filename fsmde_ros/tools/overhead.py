@@ -58,11 +58,12 @@ class SleepingPredictor:
         self.card: ModelCard = load_card(card_path)
         self.provider, self.refused = "none, a stub", {}
         self.config = SessionConfig()
-        self._pixels = input_pixels or self.card.input_width * self.card.input_height
+        self._usual = self.card.input_width * self.card.input_height
+        self._pixels = input_pixels or self._usual
 
     def fit(self, camera: Camera) -> Fit:
         """As Predictor.fit."""
-        return fit_camera(camera, pixels=self._pixels)
+        return fit_camera(camera, pixels=self._pixels, usual=self._usual)
 
     def warm_up(self, fits: Sequence[Fit]) -> None:
         """Nothing to do."""
