@@ -13,6 +13,7 @@ from fsmde_core.bench import quantize as module
 from fsmde_core.bench.quantize import QuantizeConfig, Sets, Views, abs_rel, quantize, views_of
 from fsmde_core.card import load_card
 from fsmde_core.rig import load_rig, save_rig
+from fsmde_core.runtime.bias_correction import correct_biases
 from fsmde_core.runtime.precision import integer_nodes, trunk, write_fp16, write_int8
 from fsmde_core.runtime.predictor import Predictor
 from fsmde_core.runtime.session import SessionConfig
@@ -32,7 +33,7 @@ def card_path(untrained, tmp_path):
 
 
 def run(card_path, samples, precision, tolerance, name="street val"):
-    config = QuantizeConfig(tolerance=tolerance, distance=tolerance)
+    config = QuantizeConfig(correction_samples=0, tolerance=tolerance, distance=tolerance)
     return quantize(
         card_path,
         precision=precision,
@@ -112,6 +113,36 @@ def test_integers_read_the_images_as_they_are_and_see_nearly_the_same(
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         depths.append(session.run(["depth"], inputs)[0])
     assert np.median(np.abs(depths[1] / depths[0] - 1)) < 0.2
+
+
+def test_what_rounding_does_to_the_depth_on_the_mean_is_taken_back(
+    model_card, rig, views, tmp_path
+):
+    source, target = model_card.with_suffix(".onnx"), tmp_path / "integers.onnx"
+    predictor = Predictor(model_card)
+    fits = [predictor.fit(camera) for camera in rig.cameras]
+    samples = predictor.inputs([f.image(i) for f, (i, _) in zip(fits, views)], fits)
+    write_int8(source, target, iter(samples))
+    spoilt = onnx.load(target)
+    values = {value.name: value for value in spoilt.graph.initializer}
+    for name in [name for name in values if name.endswith("bias_quantized")]:
+        bias, step = (onnx.numpy_helper.to_array(values[n]) for n in (name, name + "_scale"))
+        off = np.where(step > 1e-6, bias + 0.2 / np.maximum(step, 1e-6), bias).astype(bias.dtype)
+        values[name].CopyFrom(onnx.numpy_helper.from_array(off, name))
+    onnx.save(spoilt, target)
+    before = mean_shift(source, target, samples)
+    correct_biases(source, target, samples)
+    assert before > 0.05
+    assert mean_shift(source, target, samples) < 0.2 * before
+
+
+def mean_shift(source, target, samples):
+    """How far the int8 file's depth is off on the mean, in logs."""
+    logs = []
+    for path in (source, target):
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        logs.append(np.mean([np.log(session.run(["depth"], s)[0]).mean() for s in samples]))
+    return abs(logs[1] - logs[0])
 
 
 def test_rays_and_depth_are_no_part_of_the_trunk(model_card):

@@ -107,10 +107,10 @@ def feed_levels(graph: onnx.GraphProto, normalised: str) -> None:
     for node in graph.node:
         if node.input and node.input[0] == rounding.output[0]:
             node.input[0] = cast.input[0]
-    _remove_unused(graph)
+    remove_unused(graph)
 
 
-def _remove_unused(graph: onnx.GraphProto) -> None:
+def remove_unused(graph: onnx.GraphProto) -> None:
     """Remove nodes and initializers whose results nobody reads."""
     wanted = {output.name for output in graph.output}
     for node in reversed(list(graph.node)):

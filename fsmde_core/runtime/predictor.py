@@ -107,7 +107,7 @@ class Predictor:
     is used and stands in `provider`, the reasons against those before it in `refused`;
     ProviderError if none works. A provider that is not in the list is never used instead of one
     that is; what TensorRT does not know of a graph runs on the same GPU through CUDA. With
-    precision="auto" a CPU takes int8 where the card lists it, about 5 % worse in Abs Rel and
+    precision="auto" a CPU takes int8 where the card lists it, about 1 % worse in Abs Rel and
     almost twice as fast, all else fp32; `config` says what came of it.
     input_pixels is about how many pixels of an image the network sees, 0 for as many as the model
     was made for; see fit_camera. say is told, in a sentence, of work that takes minutes and of what
