@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from fsmde_core.network.bins import (
@@ -23,12 +24,16 @@ def test_expected_depth_by_hand():
     assert torch.allclose(depth, torch.tensor(8.0))
 
 
-def test_the_geometric_mean_by_hand():
-    # a quarter on 2 m and three on 10 m: 2^0.25 * 10^0.75; the confidence is of the bins alone
+@pytest.mark.parametrize(
+    ("depth_mean", "by_hand"),
+    [("geometric", 2**0.25 * 10**0.75), ("harmonic", 1 / (0.25 / 2 + 0.75 / 10))],
+)
+def test_other_means_by_hand(depth_mean, by_hand):
+    # a quarter on 2 m and three on 10 m; the confidence is of the bins alone
     logits = torch.tensor([1.0, 3.0]).log().reshape(1, 2, 1, 1)
     centers = torch.tensor([[2.0, 10.0]])
-    depth, confidence = expected_depth(logits, centers, "geometric")
-    assert torch.allclose(depth, torch.tensor(2**0.25 * 10**0.75))
+    depth, confidence = expected_depth(logits, centers, depth_mean)
+    assert torch.allclose(depth, torch.tensor(by_hand))
     assert torch.equal(confidence, expected_depth(logits, centers)[1])
 
 

@@ -33,7 +33,7 @@ def test_how_depth_is_read_is_of_the_card(saved):
     document = json.loads(path.read_text())
     rig = torch.rand(1, 2, 32, 64, 3), 50 * torch.eye(3).expand(1, 2, 3, 3)
     depths = []
-    for depth_mean in (None, "arithmetic", "geometric"):  # cards of before it was said have none
+    for depth_mean in (None, "arithmetic", "geometric", "harmonic"):  # older cards have none
         document["student"].pop("depth_mean")
         if depth_mean:
             document["student"]["depth_mean"] = depth_mean

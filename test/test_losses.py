@@ -134,10 +134,10 @@ def test_a_scale_invariant_likelihood_sees_no_common_scale():
 
 
 def test_losses_read_depth_as_the_student_does():
-    # half on 2 m, half on 8 m: 5 m or 4 m
+    # half on 2 m, half on 8 m: 5 m, 4 m or 3.2 m
     logits, centers = logits_of(0.5, 0.5), torch.tensor([[2.0, 8.0]])
     known = ONE_PIXEL
-    for depth_mean, depth in (("arithmetic", 5.0), ("geometric", 4.0)):
+    for depth_mean, depth in (("arithmetic", 5.0), ("geometric", 4.0), ("harmonic", 3.2)):
         depth_gt = torch.full((1, 1, 1), depth)
         loss = cross_interaction_loss(centers, logits, depth_gt, known, depth_mean=depth_mean)
         assert loss.item() == pytest.approx(0, abs=1e-2)

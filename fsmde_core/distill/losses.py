@@ -275,6 +275,8 @@ def _expected(bin_probs: Tensor, bin_centers: Tensor, depth_mean: DepthMean) -> 
     """Depth [..., h, w] of probabilities [..., Z, h, w] and centres [..., Z]."""
     if depth_mean == "geometric":
         return _expected(bin_probs, bin_centers.log(), "arithmetic").exp()
+    if depth_mean == "harmonic":
+        return _expected(bin_probs, bin_centers.reciprocal(), "arithmetic").reciprocal()
     return (bin_probs * bin_centers[..., None, None]).sum(dim=-3)
 
 

@@ -20,9 +20,10 @@ WIDTH_SPREAD = 0.5
 """Bins adapt by at most this in the log of their width. Left free, they collapse: losses of the
 expected depth push 50 of 64 bins into the nearest metre, as that moves the mean as well as any
 probability does, and the rest are too coarse to mean a depth, or to teach one."""
-DepthMean = Literal["arithmetic", "geometric"]
+DepthMean = Literal["arithmetic", "geometric", "harmonic"]
 """How depth is read from bins. Where training never showed what is seen, many bins have a share:
-their arithmetic mean lies far, the geometric one in the middle of them."""
+their arithmetic mean lies far, the geometric one in the middle of them, and the harmonic one, the
+mean of inverse depth, near."""
 GUESS_M = 10.0
 """Where an untrained head believes everything to be, in metres at the canonical focal length."""
 
@@ -73,10 +74,13 @@ def expected_depth(
     log_centers = bin_centers.log()
     middle = log_centers.mean(dim=-1, keepdim=True)
     log_centers = log_centers - middle  # keeps fp16 moments small
-    moments = bin_probs @ torch.stack([bin_centers, log_centers, log_centers.square()], dim=-1)
+    centers = bin_centers.reciprocal() if depth_mean == "harmonic" else bin_centers
+    moments = bin_probs @ torch.stack([centers, log_centers, log_centers.square()], dim=-1)
     depth, log_mean, log_square = moments.unbind(dim=-1)
     if depth_mean == "geometric":
         depth = torch.exp(log_mean + middle)
+    elif depth_mean == "harmonic":
+        depth = depth.reciprocal()
     spread = (log_square - log_mean.square()).clamp_min(1e-8).sqrt()
     shape = (views, height, width)
     return depth.reshape(shape), torch.exp(-spread).reshape(shape)

@@ -53,7 +53,7 @@ class StudentConfig:
     max_depth_m: Metres = 200.0
     """Last bin edge at the canonical focal length, metres."""
     depth_mean: DepthMean = "arithmetic"
-    """How depth is read from the bins. geometric wants losses.bins or log_l1 in training: weights
+    """How depth is read from the bins. geometric and harmonic want losses.bins or log_l1: weights
     of other losses alone are right under the mean that they were trained with only."""
     canonical_focal_px: Annotated[float, Field(ge=1, le=1e5)] = 500.0
     """Focal length at which the edges hold: that of nuScenes' cameras at 640 pixels width."""
