@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -82,10 +83,26 @@ def signals_wait(numbers: Sequence[int] = SIGNALS) -> Iterator[None]:
     """Signals come after the block; what starts in it inherits the mask, for life.
 
     Ctrl-C goes to the whole process group: other processes of a program leave the answer to it.
+    Threads of this process that run already have no such mask: where one of them takes a signal,
+    Python would call its handler in the main thread all the same, so that waits, too.
     """
     resource_tracker.ensure_running()  # its start would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in numbers if _is_ours(number)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in came:
+            signal.raise_signal(number)
+
+
+def _is_ours(number: int) -> bool:
+    """Whether a handler of Python's answers it, and this thread may change that."""
+    in_main = threading.current_thread() is threading.main_thread()
+    return in_main and callable(signal.getsignal(number))

@@ -95,14 +95,22 @@ def test_a_distorted_camera_is_rectified_by_its_camera_info(driven, tmp_path):
 
 
 def test_a_bag_without_motion_says_what_it_lacks(driven, tmp_path):
+    bag, rig = write_bag_of(driven, tmp_path / "bag", period_ns=None)
+    with pytest.raises(AdaptError, match="does not say how the vehicle moves.*--odometry"):
+        open_bag_drive(bag, rig)
+    with pytest.raises(AdaptError, match="0 poses on /wheels, .*; topics: none"):
+        open_bag_drive(bag, rig, odometry="wheels")
+    with pytest.raises(DatasetError, match="nowhere does not exist"):
+        open_bag_drive(tmp_path / "nowhere", rig)
+
+
+def test_a_vehicle_that_stands_in_tf_is_said_to_stand(driven, tmp_path):
     save_rig(driven[0].rig, tmp_path / "rig.yaml")
     write_bag(standing(driven), tmp_path / "bag")
-    with pytest.raises(AdaptError, match="does not say how the vehicle moves.*--odometry"):
-        open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml")
-    with pytest.raises(AdaptError, match="0 poses on /wheels, .*; topics: none"):
-        open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml", odometry="wheels")
-    with pytest.raises(DatasetError, match="nowhere does not exist"):
-        open_bag_drive(tmp_path / "nowhere", tmp_path / "rig.yaml")
+    source = open_bag_drive(tmp_path / "bag", tmp_path / "rig.yaml")
+    assert source.motion == "/tf, map <- base_link"
+    with pytest.raises(AdaptError, match="a vehicle that stands still"):
+        check_moving(source, choose(source, step_m=2.0))
 
 
 def write_bag_of(
@@ -110,7 +118,7 @@ def write_bag_of(
 ):
     """A bag with odometry of another frame, pace or clock, or images of one: stamp(ns, camera).
 
-    also: topics of more odometry -> their child frames.
+    also: topics of more odometry -> their child frames; period_ns None: without any.
     """
     track = Track(
         [ns for s in driven for ns in s.stamps_ns], np.concatenate([s.T_world_ego for s in driven])
@@ -122,7 +130,7 @@ def write_bag_of(
         if mount is not None:
             step = make.transform("base_link", child, mount, first_ns)
             recording.write("/tf_static", make.tf(step), first_ns)
-        for ns in range(first_ns, last_ns, period_ns):
+        for ns in range(first_ns, last_ns, period_ns) if period_ns else ():
             T = track.at(ns) @ (np.eye(4) if mount is None else mount)
             for topic, frame in {"/odom": child, **(also or {})}.items():
                 recording.write(topic, make.odometry(T, ns, child=frame), ns)

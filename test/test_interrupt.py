@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from conftest import ROOT
@@ -69,6 +71,21 @@ def test_what_starts_while_signals_wait_leaves_them_to_this_process():
     other.send_signal(signal.SIGINT)
     assert other.communicate("went on", timeout=60) == ("went on\n", "")
     assert other.returncode == 0 and not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_signals_wait_also_where_a_thread_of_this_process_takes_them():
+    ended, went_on = threading.Event(), False
+    thread = threading.Thread(target=ended.wait)
+    thread.start()  # before the block, as tqdm's is: it has no mask
+    try:
+        with pytest.raises(KeyboardInterrupt), signals_wait((signal.SIGINT,)):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)  # the handler would be called in here
+            went_on = True
+    finally:
+        ended.set()
+        thread.join()
+    assert went_on
 
 
 def test_ctrl_c_is_one_sentence_however_many_processes_there_are(tmp_path):
