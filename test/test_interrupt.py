@@ -78,10 +78,11 @@ def test_signals_wait_also_where_a_thread_of_this_process_takes_them():
     thread = threading.Thread(target=ended.wait)
     thread.start()  # before the block, as tqdm's is: it has no mask
     try:
-        with pytest.raises(KeyboardInterrupt), signals_wait((signal.SIGINT,)):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)  # the handler would be called in here
-            went_on = True
+        with Interrupt() as interrupt, pytest.raises(KeyboardInterrupt), interrupt.at_once():
+            with signals_wait((signal.SIGINT,)):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)  # the handler would be called in here
+                went_on = True
     finally:
         ended.set()
         thread.join()

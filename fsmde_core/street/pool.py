@@ -30,9 +30,9 @@ def for_all(job: Callable, items: Iterable, *, workers: int, unit: str) -> None:
         # Fresh processes: numba's threads do not survive a fork.
         context = get_context("spawn")
         with ProcessPoolExecutor(workers, context, _share_threads, (workers,)) as pool:
-            with signals_wait((signal.SIGINT,)):  # its processes leave Ctrl-C to this one
-                jobs = [pool.submit(job, item) for item in items]
             try:
+                with signals_wait((signal.SIGINT,)):  # its processes leave Ctrl-C to this one
+                    jobs = [pool.submit(job, item) for item in items]
                 for done in as_completed(jobs):
                     done.result()
                     bar.update()
